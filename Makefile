@@ -8,7 +8,7 @@
 BUILD ?= build
 DEPS ?= static
 SAN ?=
-VERSION := 0.1.0
+VERSION := $(shell sed -n 's/.*EMBERBOX_VERSION "\(.*\)"/\1/p' applets/version.h)
 
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
@@ -110,7 +110,7 @@ $S/objects: FORCE
 $O/objects: FORCE
 	$(call keep,$(OBJ_ALL) $(TEST_LIB_OBJ))
 $S/applets.h: FORCE
-	$(call keep,'#define EMBERBOX_VERSION "$(VERSION)"' '#define APPLETS(X) $(foreach a,$(APPLETS),X($a))')
+	$(call keep,'#define APPLETS(X) $(foreach a,$(APPLETS),X($a))')
 
 $(OBJ_ALL) $(TEST_LIB_OBJ) $(UNIT:%=%.o) $(SIM:%=%.o) $S/main.o: | $(TOOLS_READY) $(call ready,$(LIBS))
 $(call objs,$(call applet_src,portal)) $(UNIT:%=%.o) $(SIM:%=%.o): | $(TOOLS_READY)-portal $(call ready,$(LIBS_portal))
