@@ -1,5 +1,4 @@
 #include "applets/applet.h"
-#include "applets/version.h"
 
 #include <applets.h>
 #include <stdio.h>

@@ -171,7 +171,7 @@ static bool has_host_bits(const struct cidr *net)
 
 	for (size_t i = 0; i < bytes; i++) {
 		unsigned from = (unsigned)i * 8;
-		u8 mask = net->len >= from + 8 ? 0 : net->len <= from ? 0xff : (u8)(0xff >> (net->len - from));
+		u8 mask = (u8)(net->len >= from + 8 ? 0u : net->len <= from ? 0xffu : 0xffu >> (net->len - from));
 		if (net->ip.b[i] & mask)
 			return true;
 	}
@@ -227,7 +227,7 @@ int uuid_parse(struct span text, struct uuid *out)
 		if (d < 0)
 			return ERR_MALFORMED;
 		u8 *b = &id.b[digits / 2];
-		*b = digits % 2 ? (u8)(*b | d) : (u8)(d << 4);
+		*b = (u8)(digits % 2 ? *b | d : d << 4);
 		digits++;
 	}
 	*out = id;

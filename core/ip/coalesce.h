@@ -1,0 +1,41 @@
+/* core/ip/coalesce.h: joining decrypted TCP and UDP segments into super-packets for one TUN write each (performance.md §4).
+ *
+ * Packets of one receive batch are added in order; coalesce_finish() closes what is open; then coalesce_out() lists the packets to be written.
+ * The order of any one flow is kept. Nothing lives longer than a batch: no timer, no added latency.
+ *
+ * A joined packet grows inside the memory of the received batch as long as its segments follow each other there; when packets of other flows lie
+ * between, a small one moves to one of COALESCE_FLOWS spill buffers and a large one is closed.
+ *
+ *   joins: same addresses, ports, TOS, TTL, DF; TCP: same header length, options, window and ack number, next sequence number, flags only ACK
+ *   or ACK|PSH; UDP: same size. PSH or a shorter segment closes. At most SUPER_PACKET_MAX bytes. The TCP or UDP checksum was right; a packet
+ *   whose checksum is wrong is handed over alone and unmarked, for the kernel to judge.
+ *
+ * Anything else of a flow closes that flow's open aggregate first.
+ */
+#pragma once
+
+#include "core/ip/packet.h"
+
+#define COALESCE_FLOWS 16u         /* aggregates open at a time; one more closes the oldest */
+#define COALESCE_OUT_MAX 2048u     /* packets of one batch; more are counted and dropped */
+#define COALESCE_SPILL_MAX 8192u   /* a larger aggregate is closed rather than moved */
+#define COALESCE_UDP_SEGMENTS 64u  /* of one UDP super-packet */
+
+struct coalescer;
+
+struct coalesce_stats {
+	u64 packets_in, packets_out, bad_checksum, overflow;
+};
+
+struct coalescer *coalesce_new(void); /* NULL: out of memory */
+void coalesce_free(struct coalescer *c);
+
+/* One inner packet, parsed as `p`. Before data[0] lie at least TUN_HEADROOM writable bytes, and data stays valid until the output was written. */
+void coalesce_add(struct coalescer *c, u8 *data, const struct packet *p);
+void coalesce_finish(struct coalescer *c);
+
+/* What the batch became, in order. Valid until coalesce_reset(), which starts the next batch. */
+struct tun_pkt *coalesce_out(struct coalescer *c, size_t *count);
+void coalesce_reset(struct coalescer *c);
+
+const struct coalesce_stats *coalesce_stats(const struct coalescer *c);

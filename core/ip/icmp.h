@@ -1,0 +1,18 @@
+/* core/ip/icmp.h: the ICMP errors a gateway sends to a client (spec 40 §10).
+ *
+ * They go back to the original's source and come from the original's destination, TTL 20, IPv4 with DF and id 0. An IPv4 error quotes the
+ * header and 8 bytes, an IPv6 error as much as fits into 1280 bytes.
+ */
+#pragma once
+
+#include "core/ip/packet.h"
+
+#define ICMP_REPLY_MAX TUNNEL_MTU
+
+enum icmp_reply {
+	ICMP_FILTERED,    /* prohibited: 3/13 or 1/1; a client may ask for access anew because of it */
+	ICMP_UNREACHABLE, /* 3/0 or 1/3: authorized, but there is no such address */
+};
+
+/* Writes the reply to `orig` (parsed as `p`) into out, returns its length. */
+u32 icmp_reply(enum icmp_reply what, const u8 *orig, const struct packet *p, u8 out[static ICMP_REPLY_MAX]);
