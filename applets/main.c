@@ -1,4 +1,5 @@
 #include "applets/applet.h"
+#include "applets/version.h"
 
 #include <applets.h>
 #include <stdio.h>

@@ -22,6 +22,8 @@
 
 #include "core/base/rng.h"
 #include "core/base/time.h"
+#include "core/ice/candidate.h" /* CANDIDATE_STRLEN */
+#include "core/ice/message.h"   /* struct ice_credentials */
 #include "core/ip/datagram.h"
 
 #define NODE_CONNS_MAX 16384u        /* connections of one node */
@@ -31,7 +33,6 @@
 #define NODE_RX_PACKETS_MAX 2048u    /* inner packets one node_input() may yield */
 #define CONN_WG_BUFFER 128u          /* WireGuard packets kept while connecting, oldest dropped */
 #define CONN_IP_BUFFER 128u          /* inner packets kept while connecting, oldest dropped */
-#define CANDIDATE_STRLEN 192u
 
 struct node;
 
@@ -40,11 +41,6 @@ enum node_role { NODE_CLIENT, NODE_GATEWAY }; /* selects ICE timing; ICE role is
 struct node_config {
 	enum node_role role;
 	struct rng *rng; /* borrowed */
-};
-
-struct ice_credentials {
-	char ufrag[64];
-	char pwd[64];
 };
 
 /* A relay as the portal names it; an endpoint of family 0 is absent, at least one is there. */

@@ -1,0 +1,104 @@
+#!/bin/sh
+# Builds one library as a static archive: lib.sh ev|sodium|bearssl|cjson|sqlite3 DIR, with CC, AR and JOBS from the environment.
+#
+# Reads DIR/src (see fetch.sh), writes DIR/lib/libNAME.a and its headers under DIR/include. Every function gets a section of its
+# own, so that the final link keeps only what the applets use.
+set -eu
+library=$1
+prefix=$(mkdir -p "$2/lib" "$2/include" && cd "$2" && pwd)
+case $library in
+ev | sodium) src=$prefix/src/lib$library ;;
+*) src=$prefix/src/$library ;;
+esac
+CC=${CC:-musl-gcc} AR=${AR:-ar}
+tmp=$prefix/obj/$library
+rm -rf "$tmp"
+mkdir -p "$tmp"
+size="-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fomit-frame-pointer -fno-pie -fvisibility=hidden -w"
+
+# archive FLAGS FILES...: compiles FILES of the present folder into libNAME.a
+archive() {
+	flags=$(echo $1)
+	shift
+	printf '%s\n' "$@" | nl -w1 -s' ' |
+		xargs -P "${JOBS:-$(nproc)}" -L1 sh -c "$CC $flags -c \"\$1\" -o '$tmp/'\$0.o"
+	rm -f "$tmp/lib.a"
+	"$AR" qcs "$tmp/lib.a" "$tmp"/*.o
+	mv "$tmp/lib.a" "$prefix/lib/lib$library.a"
+}
+
+# try NAME CODE: prints -DNAME=1 when the compiler accepts CODE
+try() {
+	printf '%s\n' "$2" | $CC $size -x c -c -o "$tmp/try.o" - 2>/dev/null && printf ' -D%s=1' "$1"
+	rm -f "$tmp/try.o"
+}
+
+case $library in
+sodium)
+	# The distribution's tarball has no configure script; these are its findings on a Linux with musl.
+	cd "$src/src/libsodium"
+	major=$(sed -n 's/^SODIUM_LIBRARY_VERSION_MAJOR=//p' ../../configure.ac)
+	minor=$(sed -n 's/^SODIUM_LIBRARY_VERSION_MINOR=//p' ../../configure.ac)
+	version=$(sed -n 's/^AC_INIT(\[libsodium\],\[\([0-9.]*\).*/\1/p' ../../configure.ac)
+	sed -e "s/@VERSION@/$version/; s/@SODIUM_LIBRARY_VERSION_MAJOR@/$major/; s/@SODIUM_LIBRARY_VERSION_MINOR@/$minor/" \
+		-e 's/@SODIUM_LIBRARY_MINIMAL_DEF@//' include/sodium/version.h.in >include/sodium/version.h
+	has="-DCONFIGURED=1 -D_GNU_SOURCE=1 -DHAVE_PTHREAD=1 -DHAVE_C_VARARRAYS=1 -DHAVE_WEAK_SYMBOLS=1 -DHAVE_ATOMIC_OPS=1
+		-DHAVE_SYS_MMAN_H=1 -DHAVE_SYS_RANDOM_H=1 -DHAVE_GETRANDOM=1 -DHAVE_GETENTROPY=1 -DHAVE_EXPLICIT_BZERO=1 -DHAVE_MMAP=1
+		-DHAVE_MLOCK=1 -DHAVE_MADVISE=1 -DHAVE_MPROTECT=1 -DHAVE_NANOSLEEP=1 -DHAVE_POSIX_MEMALIGN=1 -DHAVE_GETPID=1"
+	has="$has$(try HAVE_TI_MODE 'typedef unsigned u __attribute__((mode(TI))); u f(u x) { return x * x; }')"
+	case $($CC -dM -E -x c /dev/null) in
+	*'__BYTE_ORDER__ __ORDER_LITTLE_ENDIAN__'*) has="$has -DNATIVE_LITTLE_ENDIAN=1" ;;
+	*) has="$has -DNATIVE_BIG_ENDIAN=1" ;;
+	esac
+	if [ -n "$(try X86_64 '#ifndef __x86_64__
+		#error
+		#endif')" ]; then
+		has="$has -DHAVE_CPUID=1 -DHAVE_AMD64_ASM=1 -DHAVE_AVX_ASM=1 -DHAVE_INLINE_ASM=1"
+		for h in MM EMM PMM TMM SMM AVX AVX2 AVX512F WMM; do
+			has="$has -DHAVE_${h}INTRIN_H=1"
+		done
+		has="$has$(try HAVE_RDRAND '#pragma GCC target("rdrnd")
+			#include <immintrin.h>
+			int f(unsigned *x) { return _rdrand32_step(x); }')"
+	fi
+	speed=$(printf %s "$size" | sed 's/-Os/-O3/')
+	# shellcheck disable=SC2046
+	archive "$speed $has -Iinclude -Iinclude/sodium" $(find . -name '*.c' -o -name '*.S' | sort)
+	cp -R include/sodium.h include/sodium "$prefix/include/"
+	;;
+ev)
+	cd "$src"
+	archive "$size -DEV_STANDALONE=1 -DEV_USE_MONOTONIC=1 -DEV_USE_REALTIME=1 -DEV_USE_CLOCK_SYSCALL=0 -DEV_USE_NANOSLEEP=1
+		-DEV_USE_EPOLL=1 -DEV_USE_POLL=1 -DEV_USE_SELECT=0 -DEV_USE_LINUXAIO=0 -DEV_USE_IOURING=0 -DEV_USE_INOTIFY=0
+		-DEV_USE_EVENTFD=1 -DEV_USE_SIGNALFD=1 -DEV_USE_TIMERFD=0 -DEV_VERIFY=0" ev.c
+	cp ev.h "$prefix/include/"
+	;;
+bearssl)
+	cd "$src"
+	# shellcheck disable=SC2046
+	archive "$size -Iinc -Isrc -DBR_USE_URANDOM=1 -DBR_USE_UNIX_TIME=1" $(find src -name '*.c' | sort)
+	cp inc/*.h "$prefix/include/"
+	;;
+cjson)
+	cd "$src"
+	archive "$size -DCJSON_HIDE_SYMBOLS" cJSON.c
+	mkdir -p "$prefix/include/cjson"
+	cp cJSON.h "$prefix/include/cjson/"
+	;;
+sqlite3)
+	options="-DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_OMIT_DEPRECATED -DSQLITE_DQS=0
+		-DSQLITE_DEFAULT_MEMSTATUS=0 -DSQLITE_LIKE_DOESNT_MATCH_BLOBS -DSQLITE_OMIT_PROGRESS_CALLBACK
+		-DSQLITE_OMIT_SHARED_CACHE -DSQLITE_OMIT_TRACE -DSQLITE_OMIT_TCL_VARIABLE -DSQLITE_USE_ALLOCA -DHAVE_USLEEP=1 -DHAVE_FDATASYNC=1 -DHAVE_GMTIME_R=1 -DHAVE_LOCALTIME_R=1"
+	cd "$src"
+	(cd "$tmp" && CC=gcc "$src/configure" --disable-tcl --disable-readline >/dev/null 2>config.err &&
+		make -s sqlite3.c >/dev/null 2>>config.err) || { cat "$tmp/config.err" >&2; exit 1; }
+	cd "$tmp"
+	archive "$size $options" sqlite3.c
+	cp sqlite3.h "$prefix/include/"
+	;;
+*)
+	echo "lib.sh: unknown library '$library'" >&2
+	exit 2
+	;;
+esac
+rm -rf "$tmp"
