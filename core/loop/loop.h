@@ -26,6 +26,7 @@
 
 #define LOOP_TURN_ITERATIONS 5000u /* spec 20 §4 */
 #define LOOP_TURN_TIME MSEC(10)    /* 5000 full batches would keep the portal's socket waiting for seconds */
+#define LANE_RETRY MSEC(1)
 #define LOOP_SIGNALS_MAX 8u
 #define LOOP_LANE_FDS_MAX 8u
 
@@ -75,8 +76,7 @@ struct loop_timer {
 	void (*cb)(void *ctx, u64 now);
 	void *ctx;
 	u64 due; /* read only */
-	struct loop_timer *child, *next, *prev; /* the loop's: pairing heap */
-	u64 round;
+	struct loop_timer *child, *next, **link; /* the loop's: pairing heap */
 	bool is_set;
 };
 
@@ -110,8 +110,8 @@ enum lane_state {
 };
 
 struct lane_ops {
-	/* (1) Hands queued output to the system. LANE_BLOCKED stops the inputs until a descriptor marked by
-	 * loop_lane_want_write() is writable; with none marked it is tried again after 1 ms. */
+	/* (1) Hands queued output to the system; called again when timers ran, so that inputs find it done. LANE_BLOCKED stops the
+	 * inputs until a descriptor marked by loop_lane_want_write() is writable; with none marked it is tried after LANE_RETRY. */
 	enum lane_state (*drain)(void *ctx, u64 now);
 	/* (2) Called when next_timeout() is due. */
 	void (*timeout)(void *ctx, u64 now);
@@ -128,6 +128,7 @@ enum lane_input { LANE_UDP, LANE_TUN };
 
 /* A descriptor whose readability means that udp_in or tun_in has something to do. NULL: LOOP_LANE_FDS_MAX reached or out of memory. */
 struct loop_fd *loop_lane_add(struct loop *l, int fd, enum lane_input input);
+/* Wakes the loop when the descriptor is writable, once: drain marks it again when it is blocked again. */
 void loop_lane_want_write(struct loop_fd *w, bool wants);
 /* Removal is by loop_fd_del(). */
 
@@ -136,7 +137,7 @@ void loop_lane_want_write(struct loop_fd *w, bool wants);
 struct loop_stats {
 	u64 turns, iterations;
 	u64 tasks, timers;                    /* callbacks run */
-	u64 drains_worked, drains_blocked;    /* lane.drain that returned so */
+	u64 drains, drains_blocked;           /* lane.drain that returned LANE_WORKED, LANE_BLOCKED */
 	u64 lane_timeouts;                    /* lane.timeout calls */
 	u64 udp_batches, tun_batches;         /* inputs that returned LANE_WORKED */
 	u64 udp_dry, tun_dry;                 /* inputs that returned LANE_IDLE */
