@@ -99,7 +99,7 @@ struct stun_msg {
 	u8 txid[STUN_TXID];
 };
 
-/* True when a datagram's first byte says STUN (0..3); cheap demultiplexing before stun_parse(). */
+/* True when a datagram's first byte says STUN (0..3: methods below 0x100); cheap demultiplexing before stun_parse(). */
 static inline bool stun_is_likely(struct span d)
 {
 	return d.n >= STUN_HEADER && d.p[0] < 4;
