@@ -4,7 +4,7 @@
 #include "core/base/err.h"
 #include "core/crypto/hash.h"
 
-#include <sodium.h>
+#include "core/crypto/key.h"
 
 #define ATTR_HEADER 4u
 #define KEY_TEXT_MAX 2048u /* username, realm and password, each within its limit of RFC 8489 */
@@ -35,7 +35,7 @@ int stun_check_integrity(const struct stun_msg *m, struct span key)
 	if (get_be16(m->raw + m->integrity + 2) != STUN_INTEGRITY)
 		return ERR_MALFORMED;
 	integrity_of(m->raw, m->integrity, key, want);
-	return sodium_memcmp(want, m->raw + m->integrity + ATTR_HEADER, sizeof(want)) == 0 ? 0 : ERR_AUTH;
+	return secret_eq(want, m->raw + m->integrity + ATTR_HEADER, sizeof(want)) ? 0 : ERR_AUTH;
 }
 
 void stun_put_integrity(struct stun_builder *b, struct span key)
@@ -106,5 +106,5 @@ void stun_long_term_key(struct span username, struct span realm, struct span pas
 	wr_u8(&w, ':');
 	wr_bytes(&w, password.p, password.n);
 	md5(key, wr_span(&w));
-	sodium_memzero(text, sizeof(text));
+	secret_wipe(text, sizeof(text));
 }

@@ -1,9 +1,9 @@
 /* Life of an allocation (spec 20 §7.1–§7.5, §7.7): requests, answers, timers. */
 #define LOG_TARGET "turn::allocation"
 #include "core/base/log.h"
+#include "core/crypto/key.h"
 #include "core/turn/allocation_int.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 
 #define KEEPALIVE SEC(25) /* spec 20 §7.4: below the 30 s that NATs forget UDP after */
@@ -202,7 +202,7 @@ void allocation_free(struct allocation *a)
 		return;
 	table_deinit(&a->by_peer);
 	free(a->channels);
-	sodium_memzero(a, sizeof(*a));
+	secret_wipe(a, sizeof(*a));
 	free(a);
 }
 
@@ -210,7 +210,7 @@ bool allocation_matches(const struct allocation *a, const struct allocation_conf
 {
 	return endpoint_eq(&a->relay4, &cfg->v4) && endpoint_eq(&a->relay6, &cfg->v6) &&
 	       strcmp(a->username, cfg->username) == 0 && strlen(a->password) == strlen(cfg->password) &&
-	       sodium_memcmp(a->password, cfg->password, strlen(cfg->password)) == 0;
+	       secret_eq(a->password, cfg->password, strlen(cfg->password));
 }
 
 bool allocation_owns(const struct allocation *a, const struct endpoint *remote)
