@@ -1,13 +1,13 @@
-# emberbox: one Makefile.  `make help` lists what it can do; everything it makes lies under $(BUILD).
+# emberbox: one Makefile; everything it makes lies under $(BUILD).
 #
-#   DEPS=static   (default) a static musl binary; the libraries are built from the distribution's sources
-#   DEPS=system   a dynamic binary against installed libraries
-#   SAN=1         DEPS=system with AddressSanitizer and UndefinedBehaviorSanitizer
-#   APPLETS="…"   only these applets; the others and their libraries are not linked
+#   make                the static musl binary build/static/all/emberbox; the libraries come from the distribution's sources
+#   make DEPS=system    a dynamic binary against installed libraries
+#   make SAN=1          the same with AddressSanitizer and UndefinedBehaviorSanitizer
+#   make APPLETS="…"    only these applets; the others and their libraries are not linked
+#   make V=1            whole command lines
 
 BUILD ?= build
 DEPS ?= static
-SAN ?=
 VERSION := $(shell sed -n 's/.*EMBERBOX_VERSION "\(.*\)"/\1/p' applets/version.h)
 
 MAKEFLAGS += --no-builtin-rules
@@ -15,10 +15,12 @@ MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
+.PHONY: all demo check land-check floors unit sim san e2e interop fuzz fuzz-short fuzz-seeds fuzz-run bench size conformance \
+	format install clean help print-binary FORCE
 
 # ---- variant: where objects go and with what they are made ----------------------------------------------------------------
 
-VARIANT := $(if $(SAN),san,$(DEPS))
+VARIANT := $(if $(FUZZ),fuzz,$(if $(SAN),san,$(DEPS)))
 O := $(BUILD)/$(VARIANT)
 D := $(BUILD)/deps
 
@@ -29,35 +31,47 @@ AR := gcc-ar
 
 # Code that every packet passes is built for speed, the rest for size.
 HOT := core/crypto/% core/wg/% core/peer/% core/tunnel/% core/ip/% platform/linux/tun% platform/linux/udp%
-optimise = $(if $(SAN),-O1,$(if $(filter $(HOT),$1),-O2,-Os))
+optimise = $(if $(SAN)$(FUZZ),-O1,$(if $(filter $(HOT),$1),-O2,-Os))
 
 # FILE:PACKAGE: what contrib/build/tools.sh installs when FILE (a command or a path) is missing.
 TOOLS := gcc:gcc /usr/include/linux/if_tun.h:linux-libc-dev
+TOOLS_STATIC := musl-gcc:musl-tools dpkg-source:dpkg-dev xz:xz-utils
+TOOLS_STATIC_PORTAL := tclsh:tcl
+TOOLS_SYSTEM := pkg-config:pkg-config /usr/include/ev.h:libev-dev /usr/include/bearssl.h:libbearssl-dev \
+	/usr/include/sodium.h:libsodium-dev /usr/include/cjson/cJSON.h:libcjson-dev
+TOOLS_SYSTEM_PORTAL := /usr/include/sqlite3.h:libsqlite3-dev
+TOOLS_FUZZ := clang:clang /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a:libclang-rt-dev
+
 LIBS := ev bearssl cjson sodium
-LIBS_portal := sqlite3
+LIBS_PORTAL := sqlite3
 
 ifeq ($(VARIANT),static)
 CC := musl-gcc
-CFLAGS_ALL += -fno-pie -fno-asynchronous-unwind-tables -I$D/include -idirafter $D/kernel
+CFLAGS_ALL += -fno-pie -fno-asynchronous-unwind-tables -isystem $D/include -idirafter $D/kernel
 LDFLAGS_ALL += -static
-TOOLS += musl-gcc:musl-tools dpkg-source:dpkg-dev xz:xz-utils
-TOOLS_portal := tclsh:tcl
+TOOLS += $(TOOLS_STATIC)
+TOOLS_PORTAL := $(TOOLS_STATIC_PORTAL)
 link = $(patsubst %,$D/lib/lib%.a,$1)
 ready = $(link)
 else
 CC := gcc
 pkg = $(shell pkg-config --$1 $2 2>/dev/null)
 CFLAGS_ALL += $(call pkg,cflags,libsodium libcjson sqlite3)
-TOOLS += /usr/include/ev.h:libev-dev /usr/include/bearssl.h:libbearssl-dev /usr/include/sodium.h:libsodium-dev \
-	/usr/include/cjson/cJSON.h:libcjson-dev
-TOOLS_portal := /usr/include/sqlite3.h:libsqlite3-dev
+TOOLS += $(TOOLS_SYSTEM)
+TOOLS_PORTAL := $(TOOLS_SYSTEM_PORTAL)
 link = $(foreach l,$1,$(or $(call pkg,libs,lib$l),$(call pkg,libs,$l),-l$l)) -lm
-ready :=
-ifneq ($(SAN),)
+endif
+
 SANITIZE := -fsanitize=address,undefined
+ifneq ($(SAN),)
 CFLAGS_ALL += $(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS_ALL += $(SANITIZE)
 endif
+ifneq ($(FUZZ),)
+CC := clang
+CFLAGS_ALL := $(filter-out -W%,$(CFLAGS_ALL)) -w $(SANITIZE),fuzzer-no-link -fno-sanitize-recover=all
+LDFLAGS_ALL += $(SANITIZE),fuzzer
+TOOLS += $(TOOLS_FUZZ)
 endif
 
 # ---- what there is ---------------------------------------------------------------------------------------------------------
@@ -69,36 +83,35 @@ ifneq ($(filter-out $(APPLETS_ALL),$(APPLETS)),)
 $(error no such applet: $(filter-out $(APPLETS_ALL),$(APPLETS)) (there are: $(APPLETS_ALL)))
 endif
 
-applet_src = $(wildcard applets/$1/*.c applets/$1/*/*.c)
-SRC_BASE := $(wildcard core/*/*.c platform/linux/*.c applets/common/*.c)
 objs = $(patsubst %.c,$O/%.o,$1)
+applet_objs = $(call objs,$(foreach a,$1,$(wildcard applets/$a/*.c applets/$a/*/*.c)))
+OBJ_BASE := $(call objs,$(wildcard core/*/*.c platform/linux/*.c applets/common/*.c))
+OBJ_SET := $(OBJ_BASE) $(call applet_objs,$(APPLETS))
+OBJ_ALL := $(OBJ_BASE) $(call applet_objs,$(APPLETS_ALL))
 
-OBJ_BASE := $(call objs,$(SRC_BASE))
-OBJ_SET := $(OBJ_BASE) $(call objs,$(foreach a,$(APPLETS),$(call applet_src,$a)))
-OBJ_ALL := $(OBJ_BASE) $(call objs,$(foreach a,$(APPLETS_ALL),$(call applet_src,$a)))
-
+# The binary of a set of applets has a folder of its own; objects are shared.
 empty :=
 SET := $(if $(filter-out $(APPLETS),$(APPLETS_ALL)),set-$(subst $(empty) $(empty),-,$(strip $(APPLETS))),all)
 S := $O/$(SET)
 BIN := $S/emberbox
 
+programs = $(patsubst %.c,$O/%,$(wildcard $1))
+UNIT := $(call programs,tests/unit/test_*.c)
+SIM := $(call programs,tests/sim/test_*.c)
+FUZZERS := $(call programs,tests/fuzz/fuzz_*.c)
 TEST_LIB_OBJ := $(call objs,$(filter-out $(wildcard tests/*/test_*.c),$(wildcard tests/unit/*.c tests/sim/*.c)))
-UNIT := $(patsubst %.c,$O/%,$(wildcard tests/unit/test_*.c))
-SIM := $(patsubst %.c,$O/%,$(wildcard tests/sim/test_*.c))
+TEST_OBJ := $(patsubst %,%.o,$(UNIT) $(SIM) $(FUZZERS)) $O/tests/fuzz/replay.o
+SIM_SEEDS ?= 1000
 
 TOOLS_READY := $(BUILD)/tools-$(VARIANT)
-PORTAL := $(if $(filter portal,$(APPLETS)),portal)
-LINK_SET := $(call link,$(LIBS_$(PORTAL)) $(LIBS))
-LINK_ALL := $(call link,$(LIBS_portal) $(LIBS))
+LINK_SET := $(call link,$(if $(filter portal,$(APPLETS)),$(LIBS_PORTAL)) $(LIBS))
+LINK_ALL := $(call link,$(LIBS_PORTAL) $(LIBS))
 
 # ---- the product -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all unit sim land-check clean FORCE
 all: $(BIN)
 
-ifeq ($V,)
-say = @printf '  %-5s %s\n' '$1' '$2'; 
-endif
+say = $(if $V,,@printf '  %-5s %s\n' '$1' '$2'; )
 
 # Written anew only when the content changed, so that what depends on it is remade exactly then.
 keep = @mkdir -p $(@D); printf '%s\n' $1 | cmp -s - $@ || printf '%s\n' $1 > $@
@@ -112,8 +125,8 @@ $O/objects: FORCE
 $S/applets.h: FORCE
 	$(call keep,'#define APPLETS(X) $(foreach a,$(APPLETS),X($a))')
 
-$(OBJ_ALL) $(TEST_LIB_OBJ) $(UNIT:%=%.o) $(SIM:%=%.o) $S/main.o: | $(TOOLS_READY) $(call ready,$(LIBS))
-$(call objs,$(call applet_src,portal)) $(UNIT:%=%.o) $(SIM:%=%.o): | $(TOOLS_READY)-portal $(call ready,$(LIBS_portal))
+$(OBJ_ALL) $(TEST_LIB_OBJ) $(TEST_OBJ) $S/main.o: | $(TOOLS_READY) $(call ready,$(LIBS))
+$(call applet_objs,portal) $(TEST_OBJ): | $(TOOLS_READY)-portal $(call ready,$(LIBS_PORTAL))
 
 $O/%.o: %.c $O/flags
 	@mkdir -p $(@D)
@@ -130,15 +143,16 @@ $O/libember.a: $(OBJ_ALL) $O/objects
 $O/libtest.a: $(TEST_LIB_OBJ) $O/objects
 	$(call archive,$(TEST_LIB_OBJ))
 
+# The static binary is stripped; emberbox.debug beside it is not.
 $(BIN): $S/main.o $S/libember.a
-	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) $(filter-out %/objects,$^) $(LINK_SET) -o $@
+	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) $^ $(LINK_SET) -o $@$(if $(filter static,$(VARIANT)),.debug && strip $@.debug -o $@)
 
 # ---- what it stands on: tools and libraries --------------------------------------------------------------------------------
 
 $(TOOLS_READY): contrib/build/tools.sh
 	@contrib/build/tools.sh $(TOOLS) && mkdir -p $(@D) && touch $@
 $(TOOLS_READY)-portal: $(TOOLS_READY)
-	@contrib/build/tools.sh $(TOOLS_portal) && touch $@
+	@contrib/build/tools.sh $(TOOLS_PORTAL) && touch $@
 
 $D/src/fetched: | $(TOOLS_READY)
 	@contrib/build/fetch.sh $D/src && touch $@
@@ -150,15 +164,68 @@ $D/lib/libsqlite3.a: | $(TOOLS_READY)-portal
 
 $(UNIT) $(SIM): %: %.o $O/libtest.a $O/libember.a
 	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) $^ $(LINK_ALL) -o $@
+$(FUZZERS): %: %.o $(if $(FUZZ),,$O/tests/fuzz/replay.o) $O/libtest.a $O/libember.a
+	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) $^ $(LINK_ALL) -o $@
 
+# What the rings need beyond the build, by one call to apt-get; a script whose needs are not met says so.
+TOOLS_CHECK = $(TOOLS) $(TOOLS_PORTAL) $(TOOLS_SYSTEM) $(TOOLS_SYSTEM_PORTAL) $(TOOLS_FUZZ) \
+	$(shell sed -n 's/^\# packages: *//p' /dev/null $(wildcard tests/e2e/test_*.sh tests/interop/test_*.sh))
+STAGES := floors unit sim $(if $(SAN),fuzz-seeds,san) fuzz-short e2e interop
+check:
+	@contrib/build/tools.sh $(sort $(TOOLS_CHECK)) || true
+	+@MAKE="$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j$(shell nproc))" tests/check.sh $(STAGES)
+
+floors: $(OBJ_ALL)
+	@tests/floors.sh $O
 unit: $(UNIT)
 	@tests/run.sh $(UNIT)
 sim: $(SIM)
-	@tests/run.sh $(SIM)
+	@SIM_SEEDS=$(SIM_SEEDS) tests/run.sh $(SIM)
+e2e interop: $(BIN)
+	@EMBERBOX=$(abspath $(BIN)) tests/run.sh $(wildcard tests/$@/test_*.sh)
+fuzz-seeds: $(FUZZERS)
+	@tests/fuzz/run.sh replay 0 $O $(FUZZERS)
+# The same code under the sanitizers: unit tests, a tenth of the simulations, the fuzz targets' seeds.
+san:
+	+@MAKE="$(MAKE) SAN=1 SIM_SEEDS=100" tests/check.sh unit sim fuzz-seeds
+# libFuzzer: a minute for all targets together, or an hour (FUZZ_SECONDS); FUZZ_TARGET=NAME chooses one.
+fuzz-short:
+	@$(MAKE) --no-print-directory FUZZ=1 FUZZ_SECONDS=60 fuzz-run
+fuzz:
+	@$(MAKE) --no-print-directory FUZZ=1 fuzz-run
+FUZZ_SECONDS ?= 3600
+fuzz-run: $(if $(FUZZ_TARGET),$O/tests/fuzz/fuzz_$(FUZZ_TARGET),$(FUZZERS))
+	@tests/fuzz/run.sh fuzz $(FUZZ_SECONDS) $O $^
 
 land-check: $(BIN) $(UNIT) $(SIM)
 	@tests/run.sh $(UNIT)
 
+demo: $(BIN)
+	@EMBERBOX=$(abspath $(BIN)) tests/e2e/demo.sh
+bench: $(BIN)
+	@for b in $(or $(BENCH:%=tests/bench/%.sh),$(wildcard tests/bench/*.sh)); do EMBERBOX=$(abspath $(BIN)) $$b || exit 1; done
+size:
+	+@MAKE="$(MAKE)" contrib/build/size.sh $(APPLETS)
+conformance:
+	@tests/conformance.sh $(if $V,--open)
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+# ---- the rest --------------------------------------------------------------------------------------------------------------
+
+PREFIX ?= /usr/local
+install: $(BIN)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/emberbox
+	for a in $(filter-out quickstart,$(APPLETS)); do ln -sf emberbox $(DESTDIR)$(PREFIX)/bin/ember-$$a; done
+	for m in $(wildcard contrib/man/*.[1-8]); do \
+		install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
+
+help:
+	@sed -n '/^\#/!q; s/^\# \{0,1\}//p' Makefile
+	@echo 'make demo|check|install|bench|size|conformance|fuzz|format|clean, and the stages of check: $(STAGES)'
+print-binary:
+	@echo $(BIN)
 clean:
 	rm -rf $(BUILD)
 

@@ -1,27 +1,107 @@
 #!/bin/sh
-# Runs test programs one after the other and sums them up: run.sh PROGRAM...
+# Runs test programs and scripts one after the other and sums them up: run.sh PROGRAM...
 #
-# A program prints a line for each failing test and, last, `N passed, N failed[, N skipped]`. One that dies, hangs or ends without
-# that line counts as one more failed test. Programs are given no input and TEST_TIMEOUT seconds (default 300) each.
+# A program prints a line for each failing test and, last, `N passed, N failed[, N skipped]`. A script (*.sh) prints `ok NAME`,
+# `not ok NAME` or `skip NAME: reason` for each of its tests, and whatever else explains them. One that dies, hangs or says nothing
+# counts as one more failed test. Nobody gets input.
+#
+# What a script needs stands in comments of its head:
+#	# needs: root                             without it the script counts as skipped
+#	# packages: turnserver:coturn dig:dnsutils  FILE:PACKAGE as in contrib/build/tools.sh; `make check` installs them
+#	# timeout: 600                            seconds, instead of 300
+# and it finds the binary in $EMBERBOX and a scratch folder, removed afterwards, in $SCRATCH.
 set -u
 passed=0 failed=0 skipped=0
-out=$(mktemp) || exit 1
-trap 'rm -f "$out"' EXIT
-for program; do
-	timeout -k 5 "${TEST_TIMEOUT:-300}" "$program" >"$out" 2>&1 </dev/null
+work=$(mktemp -d) || exit 1
+child=
+trap 'rm -rf "$work"' EXIT
+trap '[ -n "$child" ] && kill "$child" 2>/dev/null; exit 130' INT TERM
+out=$work/out
+
+head_of() { # head_of SCRIPT KEY: the words behind `# KEY:`
+	sed -n "/^\$/q; s/^# $2: *//p" "$1" | tr '\n' ' '
+}
+
+# Runs in the background so that a signal to us reaches it too.
+run() {
+	limit=$1
+	shift
+	timeout -k 10 "$limit" "$@" >"$out" 2>&1 </dev/null &
+	child=$!
+	wait $child
 	rc=$?
+	child=
+}
+
+add() { passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3)); }
+
+died() { # what it means when a program ends with status $rc
+	if [ "$rc" -eq 124 ] || [ "$rc" -eq 137 ]; then echo "FAIL $1: still running after $2 s"; else echo "FAIL $1: ended with status $rc"; fi
+}
+
+run_program() {
+	run "${TEST_TIMEOUT:-300}" "$1"
 	summary=$(grep -aE '^[0-9]+ passed, [0-9]+ failed' "$out" | tail -n 1)
 	p=0 f=0 s=0
 	[ -n "$summary" ] && read -r p _ f _ s _ <<-END
 		$summary
 	END
 	f=${f%,} s=${s:-0}
-	if [ "$rc" -ne 0 ] && [ "$f" -eq 0 ] || [ -z "$summary" ]; then
+	if { [ "$rc" -ne 0 ] && [ "$f" -eq 0 ]; } || [ -z "$summary" ]; then
 		f=$((f + 1))
-		echo "FAIL $program: ended with status $rc"
+		died "$1" "${TEST_TIMEOUT:-300}"
 	fi
-	[ "$f" -gt 0 ] && { echo "--- $program"; grep -avxF -- "${summary:-none}" "$out" | tail -n 60; }
-	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	[ "$f" -gt 0 ] && { echo "--- $1"; grep -avxF -- "${summary:-none}" "$out" | tail -n 80; }
+	add "$p" "$f" "$s"
+}
+
+run_script() {
+	if [ "$(id -u)" -ne 0 ] && head_of "$1" needs | grep -qw root; then
+		echo "skip $1: needs root"
+		add 0 0 1
+		return
+	fi
+	lacking=$(for entry in $(head_of "$1" packages); do
+		"${0%/*}/../contrib/build/tools.sh" --have "$entry" || echo "${entry#*:}"
+	done)
+	if [ -n "$lacking" ]; then
+		if [ "$(id -u)" -eq 0 ]; then
+			echo "not ok $1: missing:" $lacking
+			add 0 1 0
+		else
+			echo "skip $1: missing:" $lacking
+			add 0 0 1
+		fi
+		return
+	fi
+	limit=$(head_of "$1" timeout)
+	limit=${limit:-300}
+	mkdir -p "$work/scratch"
+	began=$(date +%s)
+	SCRATCH=$work/scratch run $limit "$1"
+	rm -rf "$work/scratch"
+	p=$(grep -acE '^ok ' "$out")
+	f=$(grep -acE '^not ok ' "$out")
+	s=$(grep -acE '^skip ' "$out")
+	if { [ "$rc" -ne 0 ] && [ "$f" -eq 0 ]; } || [ $((p + f + s)) -eq 0 ]; then
+		f=$((f + 1))
+		died "$1" $limit
+	fi
+	if [ "$f" -gt 0 ]; then
+		echo "--- $1"
+		tail -n 200 "$out"
+	else
+		grep -aE '^(skip|note) ' "$out"
+	fi
+	echo "    $1: $p passed, $f failed, $s skipped, $(($(date +%s) - began)) s"
+	add "$p" "$f" "$s"
+}
+
+for program; do
+	case $program in
+	*.sh) run_script "$program" ;;
+	*) run_program "$program" ;;
+	esac
 done
 tail=
 [ "$skipped" -gt 0 ] && tail=", $skipped skipped"

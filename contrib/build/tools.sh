@@ -2,7 +2,8 @@
 # Installs what is missing of a list, touches nothing when all is there: tools.sh FILE:PACKAGE...
 #
 # FILE is a command name or an absolute path (a `*` in it is matched) that PACKAGE of the distribution provides. On Debian as root
-# the missing packages are installed in one call to apt-get; otherwise one message names them all.
+# the missing packages are installed in one call to apt-get; otherwise one message names them all. With --have in front nothing is
+# installed; the status tells whether all is there.
 set -eu
 
 is_there() {
@@ -18,6 +19,11 @@ missing() {
 	done | sort -u | tr '\n' ' '
 }
 
+if [ "${1:-}" = --have ]; then
+	shift
+	[ -z "$(missing "$@")" ]
+	exit
+fi
 packages=$(missing "$@")
 [ -n "$packages" ] || exit 0
 
