@@ -239,35 +239,35 @@ static inline void wr_u8(struct wr *w, u8 v)
 
 static inline void wr_be16(struct wr *w, u16 v)
 {
-	u8 *p = wr_reserve(w, 2);
-	if (p)
-		put_be16(p, v);
+	u8 b[2];
+	put_be16(b, v);
+	wr_bytes(w, b, sizeof(b));
 }
 
 static inline void wr_be32(struct wr *w, u32 v)
 {
-	u8 *p = wr_reserve(w, 4);
-	if (p)
-		put_be32(p, v);
+	u8 b[4];
+	put_be32(b, v);
+	wr_bytes(w, b, sizeof(b));
 }
 
 static inline void wr_be64(struct wr *w, u64 v)
 {
-	u8 *p = wr_reserve(w, 8);
-	if (p)
-		put_be64(p, v);
+	u8 b[8];
+	put_be64(b, v);
+	wr_bytes(w, b, sizeof(b));
 }
 
 static inline void wr_le32(struct wr *w, u32 v)
 {
-	u8 *p = wr_reserve(w, 4);
-	if (p)
-		put_le32(p, v);
+	u8 b[4];
+	put_le32(b, v);
+	wr_bytes(w, b, sizeof(b));
 }
 
 static inline void wr_le64(struct wr *w, u64 v)
 {
-	u8 *p = wr_reserve(w, 8);
-	if (p)
-		put_le64(p, v);
+	u8 b[8];
+	put_le64(b, v);
+	wr_bytes(w, b, sizeof(b));
 }

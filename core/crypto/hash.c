@@ -8,11 +8,17 @@
 #include <sodium.h>
 #include <string.h>
 
+/* The libraries want a pointer even for nothing. */
+static inline const u8 *bytes(struct span s)
+{
+	return s.n > 0 ? s.p : (const u8 *)"";
+}
+
 void md5(u8 out[static MD5_LEN], struct span in)
 {
 	br_md5_context c;
 	br_md5_init(&c);
-	br_md5_update(&c, in.p, in.n);
+	br_md5_update(&c, bytes(in), in.n);
 	br_md5_out(&c, out);
 	secret_wipe(&c, sizeof(c));
 }
@@ -21,7 +27,7 @@ void sha1(u8 out[static SHA1_LEN], struct span in)
 {
 	br_sha1_context c;
 	br_sha1_init(&c);
-	br_sha1_update(&c, in.p, in.n);
+	br_sha1_update(&c, bytes(in), in.n);
 	br_sha1_out(&c, out);
 	secret_wipe(&c, sizeof(c));
 }
@@ -30,10 +36,10 @@ void hmac_sha1_v(u8 out[static SHA1_LEN], struct span key, const struct span *pa
 {
 	br_hmac_key_context k;
 	br_hmac_context c;
-	br_hmac_key_init(&k, &br_sha1_vtable, key.p, key.n);
+	br_hmac_key_init(&k, &br_sha1_vtable, bytes(key), key.n);
 	br_hmac_init(&c, &k, 0);
 	for (size_t i = 0; i < n; i++)
-		br_hmac_update(&c, parts[i].p, parts[i].n);
+		br_hmac_update(&c, bytes(parts[i]), parts[i].n);
 	br_hmac_out(&c, out);
 	secret_wipe(&k, sizeof(k));
 	secret_wipe(&c, sizeof(c));
@@ -49,7 +55,7 @@ void sha256_v(u8 out[static SHA256_LEN], const struct span *parts, size_t n)
 	crypto_hash_sha256_state s;
 	crypto_hash_sha256_init(&s);
 	for (size_t i = 0; i < n; i++)
-		crypto_hash_sha256_update(&s, parts[i].p, parts[i].n);
+		crypto_hash_sha256_update(&s, bytes(parts[i]), parts[i].n);
 	crypto_hash_sha256_final(&s, out);
 }
 
@@ -61,9 +67,9 @@ void sha256(u8 out[static SHA256_LEN], struct span in)
 void hmac_sha256_v(u8 out[static SHA256_LEN], struct span key, const struct span *parts, size_t n)
 {
 	crypto_auth_hmacsha256_state s;
-	crypto_auth_hmacsha256_init(&s, key.p, key.n);
+	crypto_auth_hmacsha256_init(&s, bytes(key), key.n);
 	for (size_t i = 0; i < n; i++)
-		crypto_auth_hmacsha256_update(&s, parts[i].p, parts[i].n);
+		crypto_auth_hmacsha256_update(&s, bytes(parts[i]), parts[i].n);
 	crypto_auth_hmacsha256_final(&s, out);
 	secret_wipe(&s, sizeof(s));
 }
@@ -98,11 +104,11 @@ void pbkdf2_hmac_sha256(u8 *out, size_t out_len, struct span password, struct sp
 	crypto_auth_hmacsha256_state keyed, s;
 	u8 u[SHA256_LEN], t[SHA256_LEN], number[4];
 	size_t done = 0;
-	crypto_auth_hmacsha256_init(&keyed, password.p, password.n);
+	crypto_auth_hmacsha256_init(&keyed, bytes(password), password.n);
 	for (u32 block = 1; done < out_len; block++) {
 		put_be32(number, block);
 		s = keyed;
-		crypto_auth_hmacsha256_update(&s, salt.p, salt.n);
+		crypto_auth_hmacsha256_update(&s, bytes(salt), salt.n);
 		crypto_auth_hmacsha256_update(&s, number, sizeof(number));
 		crypto_auth_hmacsha256_final(&s, u);
 		memcpy(t, u, sizeof(t));

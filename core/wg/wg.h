@@ -60,8 +60,6 @@
 #define WG_WINDOW 8192u                 /* replay window in packets */
 #define WG_QUEUE_MAX 256u               /* plaintext packets an owner may keep without session */
 #define WG_TX_MAX 4u                    /* own messages waiting in one tunnel; the oldest is displaced */
-#define WG_EVENTS_MAX 4u
-#define WG_REKEY_AFTER_MESSAGES (1ull << 60)
 #define WG_REJECT_AFTER_MESSAGES (UINT64_MAX - (1ull << 13)) /* whitepaper §6.1 */
 
 /* --- shared by all tunnels ----------------------------------------------------------------------------------------------- */
@@ -122,12 +120,12 @@ enum wg_event {
 	WG_EVENT_EXPIRED,     /* terminal: no answer for WG_ATTEMPT_TIME, or no session for WG_EXPIRE */
 };
 
-struct wg_session; /* wg_session.h */
+struct wg_session; /* session.h */
 
 /* An initiation of ours that has not been answered. */
 struct wg_inflight {
-	u32 index; /* ours; 0 = none (session8 0 of connection 0 is never used) */
 	bool is_set;
+	u32 index; /* ours */
 	u64 sent_at;
 	u8 ephemeral[32];
 	u8 hash[32];
@@ -157,7 +155,7 @@ struct wg {
 	u64 cookie_until;
 
 	bool is_attempting, is_established, is_expired;
-	bool has_rx_during_keepalive; /* more data came while the keepalive was armed */
+	bool wants_another_keepalive; /* more data came while the keepalive was armed */
 	u64 attempt_started;
 	u64 initiate_at;        /* a timer-driven initiation, jitter included; TIME_NEVER none */
 	u64 keepalive_at;       /* passive keepalive */
@@ -170,8 +168,7 @@ struct wg {
 		u8 data[WG_INITIATION_LEN];
 	} tx[WG_TX_MAX];
 	u8 tx_head, tx_count;
-	u8 events[WG_EVENTS_MAX];
-	u8 event_head, event_count;
+	u8 events; /* bit 1 << enum wg_event: waiting to be polled */
 };
 
 /* conn24 < 2^24 is the owner's number for this tunnel. ERR_INVAL: peer_public is no usable key. Starts no handshake. */
@@ -186,7 +183,8 @@ static inline bool wg_is_handshaking(const struct wg *w)
 	return w->is_attempting || w->initiate_at != TIME_NEVER;
 }
 
-/* Second half of an initiation for this tunnel. ERR_AUTH, ERR_REPLAY (stamp not newer), ERR_NOMEM, ERR_STATE (expired). */
+/* Second half of an initiation for this tunnel. ERR_AUTH, ERR_REPLAY (stamp not newer), ERR_NOMEM, ERR_STATE (expired),
+ * ERR_NOT_OURS (another peer's). */
 int wg_input_initiation(struct wg *w, u64 now, const struct wg_initiation *init) MUST_CHECK;
 /* Types 2 and 3. ERR_NOT_FOUND (nothing in flight under that index), ERR_AUTH, ERR_NOMEM, ERR_MALFORMED (other types). */
 int wg_input(struct wg *w, u64 now, struct span datagram) MUST_CHECK;
@@ -208,6 +206,7 @@ int wg_seal(struct wg *w, u64 now, u8 *slot, u32 len) MUST_CHECK;
 
 /* Own messages (handshakes, keepalives), oldest first; returns the length, 0 when there is none. Not-ECT on the wire. */
 size_t wg_poll_transmit(struct wg *w, u8 out[static WG_INITIATION_LEN]);
+/* In the order of the enum; equal ones that wait together are one. */
 enum wg_event wg_poll_event(struct wg *w);
 
 void wg_timeout(struct wg *w, u64 now, u64 wall);
