@@ -71,7 +71,7 @@ static void session_drop(struct wg *w, unsigned slot)
 	w->ring[slot] = NULL;
 }
 
-/* A blank session under our index; it overwrites the one of 8 handshakes before in its own memory, so that keys lent to jobs stay readable. */
+/* A blank session under our index. It overwrites the one of 8 handshakes before in its own memory, so keys lent to jobs stay readable. */
 static struct wg_session *session_make(struct wg *w, u64 now, u32 local_index, bool is_initiator, const struct wg_keys *keys)
 {
 	struct wg_session **slot = &w->ring[local_index % WG_SESSIONS];
