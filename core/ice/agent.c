@@ -73,6 +73,16 @@ void ice_free(struct ice_agent *a)
 	free(a);
 }
 
+static bool text_is(struct span s, const char *want)
+{
+	return s.n == strlen(want) && memcmp(s.p, want, s.n) == 0;
+}
+
+static struct span text(const char *s)
+{
+	return SPAN(s, strlen(s));
+}
+
 /* --- entries ------------------------------------------------------------------------------------------------------------------- */
 
 static bool grow(void *array, u32 *capacity, u32 limit, size_t size)
@@ -473,6 +483,11 @@ void ice_add_optimistic(struct ice_agent *a, u64 now)
 	}
 }
 
+bool ice_wants(const struct ice_agent *a, const struct candidate_text *t)
+{
+	return t->component == 1 && t->is_udp && (t->ufrag.n == 0 || text_is(t->ufrag, a->cfg.remote.ufrag));
+}
+
 bool ice_is_remote_relay(const struct ice_agent *a, const struct endpoint *addr)
 {
 	for (u32 i = 0; i < a->remote.n; i++)
@@ -488,16 +503,6 @@ bool ice_has_remote(const struct ice_agent *a)
 }
 
 /* --- input ------------------------------------------------------------------------------------------------------------------------ */
-
-static bool text_is(struct span s, const char *want)
-{
-	return s.n == strlen(want) && memcmp(s.p, want, s.n) == 0;
-}
-
-static struct span text(const char *s)
-{
-	return SPAN(s, strlen(s));
-}
 
 /* The local candidate that a check was sent to; live ones first. */
 static struct entry *local_at(struct ice_agent *a, const struct endpoint *addr)

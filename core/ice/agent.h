@@ -61,6 +61,8 @@ int ice_discard_local(struct ice_agent *a, u64 now, enum candidate_kind kind, co
 /* All that are not discarded, highest priority first. Returns their number. */
 size_t ice_local_candidates(const struct ice_agent *a, struct candidate out[static ICE_LOCAL_MAX]);
 
+/* Whether a text that was signalled is meant for this agent: component 1, UDP, no foreign ufrag (spec 20 §5.3). */
+bool ice_wants(const struct ice_agent *a, const struct candidate_text *t);
 /* A candidate that the peer signalled. 0, also when it is known. ERR_INVAL: not usable. ERR_LIMIT. */
 int ice_add_remote(struct ice_agent *a, u64 now, const struct candidate *c);
 /* Matched by addr, raddr and kind. ERR_NOT_FOUND. */
