@@ -29,11 +29,12 @@ struct udp_sock;
 struct udp_ring;
 
 struct udp_config {
-	struct ip bind;    /* family required; zero address = any */
-	u16 port;          /* 0 = ephemeral */
+	struct ip bind;     /* family required; zero address = any */
+	u16 port;           /* 0 = ephemeral */
 	bool may_fall_back; /* to an ephemeral port when `port` is taken */
-	u32 mark;          /* 0 = none */
+	u32 mark;           /* 0 = none */
 	u32 sndbuf, rcvbuf; /* bytes, 0 = the system's default; best effort */
+	bool no_backlog;    /* drop what is not taken at once: a server with thousands of sockets */
 };
 
 /* ERR_UNSUPPORTED: no such family here. ERR_EXISTS: port in use. ERR_DENIED: mark or port needs privileges. ERR_NOMEM, ERR_IO. */
