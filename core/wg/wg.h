@@ -189,9 +189,10 @@ int wg_input_initiation(struct wg *w, u64 now, const struct wg_initiation *init)
 /* Types 2 and 3. ERR_NOT_FOUND (nothing in flight under that index), ERR_AUTH, ERR_NOMEM, ERR_MALFORMED (other types). */
 int wg_input(struct wg *w, u64 now, struct span datagram) MUST_CHECK;
 
-/* Data in. prepare fills the job (key borrowed until the next wg call other than prepare and commit). ERR_NOT_FOUND: no such
- * session; ERR_EXPIRED; ERR_MALFORMED. commit, after aead_open(), judges: ERR_AUTH, ERR_REPLAY, ERR_NOT_FOUND; otherwise 0, and
- * job->data, job->len are the inner packet, len 0 being a keepalive. commit reads the header, WG_HEADER_LEN bytes before job->data. */
+/* Data in. prepare fills the job; its key stays readable until wg_timeout() or wg_deinit(), so handshakes of the same batch may be fed
+ * in between (at worst the packets of the session they displace are lost). ERR_NOT_FOUND: no such session; ERR_EXPIRED; ERR_MALFORMED.
+ * commit, after aead_open(), judges: ERR_AUTH, ERR_REPLAY, ERR_NOT_FOUND; otherwise 0, and job->data, job->len are the inner packet, len 0
+ * being a keepalive. commit reads the header, WG_HEADER_LEN bytes before job->data. */
 int wg_open_prepare(struct wg *w, u64 now, struct mspan datagram, struct aead_job *job) MUST_CHECK;
 int wg_open_commit(struct wg *w, u64 now, const struct aead_job *job) MUST_CHECK;
 /* All three steps for one datagram; *inner points into it. */

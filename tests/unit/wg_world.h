@@ -1,8 +1,8 @@
 /* tests/unit/wg_world.h: two WireGuard tunnels and the wire between them, in virtual time.
  *
- * Ends are called EAST and WEST. Inner packets are numbers; a packet sent without session waits in its
- * end's queue, starts a handshake, and leaves
- * when the tunnel becomes sendable, as the owner of a tunnel is told to do. Everything that goes onto the wire is logged.
+ * Ends are called EAST and WEST. Inner packets are numbers; a packet sent without session waits in its end's queue, starts a
+ * handshake, and leaves when the tunnel becomes sendable, as the owner of a tunnel is told to do. Everything that goes onto the
+ * wire is logged.
  */
 #pragma once
 
