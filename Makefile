@@ -31,7 +31,9 @@ AR := gcc-ar
 
 # Code that every packet passes is built for speed, the rest for size.
 HOT := core/crypto/% core/wg/% core/peer/% core/tunnel/% core/ip/% platform/linux/tun% platform/linux/udp%
-optimise = $(if $(SAN)$(FUZZ),-O1,$(if $(filter $(HOT),$1),-O2,-Os))
+# Kernels of intrinsics need their loops unrolled into registers.
+KERNELS := core/crypto/aead_%
+optimise = $(if $(SAN)$(FUZZ),-O1,$(if $(filter $(KERNELS),$1),-O3,$(if $(filter $(HOT),$1),-O2,-Os)))
 
 # FILE:PACKAGE: what contrib/build/tools.sh installs when FILE (a command or a path) is missing.
 TOOLS := gcc:gcc /usr/include/linux/if_tun.h:linux-libc-dev

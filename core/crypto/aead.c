@@ -2,6 +2,7 @@
 
 #include "core/base/cursor.h"
 #include "core/base/err.h"
+#include "core/crypto/aead_avx2.h"
 
 #include <sodium.h>
 
@@ -42,6 +43,9 @@ static void sodium_open(struct aead_job *jobs, size_t n)
 
 static const struct aead_kernel kernels[] = {
 	{ "libsodium", always_usable, sodium_seal, sodium_open },
+#if AEAD_HAS_AVX2
+	{ "avx2", aead_avx2_is_usable, aead_avx2_seal, aead_avx2_open },
+#endif
 };
 
 static const struct aead_kernel *chosen = &kernels[0];
