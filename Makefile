@@ -113,7 +113,7 @@ LINK_ALL := $(call link,$(LIBS_PORTAL) $(LIBS))
 
 all: $(BIN)
 
-say = $(if $V,,@printf '  %-5s %s\n' '$1' '$2'; )
+say = $(if $V$(findstring s,$(firstword -$(MAKEFLAGS))),$(if $V,,@),@printf '  %-5s %s\n' '$1' '$2'; )
 
 # Written anew only when the content changed, so that what depends on it is remade exactly then.
 keep = @mkdir -p $(@D); printf '%s\n' $1 | cmp -s - $@ || printf '%s\n' $1 > $@
@@ -200,6 +200,7 @@ fuzz-run: $(if $(FUZZ_TARGET),$O/tests/fuzz/fuzz_$(FUZZ_TARGET),$(FUZZERS))
 	@tests/fuzz/run.sh fuzz $(FUZZ_SECONDS) $O $^
 
 land-check: $(BIN) $(UNIT) $(SIM)
+	@tests/floors.sh $O
 	@tests/run.sh $(UNIT)
 
 demo: $(BIN)

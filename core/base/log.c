@@ -3,7 +3,6 @@
 #include "core/base/cursor.h"
 #include "core/base/err.h"
 #include "core/base/time.h"
-#include "core/ip/addr.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,7 +160,7 @@ static void put_string(struct wr *w, struct span s, enum log_format format)
 
 static void put_value(struct wr *w, const struct kv *kv, enum log_format format)
 {
-	char buf[64] = "";
+	char buf[KV_FORMAT_MAX] = "";
 
 	switch (kv->type) {
 	case KV_END:
@@ -188,14 +187,8 @@ static void put_value(struct wr *w, const struct kv *kv, enum log_format format)
 		put_string(w, SPAN(text, strlen(text)), format);
 		return;
 	}
-	case KV_IP:
-		ip_format(kv->v.p, buf);
-		break;
-	case KV_EP:
-		endpoint_format(kv->v.p, buf);
-		break;
-	case KV_UUID:
-		uuid_format(kv->v.p, buf);
+	case KV_FORMAT:
+		kv->format(kv->v.p, buf);
 		break;
 	}
 	put_string(w, SPAN(buf, strlen(buf)), format);

@@ -370,3 +370,18 @@ bool ip_is_proxy(const struct ip *ip)
 {
 	return cidr_contains(ip->family == 4 ? &net_proxies4 : &net_proxies6, ip);
 }
+
+char *ip_log_format(const void *ip, char buf[static KV_FORMAT_MAX])
+{
+	return ip_format(ip, buf);
+}
+
+char *endpoint_log_format(const void *ep, char buf[static KV_FORMAT_MAX])
+{
+	return endpoint_format(ep, buf);
+}
+
+char *uuid_log_format(const void *id, char buf[static KV_FORMAT_MAX])
+{
+	return uuid_format(id, buf);
+}

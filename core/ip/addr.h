@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "core/base/log.h"
 #include "core/base/types.h"
 
 #include <string.h>
@@ -85,6 +86,14 @@ char *ip_format(const struct ip *ip, char buf[static IP_STRLEN]);
 char *endpoint_format(const struct endpoint *ep, char buf[static ENDPOINT_STRLEN]);
 char *cidr_format(const struct cidr *net, char buf[static CIDR_STRLEN]);
 char *uuid_format(const struct uuid *id, char buf[static UUID_STRLEN]);
+
+/* Named values of log lines (core/base/log.h). */
+char *ip_log_format(const void *ip, char buf[static KV_FORMAT_MAX]);
+char *endpoint_log_format(const void *ep, char buf[static KV_FORMAT_MAX]);
+char *uuid_log_format(const void *id, char buf[static KV_FORMAT_MAX]);
+#define kv_ip(k, val) kv_format(k, (const struct ip *)(val), ip_log_format)
+#define kv_ep(k, val) kv_format(k, (const struct endpoint *)(val), endpoint_log_format)
+#define kv_uuid(k, val) kv_format(k, (const struct uuid *)(val), uuid_log_format)
 
 bool cidr_contains(const struct cidr *net, const struct ip *ip);
 bool ip_is_unspecified(const struct ip *ip);
