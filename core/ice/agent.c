@@ -372,6 +372,16 @@ size_t ice_local_candidates(const struct ice_agent *a, struct candidate out[stat
 	return n;
 }
 
+size_t ice_remote_candidates(const struct ice_agent *a, struct candidate out[static ICE_REMOTE_MAX])
+{
+	size_t n = 0;
+
+	for (u32 i = 0; i < a->remote.n; i++)
+		if (!a->remote.v[i].is_discarded)
+			out[n++] = a->remote.v[i].c;
+	return n;
+}
+
 /* The peer signalled what we knew only from its checks. Pairs take the true rank (spec 20 §5.6, last item). */
 static void fill_placeholder(struct ice_agent *a, struct entry *e, const struct candidate *c)
 {

@@ -32,7 +32,7 @@
 #define ICE_PAIRS_MAX 100u      /* lowest priority dropped (spec 20 §5.6) */
 #define ICE_ANSWERS_MAX 16u     /* answers waiting to be polled; more are dropped and counted */
 #define ICE_OPTIMISTIC_PER_RUN 2u
-#define ICE_PROBE_TIME MSEC(1600)
+#define ICE_PROBE_TIME MSEC(1400)
 #define ICE_PROBE_GRACE MSEC(600) /* the selected pair may stay silent so long in a probe while another answers */
 
 struct ice_agent;
@@ -60,6 +60,9 @@ int ice_add_local(struct ice_agent *a, u64 now, struct candidate *c);
 int ice_discard_local(struct ice_agent *a, u64 now, enum candidate_kind kind, const struct endpoint *addr);
 /* All that are not discarded, highest priority first. Returns their number. */
 size_t ice_local_candidates(const struct ice_agent *a, struct candidate out[static ICE_LOCAL_MAX]);
+
+/* The same of the peer's, in no order. */
+size_t ice_remote_candidates(const struct ice_agent *a, struct candidate out[static ICE_REMOTE_MAX]);
 
 /* Whether a text that was signalled is meant for this agent: component 1, UDP, no foreign ufrag (spec 20 §5.3). */
 bool ice_wants(const struct ice_agent *a, const struct candidate_text *t);

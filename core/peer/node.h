@@ -57,6 +57,7 @@ struct node_peer {
 	u8 preshared_key[32];
 	struct ice_credentials local, remote;
 	bool is_controlling;
+	bool is_client_to_client; /* keeps the active ICE timing when idle (spec 20 §5.9); no part of the identity */
 };
 
 struct node *node_new(const struct node_config *cfg, u64 now);
@@ -156,7 +157,7 @@ struct node_event {
 bool node_poll_event(struct node *n, struct node_event *out);
 
 struct node_stats {
-	u64 rx_datagrams, rx_invalid, rx_unknown, rx_oversize, rx_replayed, rx_auth_failed;
+	u64 rx_datagrams, rx_invalid, rx_unknown, rx_oversize, rx_replayed, rx_auth_failed, rx_overflow;
 	u64 tx_datagrams, tx_dropped, stage_full;
 	u64 handshakes_in, handshakes_out, cookies_sent;
 	u64 conns, conns_failed, relays;
