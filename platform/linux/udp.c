@@ -220,7 +220,7 @@ static void read_control(struct msghdr *h, struct udp_rx *rx)
 	}
 }
 
-static u64 datagrams_in(u32 len, u16 seg)
+static u64 datagrams_in(u32 len, u32 seg)
 {
 	return seg == 0 || seg >= len ? 1 : (len + seg - 1u) / seg;
 }
@@ -395,7 +395,7 @@ static void advance(struct tx_pos *p, u32 len)
 static void account_sent(struct udp_sock *s, struct tx_pos *p, u32 len)
 {
 	s->stats.tx_messages++;
-	s->stats.tx_datagrams += datagrams_in(len, (u16)MIN(segment_of(&p->tx[p->i]), 0xffffu));
+	s->stats.tx_datagrams += datagrams_in(len, segment_of(&p->tx[p->i]));
 	s->stats.tx_bytes += len;
 	/* Went through without the extra that was refused before: so that was at fault. */
 	if (p->off < p->single_end && s->gso_max > 1) {
@@ -424,7 +424,7 @@ static void handle_refusal(struct udp_sock *s, struct tx_pos *p, const struct tx
 		return;
 	}
 	const struct udp_tx *tx = &p->tx[p->i];
-	s->stats.tx_errors += datagrams_in(len, (u16)MIN(segment_of(tx), 0xffffu));
+	s->stats.tx_errors += datagrams_in(len, segment_of(tx));
 	if ((e == EPERM || e == EACCES) && !s->said_denied) {
 		s->said_denied = true;
 		log_info("sending is not permitted: is there a firewall rule against it?", kv_ep("to", &tx->dst));
