@@ -13,7 +13,6 @@ VERSION := $(shell sed -n 's/.*EMBERBOX_VERSION "\(.*\)"/\1/p' applets/version.h
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.SECONDARY:
 .DEFAULT_GOAL := all
 .PHONY: all demo check land-check floors unit sim san e2e interop fuzz fuzz-short fuzz-seeds fuzz-run bench size conformance \
 	format install clean help print-binary FORCE
