@@ -354,6 +354,25 @@ static enum opt_outcome set_list_from_env(struct parse *p, const struct opt_def 
 }
 
 /* Values from the environment are copied, for the variable may be wiped or changed; they live as long as the process. */
+struct kept {
+	struct kept *next;
+	char text[];
+};
+
+static char *keep(const char *value)
+{
+	static struct kept *all;
+	size_t n = strlen(value) + 1;
+	struct kept *k = malloc(sizeof(*k) + n);
+
+	if (!k)
+		return NULL;
+	memcpy(k->text, value, n);
+	k->next = all;
+	all = k;
+	return k->text;
+}
+
 static enum opt_outcome from_env(struct parse *p, size_t i)
 {
 	const struct opt_def *def = &p->spec->defs[i];
@@ -361,17 +380,13 @@ static enum opt_outcome from_env(struct parse *p, size_t i)
 	enum opt_outcome o = OPTIONS_RUN;
 
 	if (value && !(*value == 0 && (def->type != OPT_STR || def->flags & OPT_EMPTY_UNSET)) && !p->given[i]) {
-		char *kept = strdup(value);
+		char *kept = keep(value);
 		if (!kept) {
 			fprintf(p->err, "%s: out of memory\n", p->spec->program);
 			return OPTIONS_USAGE;
 		}
 		p->given[i] = true;
 		o = def->type == OPT_LIST ? set_list_from_env(p, def, kept) : set(p, def, def->env, kept);
-		bool is_kept = o == OPTIONS_RUN && !(def->flags & OPT_IGNORED) &&
-			       (def->type == OPT_STR || def->type == OPT_URL || def->type == OPT_LIST);
-		if (!is_kept)
-			free(kept);
 	}
 	if (value && def->flags & OPT_SECRET)
 		p->env->unset(p->env->ctx, def->env);
