@@ -82,6 +82,7 @@ const char *stun_error_phrase(enum stun_error_code code)
 	case STUN_ALLOCATION_MISMATCH: return "Allocation Mismatch";
 	case STUN_STALE_NONCE: return "Stale Nonce";
 	case STUN_FAMILY_NOT_SUPPORTED: return "Address Family not Supported";
+	case STUN_WRONG_CREDENTIALS: return "Wrong Credentials";
 	case STUN_PEER_FAMILY_MISMATCH: return "Peer Address Family Mismatch";
 	case STUN_QUOTA_REACHED: return "Allocation Quota Reached";
 	case STUN_ROLE_CONFLICT: return "Role Conflict";
