@@ -29,7 +29,8 @@ LDFLAGS_ALL := -Wl,--gc-sections -Wl,--as-needed
 AR := gcc-ar
 
 # Code that every packet passes is built for speed, the rest for size.
-HOT := core/crypto/% core/wg/% core/peer/% core/tunnel/% core/ip/% platform/linux/tun% platform/linux/udp%
+HOT := core/crypto/% core/turn/server_data% core/wg/% core/peer/% core/tunnel/% core/ip/% platform/linux/tun% platform/linux/udp% \
+	platform/linux/relay_udp%
 # Kernels of intrinsics need their loops unrolled into registers.
 KERNELS := core/crypto/aead_%
 optimise = $(if $(SAN)$(FUZZ),-O1,$(if $(filter $(KERNELS),$1),-O3,$(if $(filter $(HOT),$1),-O2,-Os)))

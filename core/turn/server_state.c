@@ -74,6 +74,16 @@ static struct permission_key permission_key(const struct turn_alloc *a, const st
 
 /* --- the server -------------------------------------------------------------------------------------------------------------- */
 
+static char *duplicate(const char *text)
+{
+	size_t n = strlen(text) + 1;
+	char *copy = malloc(n);
+
+	if (copy)
+		memcpy(copy, text, n);
+	return copy;
+}
+
 static bool copy_text(char *out, size_t cap, const char *text)
 {
 	size_t n = strlen(text);
@@ -95,7 +105,7 @@ static int copy_users(struct turn_server *s, const struct turn_server_config *cf
 		const struct turn_user *u = &cfg->users[i];
 		if (strlen(u->name) > STUN_USERNAME_MAX || strlen(u->password) > STUN_USERNAME_MAX)
 			return ERR_INVAL;
-		s->users[i].name = strdup(u->name);
+		s->users[i].name = duplicate(u->name);
 		if (!s->users[i].name)
 			return ERR_NOMEM;
 		s->n_users++;
@@ -107,7 +117,7 @@ static int copy_users(struct turn_server *s, const struct turn_server_config *cf
 
 static int copy_secret(char **out, const char *secret)
 {
-	*out = secret ? strdup(secret) : NULL;
+	*out = secret ? duplicate(secret) : NULL;
 	return secret && !*out ? ERR_NOMEM : 0;
 }
 
