@@ -199,3 +199,11 @@ void *trie_longest(const struct trie *t, const u8 *key, unsigned bits)
 		last = v;
 	return last;
 }
+
+void *trie_any(const struct trie *t)
+{
+	const struct trie_node *n = t->root;
+	while (n && !n->value)
+		n = n->child[0] ? n->child[0] : n->child[1];
+	return n ? n->value : NULL;
+}

@@ -36,6 +36,8 @@ int trie_insert(struct trie *t, const u8 *key, unsigned bits, void *value) MUST_
 void *trie_get(const struct trie *t, const u8 *key, unsigned bits);
 /* Takes the entry out and returns its value, NULL when there is none. */
 void *trie_remove(struct trie *t, const u8 *key, unsigned bits);
+/* Some entry's value, NULL when the trie is empty; for taking everything out. */
+void *trie_any(const struct trie *t);
 /* The longest prefix of the key, NULL when none covers it. */
 void *trie_longest(const struct trie *t, const u8 *key, unsigned bits);
 

@@ -22,12 +22,12 @@
 
 #include "core/peer/node.h"
 #include "core/phoenix/messages.h"
+#include "core/tunnel/pending.h" /* PENDING_PACKETS: buffered per pending flow */
 #include "core/tunnel/stats.h"
 
 #define CLIENT_RESOURCES_MAX 16384u
 #define CLIENT_GATEWAYS_MAX 4096u    /* ever met in this process */
 #define CLIENT_PENDING_MAX 256u      /* flows asked for at a time */
-#define PENDING_PACKETS 128u         /* buffered per pending flow, oldest overwritten */
 #define CLIENT_REPLIES_MAX 64u       /* ICMP replies to one batch from the TUN */
 #define FLOW_RETRY_INTERVAL SEC(2)   /* spec 30 §5: at most one create_flow per resource in this time */
 #define FLOW_RETRY_SPAN SEC(30)      /* how long after its last packet a pending flow asks by itself */

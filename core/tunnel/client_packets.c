@@ -1,0 +1,278 @@
+#define LOG_TARGET "tunnel::client"
+#include "core/tunnel/client_state.h"
+
+#include "core/tunnel/control.h"
+
+#include <stdlib.h>
+
+/* --- from the TUN (spec 30 §4) ------------------------------------------------------------------------------------------------------ */
+
+/* What the flow cache remembers of a destination. */
+enum verdict { TO_NOBODY, TO_RESOURCE, TO_RESOURCE_FILTERED };
+
+/* DNS resources have no entries yet: networks before the Internet (spec 30 §4.1). */
+static struct resource *route(struct client *c, const struct packet *p, bool *is_permitted)
+{
+	struct flow_key key = { .ip = p->dst, .kind = (u8)p->kind, .port = p->kind == L4_ECHO ? 0 : p->dst_port };
+	bool is_hit;
+	struct flow_entry *e = flow_cache_get(&c->cache, &key, &is_hit);
+
+	if (!is_hit) {
+		bool permits = false;
+		const struct route *best = routes_lookup(&c->cidrs, &p->dst, p->kind, key.port, &permits);
+		c->stats.lookups++;
+		e->value = best ? best->owner : internet_is_active(c) ? c->internet : NULL;
+		if (!best)
+			permits = true;
+		e->verdict = (u8)(!e->value ? TO_NOBODY : permits ? TO_RESOURCE : TO_RESOURCE_FILTERED);
+	}
+	*is_permitted = e->verdict == TO_RESOURCE;
+	return e->value;
+}
+
+/* Asks an application that sent what no filter permits to stop, as the gateway would (spec 30, "what changed", filters). */
+static void reply_filtered(struct client *c, struct segmenter *s)
+{
+	u8 first[TUNNEL_MTU];
+	struct packet p;
+	u32 len = segment_next_len(s);
+
+	if (c->n_replies == CLIENT_REPLIES_MAX) {
+		client_drop(c, DROP_REPLY_FULL, 1);
+		return;
+	}
+	segment_write(s, first);
+	if (packet_parse(first, len, TUNNEL_MTU, &p))
+		return;
+	c->reply_len[c->n_replies] = icmp_reply(ICMP_FILTERED, first, &p, c->replies[c->n_replies] + TUN_HEADROOM);
+	c->n_replies++;
+	c->stats.icmp_replies++;
+}
+
+/* Each segment as a packet of its own into the buffer of the resource's flow. */
+static void buffer_segments(struct client *c, struct resource *r, struct segmenter *s)
+{
+	u8 packet[TUNNEL_MTU];
+	struct packet p;
+	u32 len;
+
+	while ((len = segment_next_len(s)) > 0) {
+		segment_write(s, packet);
+		if (packet_parse(packet, len, TUNNEL_MTU, &p) == 0)
+			flow_trigger(c, r, packet, &p);
+	}
+}
+
+static void send_slowly(struct client *c, u64 wall, const struct gateway_peer *g, struct segmenter *s)
+{
+	u8 packet[TUNNEL_MTU];
+	u32 len;
+
+	while ((len = segment_next_len(s)) > 0) {
+		segment_write(s, packet);
+		if (node_send(c->node, c->now, wall, &g->id, SPAN(packet, len), packet_ecn(&s->p)))
+			client_drop(c, DROP_NOT_CONNECTED, 1);
+	}
+}
+
+/* ERR_NOT_FOUND when the gateway's connection is gone and nothing was sent. */
+static int encapsulate(struct client *c, u64 wall, const struct gateway_peer *g, struct segmenter *s)
+{
+	struct node_stage stage;
+	u32 len;
+	int rc = node_stage_open(c->node, c->now, &g->id, packet_ecn(&s->p), &stage);
+
+	if (rc == ERR_NOT_FOUND)
+		return rc;
+	if (rc) {
+		send_slowly(c, wall, g, s);
+		return 0;
+	}
+	while ((len = segment_next_len(s)) > 0) {
+		u8 *slot = node_stage_slot(c->node, &stage, len);
+		if (!slot) {
+			client_drop(c, DROP_STAGE_FULL, 1);
+			return 0;
+		}
+		segment_write(s, slot);
+		c->stats.tun_rx_segments++;
+	}
+	return 0;
+}
+
+static void to_resource(struct client *c, u64 wall, struct segmenter *s)
+{
+	bool is_permitted;
+	struct resource *r = route(c, &s->p, &is_permitted);
+
+	if (!r) {
+		client_drop(c, DROP_NO_ROUTE, 1);
+		return;
+	}
+	if (!is_permitted) {
+		client_drop(c, DROP_FILTERED, 1);
+		reply_filtered(c, s);
+		return;
+	}
+	if (r->gateway) {
+		if (encapsulate(c, wall, r->gateway, s) == 0)
+			return;
+		gateway_lost(c, r->gateway);
+	}
+	buffer_segments(c, r, s);
+}
+
+static void tun_packet(struct client *c, u64 wall, const struct tun_pkt *pkt)
+{
+	struct segmenter s;
+	int rc = segment_init(&s, pkt);
+
+	c->stats.tun_rx_packets++;
+	c->stats.tun_rx_bytes += pkt->len;
+	if (rc) {
+		client_drop(c, drop_of_error(rc), 1);
+		return;
+	}
+	const struct packet *p = &s.p;
+	const struct ip *own = p->src.family == 4 ? &c->ipv4 : &c->ipv6;
+	if (ip_is_multicast(&p->dst)) {
+		client_drop(c, DROP_MULTICAST, 1);
+	} else if (!own->family) {
+		client_drop(c, DROP_NO_INTERFACE, 1);
+	} else if (!ip_eq(&p->src, own)) {
+		client_drop(c, DROP_FOREIGN_SOURCE, 1);
+	} else if (ip_eq(&p->dst, own)) {
+		client_drop(c, DROP_TO_SELF, 1);
+	} else if (p->kind != L4_TCP && p->kind != L4_UDP && p->kind != L4_ECHO) {
+		client_drop(c, DROP_NO_PORTS, 1);
+	} else if (ip_is_peer(&p->dst)) {
+		const struct gateway_peer *g = table_get(&c->peers_by_ip, &p->dst);
+		if (!g || encapsulate(c, wall, g, &s))
+			client_drop(c, DROP_NOT_A_PEER, 1);
+	} else {
+		to_resource(c, wall, &s);
+	}
+}
+
+void client_tun_input(struct client *c, u64 now, u64 wall, struct tun_pkt *pkts, size_t n)
+{
+	c->now = now;
+	if (c->next_reply == c->n_replies)
+		c->next_reply = c->n_replies = 0;
+	for (size_t i = 0; i < n; i++)
+		tun_packet(c, wall, &pkts[i]);
+}
+
+/* --- from the network (spec 30 §12) -------------------------------------------------------------------------------------------------- */
+
+static bool is_allowed_source(struct gateway_peer *g, const struct ip *src)
+{
+	if (ip_eq(&g->checked_source, src))
+		return true;
+	if (!ip_eq(src, src->family == 4 ? &g->ipv4 : &g->ipv6) && !routes_cover(&g->allowed, src))
+		return false;
+	g->checked_source = *src;
+	return true;
+}
+
+/* The gateway refuses what we think is authorized: ask again, unless our own filters say that it never can be (spec 30 §12.2). */
+static void on_prohibited(struct client *c, const u8 *data, const struct packet *error)
+{
+	struct packet quoted;
+	bool is_permitted;
+
+	if (packet_parse_quoted(data, error, &quoted))
+		return;
+	struct resource *r = route(c, &quoted, &is_permitted);
+	if (r && is_permitted)
+		flow_trigger(c, r, NULL, NULL);
+}
+
+/* A goodbye frees the connection, whose memory later packets of the batch may name: it is carried out after the batch. */
+#define GOODBYES_PER_BATCH 32u
+
+struct goodbyes {
+	struct uuid id[GOODBYES_PER_BATCH];
+	u32 n;
+};
+
+static void on_control(struct client *c, const struct inner *in, struct goodbyes *bye)
+{
+	c->stats.control_in++;
+	if (control_event(in->data) == CONTROL_GOODBYE && bye->n < GOODBYES_PER_BATCH)
+		bye->id[bye->n++] = *in->id;
+}
+
+static void inner_packet(struct client *c, const struct inner *in, struct goodbyes *bye)
+{
+	struct gateway_peer *g = in->user;
+	struct packet p;
+	int rc = packet_parse(in->data, in->len, TUNNEL_MTU, &p);
+
+	if (rc) {
+		client_drop(c, drop_of_error(rc), 1);
+		return;
+	}
+	if (packet_is_control(&p)) {
+		on_control(c, in, bye);
+		return;
+	}
+	if (!g || !g->is_peer || !is_allowed_source(g, &p.src)) {
+		client_drop(c, DROP_NOT_ALLOWED, 1);
+		return;
+	}
+	if (!ip_eq(&p.dst, p.dst.family == 4 ? &c->ipv4 : &c->ipv6)) {
+		client_drop(c, DROP_FOREIGN_SOURCE, 1);
+		return;
+	}
+	if (packet_is_prohibited(&p))
+		on_prohibited(c, in->data, &p);
+	packet_merge_ecn(in->data, &p, in->outer_ecn);
+	c->stats.tun_tx_packets++;
+	c->stats.tun_tx_bytes += p.len;
+	coalesce_add(c->coalescer, in->data, &p);
+}
+
+void client_udp_input(struct client *c, u64 now, u64 wall, struct udp_rx *rx, size_t n)
+{
+	struct goodbyes bye = { .n = 0 };
+
+	c->now = now;
+	coalesce_reset(c->coalescer);
+	c->tun_next = 0;
+	while (n > 0) {
+		size_t count, chunk = rx_chunk(rx, n);
+		node_input(c->node, now, wall, rx, chunk);
+		struct inner *inner = node_inner(c->node, &count);
+		for (size_t i = 0; i < count; i++)
+			inner_packet(c, &inner[i], &bye);
+		rx += chunk;
+		n -= chunk;
+	}
+	coalesce_finish(c->coalescer);
+	for (u32 i = 0; i < bye.n; i++) {
+		struct gateway_peer *g = table_get(&c->gateways_by_id, &bye.id[i]);
+		log_info("gateway said goodbye", kv_uuid("gateway", &bye.id[i]));
+		node_forget(c->node, &bye.id[i]);
+		if (g)
+			gateway_lost(c, g);
+	}
+	flows_resume(c, wall);
+}
+
+bool client_poll_tun(struct client *c, struct tun_pkt *out)
+{
+	size_t count;
+
+	if (c->next_reply < c->n_replies) {
+		*out = (struct tun_pkt){ .data = c->replies[c->next_reply] + TUN_HEADROOM, .len = c->reply_len[c->next_reply],
+					 .has_headroom = true };
+		c->next_reply++;
+		return true;
+	}
+	struct tun_pkt *list = coalesce_out(c->coalescer, &count);
+	if (c->tun_next >= count)
+		return false;
+	*out = list[c->tun_next++];
+	return true;
+}

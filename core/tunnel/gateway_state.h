@@ -1,0 +1,105 @@
+/* core/tunnel/gateway_state.h: the tables of a gateway, shared by the files gateway*.c only.
+ *
+ *	gateway.c          doors, messages, time, events
+ *	gateway_access.c   clients, their resources, expiry, held authorizations
+ *	gateway_packets.c  the packet path
+ */
+#pragma once
+
+#include "core/base/log.h"
+#include "core/base/table.h"
+#include "core/ip/coalesce.h"
+#include "core/ip/icmp.h"
+#include "core/ip/segment.h"
+#include "core/tunnel/convert.h"
+#include "core/tunnel/flow.h"
+#include "core/tunnel/gateway.h"
+#include "core/tunnel/outbox.h"
+#include "core/tunnel/routes.h"
+
+#define GATEWAY_EVENTS_MAX 256u /* waiting for poll; more are lost: they are news, not state */
+
+/* A resource of one client. */
+struct grant {
+	struct uuid id;
+	enum msg_resource_type type;
+	struct cidr net;
+	struct filter filter;
+	u64 expires_at; /* Unix seconds or MSG_NEVER_EXPIRES */
+	struct grant *next;
+};
+
+/* One client. Outlives its connection. */
+struct client_peer {
+	struct uuid id;
+	struct ip ipv4, ipv6;     /* the client's */
+	struct ip own4, own6;     /* ours, as they were when it came */
+	struct grant *grants;
+	u32 n_grants;
+	const struct grant *internet;
+	struct routes routes;
+	struct client_peer *next, **link;
+};
+
+/* An authorize_flow on its way. */
+struct authorization {
+	struct uuid client;
+	struct ip ipv4, ipv6;
+	struct node_peer peer;
+	struct grant *grant; /* owned until granted */
+	char *ref;
+	u64 until;
+	struct authorization *next;
+};
+
+struct gateway {
+	struct rng *rng;
+	struct node *node;
+	u64 now;
+	bool portal_is_up;
+	bool has_sent_no_relays; /* since relays were last there */
+
+	struct ip ipv4, ipv6; /* family 0 before init */
+	struct table peers_by_id, peers_by_ip;
+	struct client_peer *peers;
+	struct authorization *held, **held_last;
+	u32 n_held;
+	u64 next_tick; /* TIME_NEVER without peers */
+
+	struct outbox outbox;
+	struct gateway_event events[GATEWAY_EVENTS_MAX];
+	u32 first_event, n_events;
+	bool is_tun_dirty;
+	struct gateway_tun_config tun;
+
+	struct coalescer *coalescer;
+	size_t tun_next;
+	struct uuid last_id; /* of the client whose packets come in a run */
+	struct client_peer *last_peer;
+	struct tunnel_stats stats;
+	struct flow_cache cache;
+};
+
+/* --- gateway_access.c */
+void access_authorize(struct gateway *g, u64 wall, const struct msg_authorize_flow *m);
+/* Held authorizations for which a relay has answered, and those whose time is over. */
+void access_resume(struct gateway *g, u64 wall);
+void access_reject(struct gateway *g, const struct uuid *client, const struct uuid *resource);
+void access_set_expiry(struct gateway *g, u64 wall, const struct msg_access *m);
+void access_update_filters(struct gateway *g, const struct msg_resource *m);
+/* Drops what init does not list (spec 40 §4.4). */
+void access_prune(struct gateway *g, const struct msg_access *list, size_t n);
+/* Expires grants, drops empty clients with a goodbye, sets the next tick. */
+void access_tick(struct gateway *g, u64 wall);
+/* Forgets a client; says goodbye when asked to. */
+void peer_drop(struct gateway *g, struct client_peer *p, bool says_goodbye);
+void access_free(struct gateway *g);
+u64 access_next_timeout(const struct gateway *g);
+
+/* --- gateway.c */
+void gateway_event_push(struct gateway *g, const struct gateway_event *e);
+
+static inline void gateway_drop(struct gateway *g, enum tunnel_drop why, u64 n)
+{
+	g->stats.dropped[why] += n;
+}
