@@ -154,7 +154,7 @@ bool client_poll_event(struct client *c, struct client_event *out)
 
 static void on_interface(struct client *c, const struct msg_interface *i)
 {
-	char *domain = i->search_domain ? strdup(i->search_domain) : NULL;
+	char *domain = i->search_domain ? text_copy(i->search_domain) : NULL;
 	free(c->search_domain);
 	c->search_domain = domain;
 	c->ipv4 = i->ipv4;

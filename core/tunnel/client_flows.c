@@ -230,32 +230,35 @@ void flows_timeout(struct client *c, u64 wall)
 	}
 }
 
-static int by_preference(const void *a, const void *b, void *ctx)
+struct known {
+	unsigned rank;
+	struct uuid id;
+};
+
+static int by_preference(const void *a, const void *b)
 {
-	const struct client *c = ((void **)ctx)[0];
-	const struct resource *r = ((void **)ctx)[1];
-	unsigned rank[2];
-	for (unsigned i = 0; i < 2; i++) {
-		const struct uuid *id = i == 0 ? a : b;
-		const struct gateway_peer *g = table_get(&c->gateways_by_id, id);
-		rank[i] = r->has_preferred && uuid_eq(&r->preferred, id) ? 0 : g && g->is_peer ? 1 : 2;
-	}
-	return rank[0] != rank[1] ? (int)rank[0] - (int)rank[1] : uuid_cmp(a, b);
+	const struct known *x = a, *y = b;
+	return x->rank != y->rank ? (int)x->rank - (int)y->rank : uuid_cmp(&x->id, &y->id);
 }
 
 /* Every gateway ever met: the resource's own first, then connected ones, then by id (spec 30 §5). */
-static size_t known_gateways(struct client *c, struct resource *r)
+static size_t known_gateways(struct client *c, const struct resource *r)
 {
-	void *ctx[2] = { c, r };
-	size_t n = 0;
+	size_t n = 0, all = c->gateways_by_id.count;
+	struct known *known = calloc(all + 1, sizeof(*known));
 
 	free(c->polled_ids);
-	c->polled_ids = calloc(c->gateways_by_id.count + 1, sizeof(*c->polled_ids));
-	if (!c->polled_ids)
-		return 0;
-	for (const struct gateway_peer *g = c->gateways; g && n < MSG_IDS_MAX; g = g->next)
-		c->polled_ids[n++] = g->id;
-	qsort_r(c->polled_ids, n, sizeof(*c->polled_ids), by_preference, ctx);
+	c->polled_ids = calloc(all + 1, sizeof(*c->polled_ids));
+	if (known && c->polled_ids) {
+		for (const struct gateway_peer *g = c->gateways; g && n < MSG_IDS_MAX; g = g->next) {
+			bool is_own = r->has_preferred && uuid_eq(&r->preferred, &g->id);
+			known[n++] = (struct known){ is_own ? 0 : g->is_peer ? 1 : 2, g->id };
+		}
+		qsort(known, n, sizeof(*known), by_preference);
+		for (size_t i = 0; i < n; i++)
+			c->polled_ids[i] = known[i].id;
+	}
+	free(known);
 	return n;
 }
 

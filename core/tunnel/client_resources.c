@@ -86,12 +86,12 @@ static void resource_free(struct resource *r)
 static int describe(struct resource *r, const struct msg_resource *m)
 {
 	struct msg_site *sites = calloc(m->n_sites ? m->n_sites : 1, sizeof(*sites));
-	char *name = strdup(m->name ? m->name : ""), *description = m->address_description ? strdup(m->address_description) : NULL;
+	char *name = text_copy(m->name ? m->name : ""), *description = m->address_description ? text_copy(m->address_description) : NULL;
 	size_t n = 0;
 
 	while (sites && n < m->n_sites) {
 		sites[n].id = m->sites[n].id;
-		sites[n].name = strdup(m->sites[n].name ? m->sites[n].name : "");
+		sites[n].name = text_copy(m->sites[n].name ? m->sites[n].name : "");
 		if (!sites[n].name)
 			break;
 		n++;
@@ -122,7 +122,7 @@ static struct resource *resource_make(const struct msg_resource *m)
 	r->type = m->type;
 	r->net = m->net;
 	r->ip_stack = m->ip_stack;
-	r->address = strdup(m->address ? m->address : "");
+	r->address = text_copy(m->address ? m->address : "");
 	if (!r->address || filter_init(&r->filter, m->filters, m->n_filters) || describe(r, m)) {
 		resource_free(r);
 		return NULL;
@@ -475,7 +475,7 @@ bool tun_config_poll(struct client *c, struct client_event *out)
 	free(c->emitted_routes);
 	free(c->emitted_search_domain);
 	c->emitted_routes = routes;
-	c->emitted_search_domain = c->search_domain ? strdup(c->search_domain) : NULL;
+	c->emitted_search_domain = c->search_domain ? text_copy(c->search_domain) : NULL;
 	c->emitted_tun = (struct client_tun_config){ c->ipv4, c->ipv6, routes, n, c->emitted_search_domain };
 	*out = (struct client_event){ .type = CLIENT_TUN_CONFIG, .tun = &c->emitted_tun };
 	return true;

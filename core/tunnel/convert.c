@@ -5,6 +5,16 @@
 #include "core/base/log.h"
 
 #include <sodium.h>
+#include <stdlib.h>
+
+char *text_copy(const char *text)
+{
+	size_t n = strlen(text) + 1;
+	char *copy = malloc(n);
+	if (copy)
+		memcpy(copy, text, n);
+	return copy;
+}
 
 int ice_from_message(struct ice_credentials *out, const struct msg_ice *in)
 {

@@ -5,6 +5,9 @@
 #include "core/phoenix/messages.h"
 #include "core/tunnel/stats.h"
 
+/* A copy for free(); NULL: out of memory. */
+char *text_copy(const char *text);
+
 /* ERR_LIMIT when a text is longer than a node takes. */
 int ice_from_message(struct ice_credentials *out, const struct msg_ice *in) MUST_CHECK;
 

@@ -200,7 +200,7 @@ static struct authorization *authorization_make(const struct gateway *g, const s
 	memcpy(a->peer.public_key, m->client.public_key, sizeof(a->peer.public_key));
 	memcpy(a->peer.preshared_key, m->client.preshared_key, sizeof(a->peer.preshared_key));
 	a->peer.is_controlling = false;
-	a->ref = strdup(m->ref);
+	a->ref = text_copy(m->ref);
 	a->grant = grant_make(&m->resource, m->expires_at);
 	if (!a->ref || !a->grant || ice_from_message(&a->peer.local, &m->gateway_ice) || ice_from_message(&a->peer.remote, &m->client_ice)) {
 		authorization_free(a);

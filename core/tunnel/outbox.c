@@ -1,5 +1,7 @@
 #include "core/tunnel/outbox.h"
 
+#include "core/tunnel/convert.h"
+
 #include <stdlib.h>
 
 struct outbox_entry {
@@ -93,7 +95,7 @@ int outbox_candidates(struct outbox *o, enum msg_type type, const struct uuid *p
 int outbox_flow_authorized(struct outbox *o, const char *ref)
 {
 	struct outbox_entry *e = calloc(1, sizeof(*e));
-	if (!e || !(e->text = strdup(ref))) {
+	if (!e || !(e->text = text_copy(ref))) {
 		free(e);
 		return ERR_NOMEM;
 	}
