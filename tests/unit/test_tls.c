@@ -1,0 +1,223 @@
+/* TLS between two of ours in memory: good and bad certificates, both kinds of keys, cut and altered streams, odd chunk sizes. */
+#include "core/http/tls.h"
+#include "tests/unit/test.h"
+#include "tests/unit/tls_certs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOW 1800000000ull	/* 2027 */
+#define BEFORE 1700000000ull	/* not yet valid */
+#define TOO_LATE 5000000000ull	/* expired */
+
+static struct rng_seeded rng;
+static struct tls *client, *server;
+
+static struct span text(const char *s)
+{
+	return SPAN(s, strlen(s));
+}
+
+static int open_pair(const char *ca, const char *chain, const char *key, const char *host, u64 when)
+{
+	struct tls_anchors *a;
+	struct tls_identity *id;
+	int rc;
+
+	rng_seeded_init(&rng, 5);
+	EXPECT_EQ(tls_anchors_new(text(ca), &a, NULL), 0);
+	EXPECT_EQ(tls_identity_new(text(chain), text(key), &id), 0);
+	EXPECT_EQ(tls_client_new(a, host, when, &rng.rng, &client), 0);
+	EXPECT_EQ(tls_server_new(id, &rng.rng, &server), 0);
+
+	/* Bytes travel in pieces of 1 to 700 until nobody has any. */
+	for (bool moved = true; moved;) {
+		moved = false;
+		for (unsigned dir = 0; dir < 2; dir++) {
+			struct tls *from = dir ? server : client, *to = dir ? client : server;
+			struct span s = tls_output(from);
+			size_t used, n = MIN(s.n, (size_t)(1 + rng_below(&rng.rng, 700)));
+			if (n == 0)
+				continue;
+			(void)!tls_input(to, SPAN(s.p, n), &used);
+			tls_output_done(from, tls_error(to) ? n : used);
+			moved = true;
+		}
+	}
+	rc = tls_error(client);
+	tls_anchors_free(a);
+	if (rc == 0)
+		EXPECT(tls_is_ready(client) && tls_is_ready(server));
+	tls_identity_free(id);
+	return rc;
+}
+
+static void close_pair(void)
+{
+	tls_free(client);
+	tls_free(server);
+}
+
+/* Sends `n` bytes and reads them at the other end. */
+static void transfer(struct tls *from, struct tls *to, size_t n)
+{
+	u8 *sent = malloc(n), *got = malloc(n);
+	size_t written = 0, arrived = 0;
+
+	rng_fill(&rng.rng, sent, n);
+	for (unsigned turn = 0; arrived < n && turn < 100000; turn++) {
+		struct span s;
+		size_t used;
+		written += tls_write(from, SPAN(sent + written, n - written));
+		s = tls_output(from);
+		if (s.n) {
+			if (!EXPECT(tls_input(to, s, &used) == 0))
+				break;
+			tls_output_done(from, used);
+		}
+		s = tls_read(to);
+		s.n = MIN(s.n, n - arrived);
+		if (s.n)
+			memcpy(got + arrived, s.p, s.n);
+		tls_read_done(to, s.n);
+		arrived += s.n;
+	}
+	EXPECT_EQ(arrived, n);
+	EXPECT_MEM(got, sent, n);
+	free(sent);
+	free(got);
+}
+
+static void check_good(const char *chain, const char *key, const char *host)
+{
+	if (EXPECT_EQ(open_pair(ca_pem, chain, key, host, NOW), 0)) {
+		transfer(client, server, 1);
+		transfer(server, client, 100000);
+		transfer(client, server, 70000);
+	} else {
+		test_fail(__FILE__, __LINE__, "%s", tls_reason(client));
+	}
+	close_pair();
+}
+
+TEST(elliptic_and_rsa_keys_in_their_usual_wrappings)
+{
+	check_good(ec_pem, ec_key, "portal.example");
+	check_good(ec_pem, ec8_key, "portal.example");
+	check_good(rsa_pem, rsa_key, "portal.example");
+}
+
+TEST(names_wildcards_and_addresses_of_a_certificate)
+{
+	check_good(ec_pem, ec_key, "a.wild.example");
+	check_good(ec_pem, ec_key, "127.0.0.1");
+	check_good(ec_pem, ec_key, "2001:db8::7");
+}
+
+static void check_bad(const char *ca, const char *chain, const char *key, const char *host, u64 when, int err, const char *words)
+{
+	EXPECT_EQ(open_pair(ca, chain, key, host, when), err);
+	if (!EXPECT(strstr(tls_reason(client), words) != NULL))
+		test_fail(__FILE__, __LINE__, "reason: %s", tls_reason(client));
+	EXPECT(!tls_is_ready(client));
+	EXPECT(tls_input_eof(server) != 0); /* BearSSL sends no alert then: the end of the stream tells */
+	close_pair();
+}
+
+TEST(bad_certificates_are_told_apart)
+{
+	check_bad(ca_pem, ec_pem, ec_key, "portal.example", TOO_LATE, ERR_EXPIRED, "expired");
+	check_bad(ca_pem, ec_pem, ec_key, "portal.example", BEFORE, ERR_EXPIRED, "not yet valid");
+	check_bad(ca_pem, ec_pem, ec_key, "other.example", NOW, ERR_DENIED, "another name than other.example");
+	check_bad(ca_pem, ec_pem, ec_key, "a.b.wild.example", NOW, ERR_DENIED, "another name");
+	check_bad(ca_pem, ec_pem, ec_key, "127.0.0.2", NOW, ERR_DENIED, "another name");
+	check_bad(ca_pem, rsa_pem, rsa_key, "127.0.0.1", NOW, ERR_DENIED, "another name");
+	check_bad(ca_pem, self_pem, self_key, "portal.example", NOW, ERR_AUTH, "self-signed or from an unknown authority");
+	check_bad(self_pem, ec_pem, ec_key, "portal.example", NOW, ERR_AUTH, "unknown authority");
+}
+
+TEST(self_signed_certificate_is_fine_when_it_is_trusted_itself)
+{
+	EXPECT_EQ(open_pair(self_pem, self_pem, self_key, "portal.example", NOW), 0);
+	close_pair();
+}
+
+TEST(key_must_belong_to_the_certificate)
+{
+	struct tls_identity *id;
+
+	EXPECT_EQ(tls_identity_new(text(ec_pem), text(self_key), &id), ERR_INVAL);
+	EXPECT_EQ(tls_identity_new(text(ec_pem), text(rsa_key), &id), ERR_INVAL);
+	EXPECT_EQ(tls_identity_new(text(rsa_pem), text(ec_key), &id), ERR_INVAL);
+	EXPECT_EQ(tls_identity_new(text(ec_key), text(ec_key), &id), ERR_NOT_FOUND);
+	EXPECT_EQ(tls_identity_new(text(ec_pem), text(ec_pem), &id), ERR_NOT_FOUND);
+	EXPECT_EQ(tls_identity_new(text(""), text(""), &id), ERR_NOT_FOUND);
+	EXPECT_EQ(tls_identity_new(SPAN(ec_pem, sizeof(ec_pem) / 2), text(ec_key), &id), ERR_MALFORMED);
+}
+
+TEST(bundle_skips_what_it_cannot_use_and_refuses_emptiness)
+{
+	static char both[8192];
+	struct tls_anchors *a;
+
+	snprintf(both, sizeof(both), "# comment\n%s\n%s", ca_pem, self_pem);
+	EXPECT_EQ(tls_anchors_new(text(both), &a, NULL), 0);
+	EXPECT_EQ(tls_anchors_count(a), 2);
+	tls_anchors_free(a);
+	EXPECT_EQ(tls_anchors_new(text("no certificates here"), &a, NULL), ERR_NOT_FOUND);
+	EXPECT_EQ(tls_anchors_new(text("-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n"), &a, NULL), ERR_MALFORMED);
+	EXPECT_EQ(tls_anchors_new(SPAN(ca_pem, strlen(ca_pem) - 1), &a, NULL), 0); /* last newline missing */
+	tls_anchors_free(a);
+}
+
+TEST(altered_record_and_cut_stream_are_noticed)
+{
+	size_t used;
+	u8 copy[512];
+
+	REQUIRE(open_pair(ca_pem, ec_pem, ec_key, "portal.example", NOW) == 0);
+	EXPECT_EQ(tls_write(client, SPAN_STR("hello")), 5);
+	struct span s = tls_output(client);
+	REQUIRE(s.n > 5 && s.n < sizeof(copy));
+	memcpy(copy, s.p, s.n);
+	copy[s.n - 1] ^= 1;
+	EXPECT_EQ(tls_input(server, SPAN(copy, s.n), &used), ERR_MALFORMED);
+	EXPECT(strstr(tls_reason(server), "altered") != NULL);
+	EXPECT_EQ(tls_input_eof(client), ERR_TRUNCATED);
+	close_pair();
+}
+
+TEST(goodbye_ends_a_connection_cleanly)
+{
+	size_t used;
+
+	REQUIRE(open_pair(ca_pem, ec_pem, ec_key, "portal.example", NOW) == 0);
+	tls_close(client);
+	struct span s = tls_output(client);
+	EXPECT_EQ(tls_input(server, s, &used), 0);
+	tls_output_done(client, used);
+	s = tls_output(server);
+	if (s.n) {
+		EXPECT_EQ(tls_input(client, s, &used), 0);
+		tls_output_done(server, used);
+	}
+	EXPECT(tls_is_closed(client));
+	EXPECT_EQ(tls_input_eof(client), 0);
+	close_pair();
+}
+
+TEST(what_is_no_tls_is_said_to_be_none)
+{
+	size_t used;
+
+	REQUIRE(open_pair(ca_pem, ec_pem, ec_key, "portal.example", NOW) == 0);
+	close_pair();
+	struct tls_anchors *a;
+	REQUIRE(tls_anchors_new(text(ca_pem), &a, NULL) == 0);
+	REQUIRE(tls_client_new(a, "portal.example", NOW, &rng.rng, &client) == 0);
+	EXPECT(tls_input(client, SPAN_STR("HTTP/1.1 400 Bad Request\r\n\r\n"), &used) != 0);
+	EXPECT(strstr(tls_reason(client), "does not speak TLS") != NULL);
+	tls_free(client);
+	tls_anchors_free(a);
+}
