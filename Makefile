@@ -101,8 +101,9 @@ programs = $(patsubst %.c,$O/%,$(wildcard $1))
 UNIT := $(call programs,tests/unit/test_*.c)
 SIM := $(call programs,tests/sim/test_*.c)
 FUZZERS := $(call programs,tests/fuzz/fuzz_*.c)
+DRIVERS := $(call programs,tests/interop/*.c)
 TEST_LIB_OBJ := $(call objs,$(filter-out $(wildcard tests/*/test_*.c),$(wildcard tests/unit/*.c tests/sim/*.c)))
-TEST_OBJ := $(patsubst %,%.o,$(UNIT) $(SIM) $(FUZZERS)) $O/tests/fuzz/replay.o
+TEST_OBJ := $(patsubst %,%.o,$(UNIT) $(SIM) $(FUZZERS) $(DRIVERS)) $O/tests/fuzz/replay.o
 SIM_SEEDS ?= 1000
 
 TOOLS_READY := $(BUILD)/tools-$(VARIANT)
@@ -164,7 +165,7 @@ $D/lib/libsqlite3.a: | $(TOOLS_READY)-portal
 
 # ---- tests -----------------------------------------------------------------------------------------------------------------
 
-$(UNIT) $(SIM): %: %.o $O/libtest.a $O/libember.a
+$(UNIT) $(SIM) $(DRIVERS): %: %.o $O/libtest.a $O/libember.a
 	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) $^ $(LINK_ALL) -o $@
 $(FUZZERS): %: %.o $(if $(FUZZ),,$O/tests/fuzz/replay.o) $O/libtest.a $O/libember.a
 	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) $^ $(LINK_ALL) -o $@
@@ -183,8 +184,9 @@ unit: $(UNIT)
 	@tests/run.sh $(UNIT)
 sim: $(SIM)
 	@SIM_SEEDS=$(SIM_SEEDS) tests/run.sh $(SIM)
+interop: $(DRIVERS)
 e2e interop: $(BIN)
-	@EMBERBOX=$(abspath $(BIN)) tests/run.sh $(wildcard tests/$@/test_*.sh)
+	@INTEROP_BIN=$(abspath $O/tests/interop) EMBERBOX=$(abspath $(BIN)) tests/run.sh $(wildcard tests/$@/test_*.sh)
 fuzz-seeds: $(FUZZERS)
 	@tests/fuzz/run.sh replay 0 $O $(FUZZERS)
 # The same code under the sanitizers: unit tests, a tenth of the simulations, the fuzz targets' seeds.
