@@ -50,10 +50,12 @@ bool test_expect_mem(const char *file, int line, const char *ea, const void *a, 
 #define EXPECT_MEM(a, b, n) test_expect_mem(__FILE__, __LINE__, #a, (a), (b), (n))
 
 /* Leaves the test (a void function) when the condition is false. */
-#define REQUIRE(cond)                 \
-	do {                          \
-		if (!EXPECT(cond))    \
-			return;       \
+#define REQUIRE(cond)                                                            \
+	do {                                                                     \
+		if (!(cond)) {                                                   \
+			test_fail(__FILE__, __LINE__, "expected %s", #cond);     \
+			return;                                                  \
+		}                                                                \
 	} while (0)
 
 /* Leaves the test, which then counts as skipped. */

@@ -26,8 +26,12 @@ TEST(ip_text_agrees_with_the_c_library_both_ways)
 		if (memcmp(ip.b, (u8[12]){ 0 }, 12) == 0)
 			continue; /* inet_ntop writes these as dotted quads, RFC 5952 need not */
 		inet_ntop(AF_INET6, ip.b, theirs, sizeof(theirs));
-		REQUIRE(EXPECT_STR(ip_format(&ip, ours), theirs));
+		ip_format(&ip, ours);
+#ifdef __GLIBC__ /* musl shortens the last of two equal runs of zeros, RFC 5952 §4.2.3 the first */
+		REQUIRE(EXPECT_STR(ours, theirs));
+#endif
 		REQUIRE(ip_parse(text(theirs), &back) == 0 && ip_eq(&ip, &back));
+		REQUIRE(ip_parse(text(ours), &back) == 0 && ip_eq(&ip, &back));
 	}
 }
 
