@@ -1,0 +1,153 @@
+/* The relay's order of things: options, sockets, privileges, then the portal; bind first, then join (spec 70 §1). */
+#define LOG_TARGET "relay"
+#include "applets/applet.h"
+#include "applets/common/health.h"
+#include "applets/common/logging.h"
+#include "applets/relay/relay.h"
+#include "core/base/encode.h"
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "core/crypto/key.h"
+#include "core/turn/credentials.h"
+#include "platform/sys.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECRET_BYTES 32u
+#define FILES_BESIDE_PORTS 1024u /* spec 50 §6 */
+
+struct app {
+	struct settings settings;
+	struct loop *loop;
+	struct relay *relay;
+	struct health *health;
+	struct rng_seeded seeded;
+	char secret[HEX_SIZE(SECRET_BYTES)];
+	int exit_code;
+};
+
+static int print_credentials(const struct settings *s)
+{
+	char username[64], password[TURN_PASSWORD_SIZE], expiry[32];
+	u64 until = (sys_wall() + s->print_credentials) / NSEC_PER_SEC;
+	int n = snprintf(expiry, sizeof(expiry), "%llu", (unsigned long long)until);
+	int m = snprintf(username, sizeof(username), "%s:emberbox", expiry);
+
+	if (s->stamp_secret)
+		turn_firezone_password(SPAN(expiry, n), SPAN(s->stamp_secret, strlen(s->stamp_secret)), SPAN_STR("emberbox"), password);
+	else
+		turn_rest_password(SPAN(s->static_auth_secret, strlen(s->static_auth_secret)), SPAN(username, m), password);
+	printf("{\"username\":\"%s\",\"password\":\"%s\",\"realm\":\"%s\"}\n", username, password,
+	       s->stamp_secret ? "firezone" : s->realm);
+	return 0;
+}
+
+static void on_signal(void *ctx, int signo)
+{
+	struct app *app = ctx;
+
+	log_info("stopping", kv_s("signal", signo == SIGINT ? "SIGINT" : "SIGTERM"));
+	loop_stop(app->loop);
+}
+
+/* 32 fresh bytes as text; the text is the secret (spec 50 §3.1). */
+static void draw_secret(struct app *app, struct rng *rng)
+{
+	u8 bytes[SECRET_BYTES];
+
+	rng_fill(rng, bytes, sizeof(bytes));
+	(void)hex_encode(app->secret, sizeof(app->secret), SPAN(bytes, sizeof(bytes)));
+	secret_wipe(bytes, sizeof(bytes));
+}
+
+static const char *secret_of(const struct app *app)
+{
+	switch (app->settings.mode) {
+	case RELAY_PORTAL: return app->secret;
+	case RELAY_FIREZONE: return app->settings.stamp_secret;
+	case RELAY_STANDALONE: return NULL;
+	}
+	return NULL;
+}
+
+/* Ports open later: the wish for large buffers needs CAP_NET_ADMIN unless the host allows them to everybody. */
+static void drop_privileges(void)
+{
+	char text[32] = "";
+	bool is_allowed = sys_sysctl_get("net/core/rmem_max", text, sizeof(text)) == 0 && strtoull(text, NULL, 10) >= (2u << 20);
+	int rc = sys_drop_privileges(is_allowed ? 0 : SYS_KEEP_NET_ADMIN, NULL);
+
+	if (rc != 0)
+		log_debug("privileges are kept", kv_err(rc));
+}
+
+static bool is_ready(void *ctx)
+{
+	const struct app *app = ctx;
+	return app->settings.mode != RELAY_PORTAL;
+}
+
+static void open_health(struct app *app)
+{
+	int rc = 0;
+
+	app->health = health_open(app->loop, &app->settings.health, is_ready, app, &rc);
+	if (!app->health)
+		log_debug("no health checks", kv_ep("listen", &app->settings.health), kv_err(rc));
+}
+
+static int run(struct app *app)
+{
+	struct settings *s = &app->settings;
+	struct rng *rng = sys_rng();
+
+	if (s->has_seed) {
+		rng_seeded_init(&app->seeded, s->rng_seed);
+		rng = &app->seeded.rng;
+	}
+	app->loop = loop_new(&(struct loop_clock){ sys_clock_now, sys_clock_wall, NULL });
+	if (!app->loop || loop_signal(app->loop, SIGINT, on_signal, app) != 0 || loop_signal(app->loop, SIGTERM, on_signal, app) != 0) {
+		fprintf(stderr, "emberbox relay: cannot start: %s\n", err_str(ERR_NOMEM));
+		return 1;
+	}
+	draw_secret(app, rng);
+	sys_limit_files(2 * (s->highest_port - s->lowest_port + 1) + FILES_BESIDE_PORTS);
+	app->relay = relay_new(app->loop, s, rng, secret_of(app));
+	if (!app->relay)
+		return 1;
+	sys_protect_memory();
+	drop_privileges();
+	open_health(app);
+	sys_notify("READY=1");
+	loop_run(app->loop);
+	return app->exit_code;
+}
+
+int relay_main(int argc, char **argv)
+{
+	static struct app app;
+
+	settings_read(&app.settings, argc, argv);
+	if (app.settings.mode == RELAY_PORTAL && app.settings.print_credentials == 0) {
+		fprintf(stderr, "emberbox relay: this build has no portal connection; stand alone with --user or --static-auth-secret\n");
+		return 1;
+	}
+	if (app.settings.print_credentials > 0)
+		return print_credentials(&app.settings);
+	struct logging logging = {
+		.program = "emberbox-relay",
+		.format = app.settings.log_format == 1 ? LOG_JSON : LOG_HUMAN,
+	};
+	int rc = logging_setup(&logging);
+	if (rc != 0)
+		return rc;
+	rc = run(&app);
+	health_close(app.health);
+	relay_free(app.relay);
+	loop_free(app.loop);
+	secret_wipe(app.secret, sizeof(app.secret));
+	return rc;
+}
