@@ -32,7 +32,7 @@
 #define ICE_PAIRS_MAX 100u      /* lowest priority dropped (spec 20 §5.6) */
 #define ICE_ANSWERS_MAX 16u     /* answers waiting to be polled; more are dropped and counted */
 #define ICE_OPTIMISTIC_PER_RUN 2u
-#define ICE_PROBE_TIME MSEC(1400)
+#define ICE_PROBE_TIME MSEC(1600)
 #define ICE_PROBE_GRACE MSEC(600) /* the selected pair may stay silent so long in a probe while another answers */
 
 struct ice_agent;

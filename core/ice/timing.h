@@ -16,7 +16,7 @@
 #define ICE_ATTEMPTS_KEPT 8u           /* checks of a pair whose answers are still recognised */
 #define ICE_ANSWER_TTL SEC(10)         /* later answers are nobody's (spec 20 §2) */
 #define ICE_PEER_CHECK_TTL SEC(15)     /* the peer's checks keep a pair alive so long (spec 20 §5.9) */
-#define ICE_PROBE_INTERVAL MSEC(200)
+#define ICE_PROBE_INTERVAL MSEC(125)
 #define ICE_TXID_RANDOM 8u             /* bytes of the transaction id behind the agent's prefix */
 
 struct ice_timing {

@@ -101,6 +101,7 @@ void conn_add_local(struct conn *c, u64 now, struct candidate cand)
 {
 	if (ice_add_local(c->ice, now, &cand) != 0)
 		return;
+	c->last_candidate_change = now;
 	signal_added(c, &cand);
 	conn_touch(c, now);
 	conn_pump(c, now);
@@ -115,6 +116,7 @@ void conn_discard_relay(struct conn *c, u64 now, const struct endpoint *relayed)
 		signals_put(&c->removed, &cand);
 		node_tell(c, PENDING_REMOVED);
 	}
+	c->last_candidate_change = now;
 	conn_touch(c, now);
 	conn_pump(c, now);
 }
@@ -192,6 +194,7 @@ int conn_add_remote(struct conn *c, u64 now, const struct candidate_text *t)
 		return rc;
 	ice_add_optimistic(c->ice, now);
 	prebind(c, now, &t->c);
+	c->last_candidate_change = now;
 	conn_touch(c, now);
 	conn_pump(c, now);
 	return 0;
@@ -201,6 +204,7 @@ int conn_remove_remote(struct conn *c, u64 now, const struct candidate_text *t)
 {
 	int rc = ice_remove_remote(c->ice, now, &t->c);
 
+	c->last_candidate_change = now;
 	conn_touch(c, now);
 	conn_pump(c, now);
 	return rc;
@@ -371,6 +375,18 @@ void conn_arm(struct conn *c, u64 now)
 	heap_arm(&c->node->timers, &c->timer, MAX(at, now));
 }
 
+/* Our relay lives, what goes through it does not: perhaps it was restarted and forgot us. */
+static void ask_own_relay(struct conn *c, u64 now)
+{
+	bool is_relayed = c->path == PATH_OWN_RELAY || c->path == PATH_BOTH_RELAYS;
+
+	if (!is_relayed || c->relay == NO_RELAY || c->is_relay_asked)
+		return;
+	c->is_relay_asked = true;
+	allocation_refresh(c->node->relays[c->relay].alloc, now);
+	c->node->are_relays_dirty = true;
+}
+
 /* A peer that was killed says nothing and its relay neither. When our data stays unanswered all pairs are asked at once; silence on all
  * of them is the end, provided that our own uplink lives: a relay or another peer answered meanwhile. */
 static void watch_life(struct conn *c, u64 now)
@@ -380,11 +396,14 @@ static void watch_life(struct conn *c, u64 now)
 	if (!c->peer.is_controlling || !c->has_socket)
 		return;
 	if (c->probe_since != 0) {
+		bool is_heard = c->last_heard >= c->probe_since, is_uplink_heard = n->uplink_heard >= c->probe_since;
 		relays_ask_uplink(n, now);
+		if (!is_heard && is_uplink_heard && now >= c->probe_since + LIVENESS_ASK_RELAY)
+			ask_own_relay(c, now);
 		if (now < c->probe_since + ICE_PROBE_TIME)
 			return;
-		bool is_heard = c->last_heard >= c->probe_since;
-		if (!is_heard && n->uplink_heard >= c->probe_since) {
+		bool is_in_flux = c->last_candidate_change + LIVENESS_FLUX > now;
+		if (!is_heard && is_uplink_heard && !is_in_flux) {
 			fail(c, "peer is silent");
 			return;
 		}
@@ -395,6 +414,7 @@ static void watch_life(struct conn *c, u64 now)
 	if (c->unanswered_since == 0 || now < c->unanswered_since + LIVENESS_SILENCE)
 		return;
 	c->probe_since = now;
+	c->is_relay_asked = false;
 	ice_probe(c->ice, now);
 	relays_ask_uplink(n, now);
 }

@@ -36,6 +36,8 @@
 
 /* Liveness: sent data and heard nothing on the path for so long: ask all pairs (ice_probe()). */
 #define LIVENESS_SILENCE MSEC(1200)
+#define LIVENESS_ASK_RELAY MSEC(400) /* into the probe: is our allocation still there? */
+#define LIVENESS_FLUX SEC(3)         /* no verdict so soon after candidates came or went */
 #define UPLINK_ASK_INTERVAL MSEC(400)
 
 static_assert(NODE_CONNS_MAX == 1u << CONN_SLOT_BITS, "a slot number fills its bits");
@@ -103,6 +105,8 @@ struct conn {
 	u64 unanswered_since; /* data went out, nothing came back on the path in use; 0 = nothing open */
 	u64 last_heard;       /* anything authentic from the peer, on any path */
 	u64 probe_since;      /* 0 = not probing */
+	u64 last_candidate_change;
+	bool is_relay_asked; /* in this probe */
 
 	struct packet_queue wg_buffer, ip_queue;
 

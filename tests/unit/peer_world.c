@@ -116,16 +116,16 @@ struct node_peer pw_peer(struct pw *w, const struct pw_host *self, const struct 
 int pw_upsert(struct pw *w, struct pw_host *self, struct pw_host *other, bool is_controlling)
 {
 	struct node_peer p = pw_peer(w, self, other, is_controlling);
-	int rc = node_upsert(self->node, w->now, w->now + WALL_OFFSET, &other->id, &p, other);
 
-	pw_collect(w, self);
-	return rc;
+	return node_upsert(self->node, w->now, w->now + WALL_OFFSET, &other->id, &p, other);
 }
 
 void pw_authorize(struct pw *w, struct pw_host *initiator, struct pw_host *receiver)
 {
 	if (pw_upsert(w, receiver, initiator, false) == 0)
 		(void)pw_upsert(w, initiator, receiver, true);
+	pw_collect(w, receiver);
+	pw_collect(w, initiator);
 }
 
 /* --- the network ---------------------------------------------------------------------------------------------------------------- */
