@@ -9,7 +9,10 @@
  *        200 → table 0x2021fd01   copies of the host's link-scope routes: the LAN stays reachable under an Internet resource
  *        300 → table 0x2021fd02   default routes of the Internet resource
  *
- * A host with only one IP family is normal: the other's errors are noted in net_stack and its routes are left out.
+ * IPv6 knows no link scope: there the on-link prefixes (no gateway, not fe80::/64) are copied. Copies follow the originals, also when these
+ * go away.
+ *
+ * A host with only one IP family is normal: the other's errors show in `*stack` and its routes are left out.
  */
 #pragma once
 
@@ -20,6 +23,8 @@
 #define NET_TABLE_LINK 0x2021fd01u
 #define NET_TABLE_INTERNET 0x2021fd02u
 #define NET_ROUTES_MAX 4096u           /* routes into the tunnel */
+#define NET_TARGETS_MAX 16u            /* further ones are not watched */
+#define NET_COPIES_MAX 256u            /* link-scope routes copied */
 #define NET_DEBOUNCE MSEC(100)         /* quiet time after the last notification … */
 #define NET_DEBOUNCE_MAX MSEC(500)     /* … but never longer than this after the first (spec 30 §15) */
 
@@ -33,8 +38,9 @@ int net_open(struct net **out, u32 ifindex) MUST_CHECK;
 /* Removes the rules, routes and copies it made. NULL is allowed. */
 void net_close(struct net *n);
 
-/* Replaces all addresses of the interface by v4/32 and v6/128 (family 0: none), sets the MTU, brings it up, adds the rules. `*stack`
- * tells which families work. ERR_UNSUPPORTED: neither. Routes must be set again afterwards: the kernel drops them with the address. */
+/* The interface's addresses become exactly v4/32 and v6/128 (family 0: none); what is there already stays untouched. Sets the MTU, brings
+ * it up, adds the rules. `*stack` tells which families work. ERR_UNSUPPORTED: neither. Set the routes again afterwards: the kernel drops
+ * them with a replaced address. */
 int net_set_addresses(struct net *n, const struct ip *v4, const struct ip *v6, unsigned *stack) MUST_CHECK;
 /* Exactly these routes lead into the tunnel, as far as their family works. Those no longer wanted are deleted, all wanted ones are
  * added again. ERR_LIMIT; errors of single routes are logged and the first is returned after the others were set. */
@@ -45,9 +51,12 @@ int net_set_routes(struct net *n, const struct cidr *routes, size_t count) MUST_
 int net_fd(const struct net *n); /* watch for reading, then call: */
 void net_input(struct net *n, u64 now);
 u64 net_next_timeout(const struct net *n);
-/* Copies link-scope routes to NET_TABLE_LINK when they changed. True when the way out of this host changed: other addresses on
- * interfaces that are up, or other default routes. Changes of the tunnel interface itself, of lifetimes and of counters are none. */
+/* Copies link-scope routes to NET_TABLE_LINK when they changed. True when the way out of this host changed: what the kernel answers for
+ * a marked packet to one of the targets (interface, next hop, source address). So lifetimes, new containers and the tunnel itself
+ * are no change, a new uplink or a renumbered one is. */
 bool net_timeout(struct net *n, u64 now);
+/* Which destinations count: relays, portal. Until then, and for n = 0, one address of the public internet per family. */
+void net_set_targets(struct net *n, const struct ip *targets, size_t count);
 
 struct net_stats {
 	u64 notifications, overruns, refreshes, uplink_changes;

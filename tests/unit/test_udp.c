@@ -1,12 +1,11 @@
 /* UDP sockets over loopback: options, batches, segmentation, fall-back without loss, back-pressure. */
 #include "core/base/err.h"
 #include "platform/udp.h"
+#include "tests/unit/netns.h"
 #include "tests/unit/test.h"
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -312,31 +311,21 @@ TEST(an_oversize_datagram_is_counted_and_the_rest_goes_out)
 }
 
 /* Only a queue behind the socket makes a send block, so this one runs in a network of its own whose loopback is slow. */
-static bool enter_slow_network(int *home)
+static bool enter_slow_network(void)
 {
-	*home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (*home < 0)
+	if (!netns_enter())
 		return false;
-	if (unshare(CLONE_NEWNET) == 0 &&
-	    system("{ ip link set lo up && tc qdisc add dev lo root tbf rate 8mbit burst 4000 limit 10000000; } 2>/dev/null") == 0)
+	if (netns_sh("tc qdisc add dev lo root tbf rate 8mbit burst 4000 limit 10000000 2>/dev/null"))
 		return true;
-	(void)setns(*home, CLONE_NEWNET);
-	close(*home);
+	netns_leave();
 	return false;
-}
-
-static void leave_network(int home)
-{
-	EXPECT_EQ(setns(home, CLONE_NEWNET), 0);
-	close(home);
 }
 
 #define SLOW_RUNS 60u
 
 TEST(what_the_system_does_not_take_is_kept_and_sent_later_in_order)
 {
-	int home;
-	if (!enter_slow_network(&home))
+	if (!enter_slow_network())
 		TEST_SKIP("needs root, ip and tc");
 	struct udp_sock *a = NULL, *b = open_on(loop4, 0);
 	struct udp_config cfg = { .bind = loop4, .sndbuf = 8192 };
@@ -375,13 +364,12 @@ TEST(what_the_system_does_not_take_is_kept_and_sent_later_in_order)
 	udp_close(a);
 	udp_close(b);
 	udp_close(c);
-	leave_network(home);
+	netns_leave();
 }
 
 TEST(a_full_backlog_drops_and_counts)
 {
-	int home;
-	if (!enter_slow_network(&home))
+	if (!enter_slow_network())
 		TEST_SKIP("needs root, ip and tc");
 	struct udp_sock *a = NULL;
 	struct udp_config cfg = { .bind = loop4, .sndbuf = 8192 };
@@ -393,5 +381,5 @@ TEST(a_full_backlog_drops_and_counts)
 		(void)udp_send(a, &tx, 1);
 	EXPECT(udp_stats(a)->tx_backlogged >= UDP_BACKLOG_RUNS); /* the queue may have moved on a little meanwhile */
 	udp_close(a);
-	leave_network(home);
+	netns_leave();
 }
