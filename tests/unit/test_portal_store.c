@@ -1,0 +1,343 @@
+/* The store by itself: schema, uniqueness, references, cascades and the list of changes they leave. */
+#include "applets/portal/store/store.h"
+#include "applets/portal/model/pool.h"
+#include "tests/unit/test.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define WALL (1800000000ull * 1000000000ull)
+
+struct world {
+	char dir[64], path[96];
+	struct store *s;
+	struct uuid account, other, site, actor, group, resource, policy, token, client, gateway, membership;
+	u32 changes[KIND_COUNT][3];
+};
+
+static struct uuid id_of(u8 n)
+{
+	return (struct uuid){ { n, 1 } };
+}
+
+static struct entity entity_of(const struct uuid *account, u8 n)
+{
+	return (struct entity){ .account_id = *account, .id = id_of(n) };
+}
+
+static int add(struct world *w, enum kind k, void *e)
+{
+	int rc = store_begin(w->s, STORE_EAGER);
+
+	rc = rc ? rc : store_insert(w->s, k, e, WALL);
+	return rc ? store_rollback(w->s, rc) : store_commit(w->s);
+}
+
+static int del(struct world *w, enum kind k, const struct uuid *account, const struct uuid *id)
+{
+	int rc = store_begin(w->s, STORE_DURABLE);
+
+	rc = rc ? rc : store_delete(w->s, k, account, id);
+	return rc ? store_rollback(w->s, rc) : store_commit(w->s);
+}
+
+static int note(void *ctx, const struct change *c)
+{
+	((struct world *)ctx)->changes[c->kind][c->op]++;
+	return 0;
+}
+
+static void forget(struct world *w)
+{
+	EXPECT_EQ(store_drain(w->s, note, w), 0);
+	memset(w->changes, 0, sizeof(w->changes));
+}
+
+static int add_device(struct world *w, enum kind k, const struct uuid *account, const struct uuid *owner, u8 id, const char *external_id,
+		      struct device *out)
+{
+	union any_entity e;
+	int rc = store_begin(w->s, STORE_EAGER);
+
+	entity_init(k, &e);
+	e.e = entity_of(account, id);
+	e.device.owner_id = *owner;
+	e.device.external_id = strdup(external_id);
+	e.device.name = strdup("dev");
+	rc = rc ? rc : store_insert_device(w->s, k, &e.device, WALL);
+	rc = rc ? store_rollback(w->s, rc) : store_commit(w->s);
+	if (out) {
+		out->ipv4 = e.device.ipv4;
+		out->ipv6 = e.device.ipv6;
+	}
+	entity_deinit(k, &e);
+	return rc;
+}
+
+static int add_account(struct world *w, u8 id, const char *slug, const char *key)
+{
+	struct account a = { .e = { .account_id = id_of(id), .id = id_of(id) }, .name = "Acme", .limit_users = -1, .limit_service_accounts = -1,
+			     .limit_sites = -1, .limit_admins = 7 };
+
+	a.slug = (char *)(uintptr_t)slug;
+	a.key = (char *)(uintptr_t)key;
+	return add(w, KIND_ACCOUNT, &a);
+}
+
+static struct world open_world(void)
+{
+	struct world w = { .dir = "/tmp/ember-store-XXXXXX" };
+	char why[256] = "";
+
+	EXPECT(mkdtemp(w.dir) != NULL);
+	snprintf(w.path, sizeof(w.path), "%s/portal.db", w.dir);
+	if (!EXPECT(store_open(&w.s, w.path, why, sizeof(why)) == 0))
+		fprintf(stderr, "%s\n", why);
+	return w;
+}
+
+static void fill(struct world *w)
+{
+	w->account = id_of(1);
+	w->other = id_of(2);
+	EXPECT_EQ(add_account(w, 1, "acme", "aaaaaa"), 0);
+	EXPECT_EQ(add_account(w, 2, "other", "bbbbbb"), 0);
+	struct site site = { .e = entity_of(&w->account, 3), .name = "Berlin" };
+	EXPECT_EQ(add(w, KIND_SITE, &site), 0);
+	struct actor actor = { .e = entity_of(&w->account, 4), .name = "Jo", .email = "jo@example.com" };
+	EXPECT_EQ(add(w, KIND_ACTOR, &actor), 0);
+	struct group group = { .e = entity_of(&w->account, 5), .name = "team" };
+	EXPECT_EQ(add(w, KIND_GROUP, &group), 0);
+	w->site = site.e.id;
+	w->actor = actor.e.id;
+	w->group = group.e.id;
+	struct membership m = { .e = entity_of(&w->account, 6), .actor_id = w->actor, .group_id = w->group };
+	EXPECT_EQ(add(w, KIND_MEMBERSHIP, &m), 0);
+	struct resource r = { .e = entity_of(&w->account, 7), .site_id = w->site, .type = RESOURCE_CIDR, .name = "lab", .address = "10.9.0.0/24" };
+	EXPECT_EQ(add(w, KIND_RESOURCE, &r), 0);
+	struct policy p = { .e = entity_of(&w->account, 8), .group_id = w->group, .resource_id = r.e.id };
+	EXPECT_EQ(add(w, KIND_POLICY, &p), 0);
+	struct token t = { .e = entity_of(&w->account, 9), .owner_id = w->actor, .salt = "salt", .hash = "hash", .expires_at = (i64)(WALL / 1000) + 1 };
+	EXPECT_EQ(add(w, KIND_CLIENT_TOKEN, &t), 0);
+	w->membership = m.e.id;
+	w->resource = r.e.id;
+	w->policy = p.e.id;
+	w->token = t.e.id;
+	EXPECT_EQ(add_device(w, KIND_CLIENT, &w->account, &w->actor, 10, "laptop", NULL), 0);
+	EXPECT_EQ(add_device(w, KIND_GATEWAY, &w->account, &w->site, 11, "gw", NULL), 0);
+	w->client = id_of(10);
+	w->gateway = id_of(11);
+	struct authorization a = { .e = entity_of(&w->account, 12), .policy_id = w->policy, .client_id = w->client, .gateway_id = w->gateway,
+				   .resource_id = w->resource, .token_id = w->token, .membership_id = w->membership,
+				   .expires_at = (i64)(WALL / 1000) + 1 };
+	EXPECT_EQ(add(w, KIND_AUTHORIZATION, &a), 0);
+	forget(w);
+}
+
+static void close_world(struct world *w)
+{
+	char command[128];
+
+	store_close(w->s);
+	snprintf(command, sizeof(command), "rm -rf %s", w->dir);
+	EXPECT_EQ(system(command), 0);
+}
+
+TEST(what_is_stored_comes_back_after_reopening)
+{
+	struct world w = open_world();
+	struct account a;
+	struct client c;
+	char why[256];
+
+	fill(&w);
+	store_close(w.s);
+	REQUIRE(store_open(&w.s, w.path, why, sizeof(why)) == 0);
+	REQUIRE(store_get(w.s, KIND_ACCOUNT, &w.account, &w.account, &a) == 0);
+	EXPECT_STR(a.slug, "acme");
+	EXPECT_EQ(a.limit_users, -1);
+	EXPECT_EQ(a.limit_admins, 7);
+	EXPECT_EQ(a.e.inserted_at, WALL / 1000);
+	entity_deinit(KIND_ACCOUNT, &a);
+	REQUIRE(store_find_device(w.s, KIND_CLIENT, &w.account, &w.actor, "laptop", &c) == 0);
+	EXPECT_EQ(c.d.ipv4, 0x64400001);
+	EXPECT_EQ(c.d.ipv6, 1);
+	entity_deinit(KIND_CLIENT, &c);
+	EXPECT_EQ(store_find_device(w.s, KIND_CLIENT, &w.other, &w.actor, "laptop", &c), ERR_NOT_FOUND);
+	close_world(&w);
+}
+
+TEST(spec60_01_no_reference_crosses_accounts)
+{
+	struct world w = open_world();
+
+	fill(&w);
+	struct resource r = { .e = entity_of(&w.other, 20), .site_id = w.site, .type = RESOURCE_CIDR, .name = "x", .address = "10.0.0.0/8" };
+	struct policy p = { .e = entity_of(&w.other, 21), .group_id = w.group, .resource_id = w.resource };
+	struct membership m = { .e = entity_of(&w.other, 22), .actor_id = w.actor, .group_id = w.group };
+	struct token t = { .e = entity_of(&w.other, 23), .owner_id = w.actor, .salt = "s", .hash = "h", .expires_at = 1 };
+	EXPECT_EQ(add(&w, KIND_RESOURCE, &r), ERR_NOT_FOUND);
+	EXPECT_EQ(add(&w, KIND_POLICY, &p), ERR_NOT_FOUND);
+	EXPECT_EQ(add(&w, KIND_MEMBERSHIP, &m), ERR_NOT_FOUND);
+	EXPECT_EQ(add(&w, KIND_CLIENT_TOKEN, &t), ERR_NOT_FOUND);
+	EXPECT_EQ(add_device(&w, KIND_CLIENT, &w.other, &w.actor, 24, "x", NULL), ERR_NOT_FOUND);
+	EXPECT_EQ(del(&w, KIND_SITE, &w.other, &w.site), ERR_NOT_FOUND);
+	close_world(&w);
+}
+
+TEST(uniqueness_rules_of_the_model)
+{
+	struct world w = open_world();
+
+	fill(&w);
+	struct site site = { .e = entity_of(&w.account, 30), .name = "Berlin" };
+	struct site there = { .e = entity_of(&w.other, 30), .name = "Berlin" };
+	struct actor actor = { .e = entity_of(&w.account, 31), .name = "Jo", .email = "JO@example.com" };
+	struct policy p = { .e = entity_of(&w.account, 32), .group_id = w.group, .resource_id = w.resource };
+	EXPECT_EQ(add(&w, KIND_SITE, &site), ERR_EXISTS);
+	EXPECT_EQ(add(&w, KIND_SITE, &there), 0);
+	EXPECT_EQ(add(&w, KIND_ACTOR, &actor), ERR_EXISTS);
+	EXPECT_EQ(add(&w, KIND_POLICY, &p), ERR_EXISTS);
+	EXPECT_EQ(add_account(&w, 33, "acme", "cccccc"), ERR_EXISTS);
+	EXPECT_EQ(add_account(&w, 33, "acme2", "aaaaaa"), ERR_EXISTS);
+	close_world(&w);
+}
+
+TEST(spec60_12_one_internet_resource_per_account)
+{
+	struct world w = open_world();
+
+	fill(&w);
+	struct resource a = { .e = entity_of(&w.account, 40), .site_id = w.site, .type = RESOURCE_INTERNET, .name = "Internet" };
+	struct resource b = { .e = entity_of(&w.account, 41), .site_id = w.site, .type = RESOURCE_INTERNET, .name = "Internet" };
+	EXPECT_EQ(add(&w, KIND_RESOURCE, &a), 0);
+	EXPECT_EQ(add(&w, KIND_RESOURCE, &b), ERR_EXISTS);
+	close_world(&w);
+}
+
+TEST(spec60_13_group_deletion_leaves_its_policies_without_group)
+{
+	struct world w = open_world();
+	struct policy p;
+
+	fill(&w);
+	EXPECT_EQ(del(&w, KIND_GROUP, &w.account, &w.group), 0);
+	REQUIRE(store_get(w.s, KIND_POLICY, &w.account, &w.policy, &p) == 0);
+	EXPECT(uuid_is_null(&p.group_id));
+	entity_deinit(KIND_POLICY, &p);
+	EXPECT_EQ(store_drain(w.s, note, &w), 0);
+	EXPECT_EQ(w.changes[KIND_GROUP][CHANGE_DELETE], 1);
+	EXPECT_EQ(w.changes[KIND_POLICY][CHANGE_UPDATE], 1);
+	EXPECT_EQ(w.changes[KIND_MEMBERSHIP][CHANGE_DELETE], 1);
+	EXPECT_EQ(w.changes[KIND_AUTHORIZATION][CHANGE_DELETE], 1);
+	close_world(&w);
+}
+
+TEST(spec60_54_cascaded_deletions_are_changes_too)
+{
+	struct world w = open_world();
+
+	fill(&w);
+	EXPECT_EQ(del(&w, KIND_SITE, &w.account, &w.site), 0);
+	EXPECT_EQ(store_drain(w.s, note, &w), 0);
+	EXPECT_EQ(w.changes[KIND_SITE][CHANGE_DELETE], 1);
+	EXPECT_EQ(w.changes[KIND_GATEWAY][CHANGE_DELETE], 1);
+	EXPECT_EQ(w.changes[KIND_RESOURCE][CHANGE_DELETE], 1);
+	EXPECT_EQ(w.changes[KIND_POLICY][CHANGE_DELETE], 1);
+	EXPECT_EQ(w.changes[KIND_AUTHORIZATION][CHANGE_DELETE], 1);
+	EXPECT_EQ(store_drain(w.s, note, &w), 0);
+	EXPECT_EQ(w.changes[KIND_SITE][CHANGE_DELETE], 1);
+	close_world(&w);
+}
+
+TEST(a_rolled_back_transaction_leaves_no_change)
+{
+	struct world w = open_world();
+
+	fill(&w);
+	REQUIRE(store_begin(w.s, STORE_DURABLE) == 0);
+	EXPECT_EQ(store_delete(w.s, KIND_SITE, &w.account, &w.site), 0);
+	EXPECT_EQ(store_rollback(w.s, ERR_DENIED), ERR_DENIED);
+	EXPECT_EQ(store_drain(w.s, note, &w), 0);
+	EXPECT_EQ(w.changes[KIND_SITE][CHANGE_DELETE], 0);
+	close_world(&w);
+}
+
+TEST(spec60_07_addresses_are_given_with_the_row_or_not_at_all)
+{
+	struct world w = open_world();
+	struct device d;
+
+	fill(&w);
+	EXPECT_EQ(add_device(&w, KIND_CLIENT, &w.account, &w.actor, 50, "laptop", &d), ERR_EXISTS);
+	EXPECT_EQ(add_device(&w, KIND_CLIENT, &w.account, &w.actor, 51, "phone", &d), 0);
+	EXPECT_EQ(d.ipv4, 0x64400003); /* laptop 1, gw 2: the failed attempt took none */
+	EXPECT_EQ(d.ipv6, 3);
+	EXPECT_EQ(del(&w, KIND_CLIENT, &w.account, &d.e.id), ERR_NOT_FOUND);
+	struct uuid phone = id_of(51);
+	EXPECT_EQ(del(&w, KIND_CLIENT, &w.account, &phone), 0);
+	EXPECT_EQ(add_device(&w, KIND_CLIENT, &w.account, &w.actor, 52, "tablet", &d), 0);
+	EXPECT_EQ(d.ipv4, 0x64400003); /* a freed maximum is free at once */
+	close_world(&w);
+}
+
+TEST(spec60_66_expired_rows_are_purged)
+{
+	struct world w = open_world();
+
+	fill(&w);
+	REQUIRE(store_begin(w.s, STORE_EAGER) == 0);
+	EXPECT_EQ(store_purge_expired(w.s, WALL), 0);
+	EXPECT_EQ(store_commit(w.s), 0);
+	EXPECT_EQ(store_drain(w.s, note, &w), 0);
+	EXPECT_EQ(w.changes[KIND_CLIENT_TOKEN][CHANGE_DELETE], 0);
+	REQUIRE(store_begin(w.s, STORE_EAGER) == 0);
+	EXPECT_EQ(store_purge_expired(w.s, WALL + 1000), 0);
+	EXPECT_EQ(store_commit(w.s), 0);
+	EXPECT_EQ(store_drain(w.s, note, &w), 0);
+	EXPECT_EQ(w.changes[KIND_CLIENT_TOKEN][CHANGE_DELETE], 1);
+	EXPECT_EQ(w.changes[KIND_AUTHORIZATION][CHANGE_DELETE], 1);
+	close_world(&w);
+}
+
+TEST(sessions_are_kept_and_the_newest_is_found)
+{
+	struct world w = open_world();
+	struct store_session x, out;
+
+	fill(&w);
+	x = (struct store_session){ .account_id = w.account, .device_id = w.client, .token_id = w.token, .at = 5, .public_key = "k",
+				    .remote_ip = "192.0.2.1", .version = "1.5.8", .user_agent = "ua", .region = "DE" };
+	EXPECT_EQ(store_latest_session(w.s, &w.account, &w.client, &out), ERR_NOT_FOUND);
+	EXPECT_EQ(store_insert_session(w.s, &x), 0);
+	snprintf(x.remote_ip, sizeof(x.remote_ip), "192.0.2.2");
+	EXPECT_EQ(store_insert_session(w.s, &x), 0);
+	REQUIRE(store_latest_session(w.s, &w.account, &w.client, &out) == 0);
+	EXPECT_STR(out.remote_ip, "192.0.2.2");
+	EXPECT_STR(out.region, "DE");
+	x.device_id = id_of(99);
+	EXPECT_EQ(store_insert_session(w.s, &x), ERR_NOT_FOUND);
+	close_world(&w);
+}
+
+TEST(files_that_are_not_ours_are_refused_with_a_reason)
+{
+	struct world w = open_world();
+	struct store *s = NULL;
+	char why[256] = "", path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/garbage", w.dir);
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	for (int i = 0; i < 100; i++)
+		EXPECT_EQ(write(fd, "this is no database. ", 21), 21);
+	close(fd);
+	EXPECT_EQ(store_open(&s, path, why, sizeof(why)), ERR_MALFORMED);
+	EXPECT(why[0] != 0);
+	why[0] = 0;
+	EXPECT_EQ(store_open(&s, "/nonexistent/portal.db", why, sizeof(why)), ERR_IO);
+	EXPECT(why[0] != 0);
+	close_world(&w);
+}
