@@ -1,0 +1,230 @@
+#define LOG_TARGET "portal::hub"
+
+#include "applets/portal/channels/internal.h"
+#include "core/base/log.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+static int by_key(const void *a, const void *b)
+{
+	const struct peer *x = a, *y = b;
+	int c = uuid_cmp(&x->account_id, &y->account_id);
+
+	return c ? c : uuid_cmp(&x->id, &y->id);
+}
+
+static int by_address(const void *a, const void *b)
+{
+	return a < b ? -1 : a > b;
+}
+
+static int load_row(void *ctx, enum kind k, const void *row)
+{
+	void *old;
+	int rc = directory_put(ctx, k, row, &old);
+
+	entity_free(k, old);
+	return rc;
+}
+
+int hub_new(struct hub **out, const struct hub_config *cfg, u64 now, u64 wall)
+{
+	struct hub *h = calloc(1, sizeof(*h));
+	int rc;
+
+	if (!h)
+		return ERR_NOMEM;
+	h->cfg = *cfg;
+	h->cfg.rate_capacity = cfg->rate_capacity ? cfg->rate_capacity : 1;
+	h->cfg.rate_refill = cfg->rate_refill ? cfg->rate_refill : 1;
+	h->now = now;
+	h->wall = wall;
+	directory_init(&h->dir);
+	heap_init(&h->due, PEERS_MAX);
+	for (int role = 0; role < 3; role++)
+		h->joined[role].cmp = by_key;
+	h->all.cmp = by_address;
+	h->relay_change_due = h->session_flush_due = TIME_NEVER;
+	h->purge_due = now + PURGE_INTERVAL;
+	rng_fill(cfg->rng, h->flow_key, sizeof(h->flow_key));
+	h->sessions = calloc(SESSION_BUFFER_MAX, sizeof(*h->sessions));
+	rc = h->sessions ? lru_init(&h->rate, 24, 16, RATE_ENTRIES_MAX, cfg->rng) : ERR_NOMEM;
+	for (int k = 0; k < DIRECTORY_KINDS && !rc; k++)
+		rc = store_list(cfg->store, (enum kind)k, NULL, load_row, &h->dir);
+	if (rc) {
+		hub_free(h);
+		return rc;
+	}
+	*out = h;
+	return 0;
+}
+
+void hub_free(struct hub *h)
+{
+	if (!h)
+		return;
+	directory_deinit(&h->dir);
+	heap_deinit(&h->due);
+	for (int role = 0; role < 3; role++)
+		index_free(&h->joined[role]);
+	index_free(&h->all);
+	lru_deinit(&h->rate);
+	free(h->sessions);
+	sodium_memzero(h->flow_key, sizeof(h->flow_key));
+	free(h);
+}
+
+struct directory *hub_directory(struct hub *h)
+{
+	return &h->dir;
+}
+
+struct uuid hub_new_id(struct hub *h)
+{
+	struct uuid id;
+
+	rng_fill(h->cfg.rng, id.b, sizeof(id.b));
+	id.b[6] = (u8)((id.b[6] & 0x0f) | 0x40);
+	id.b[8] = (u8)((id.b[8] & 0x3f) | 0x80);
+	return id;
+}
+
+void hub_store_failed(struct hub *h, const char *what, int rc)
+{
+	h->stats.store_errors++;
+	log_error(what, kv_err(rc), kv_s("reason", store_reason(h->cfg.store)));
+}
+
+/* ---- presence ------------------------------------------------------------------------------------------------------------------ */
+
+struct peer *hub_find(const struct hub *h, enum msg_role role, const struct uuid *account, const struct uuid *id)
+{
+	struct peer key = { .account_id = *account, .id = *id };
+
+	return index_find(&h->joined[role], &key);
+}
+
+void *const *hub_peers(const struct hub *h, enum msg_role role, const struct uuid *account, u32 *n)
+{
+	struct peer key = { .account_id = *account };
+	const struct index *x = &h->joined[role];
+	u32 first = index_lower(x, &key), end = first;
+
+	while (end < x->n && uuid_eq(&((const struct peer *)x->at[end])->account_id, account))
+		end++;
+	*n = end - first;
+	return x->at + first;
+}
+
+bool hub_is_online(const struct hub *h, enum kind k, const struct uuid *account, const struct uuid *id)
+{
+	return hub_find(h, k == KIND_CLIENT ? MSG_ROLE_CLIENT : MSG_ROLE_GATEWAY, account, id) != NULL;
+}
+
+int hub_each(const struct hub *h, enum msg_role role, const struct uuid *account, int (*each)(void *ctx, const struct hub_presence *p),
+	     void *ctx)
+{
+	int rc = 0;
+
+	for (u32 i = 0; i < h->joined[role].n && !rc; i++) {
+		const struct peer *p = h->joined[role].at[i];
+		struct hub_presence x = { .account_id = p->account_id,
+					  .id = p->id,
+					  .owner_id = p->owner_id,
+					  .token_id = p->token_id,
+					  .remote_ip = p->remote_ip,
+					  .version = p->peer_version.text };
+
+		if (role != MSG_ROLE_RELAY && account && !uuid_eq(account, &p->account_id))
+			continue;
+		if (role == MSG_ROLE_RELAY) {
+			x.v4 = p->relay.v4;
+			x.v6 = p->relay.v6;
+		}
+		rc = each(ctx, &x);
+	}
+	return rc;
+}
+
+void hub_stats(const struct hub *h, struct hub_stats *out)
+{
+	*out = h->stats;
+	out->clients = h->joined[MSG_ROLE_CLIENT].n;
+	out->gateways = h->joined[MSG_ROLE_GATEWAY].n;
+	out->relays = h->joined[MSG_ROLE_RELAY].n;
+}
+
+/* ---- time ---------------------------------------------------------------------------------------------------------------------- */
+
+static void flush_sessions(struct hub *h)
+{
+	struct store *s = h->cfg.store;
+	int rc;
+
+	h->session_flush_due = TIME_NEVER;
+	if (h->n_sessions == 0)
+		return;
+	rc = store_begin(s, STORE_EAGER);
+	for (u32 i = 0; i < h->n_sessions && !rc; i++) {
+		rc = store_insert_session(s, &h->sessions[i]);
+		/* its device or token was deleted meanwhile */
+		if (rc == ERR_NOT_FOUND)
+			rc = 0;
+	}
+	rc = rc ? store_rollback(s, rc) : store_commit(s);
+	if (rc)
+		hub_store_failed(h, "sessions could not be stored", rc);
+	h->n_sessions = 0;
+}
+
+static void purge(struct hub *h)
+{
+	int rc = store_begin(h->cfg.store, STORE_EAGER);
+
+	h->purge_due = h->now + PURGE_INTERVAL;
+	rc = rc ? rc : store_purge_expired(h->cfg.store, h->wall);
+	rc = rc ? store_rollback(h->cfg.store, rc) : store_commit(h->cfg.store);
+	if (rc)
+		hub_store_failed(h, "expired rows could not be deleted", rc);
+	else
+		(void)hub_publish(h, h->now, h->wall);
+}
+
+u64 hub_next_timeout(const struct hub *h)
+{
+	return time_min(time_min(heap_next(&h->due), h->relay_change_due), time_min(h->session_flush_due, h->purge_due));
+}
+
+void hub_timeout(struct hub *h, u64 now, u64 wall)
+{
+	struct heap_node *node;
+
+	h->now = now;
+	h->wall = wall;
+	/* each peer at most once, so that one whose deadline stays in the past cannot hold the loop */
+	for (u32 n = h->due.count; n > 0 && (node = heap_pop_due(&h->due, now)); n--)
+		peer_timeout(container_of(node, struct peer, due));
+	if (now >= h->relay_change_due) {
+		h->relay_change_due = TIME_NEVER;
+		relays_changed(h);
+	}
+	if (now >= h->session_flush_due || h->n_sessions == SESSION_BUFFER_MAX)
+		flush_sessions(h);
+	if (now >= h->purge_due)
+		purge(h);
+}
+
+void hub_restart(struct hub *h, u64 now, u64 wall)
+{
+	h->now = now;
+	h->wall = wall;
+	flush_sessions(h);
+	for (u32 i = h->all.n; i-- > 0;) {
+		struct peer *p = h->all.at[i];
+
+		phx_restart(p->socket, now);
+		peer_leave(p);
+		peer_wake(p);
+	}
+}

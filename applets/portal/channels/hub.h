@@ -1,0 +1,115 @@
+/* applets/portal/channels/hub.h: everybody who is connected, and what each of them must be told (spec 10 §5–§11, spec 60 §4, §5).
+ *
+ * Sans-IO: the owner carries bytes between sockets and peers, calls hub_timeout() when hub_next_timeout() is due, and hub_publish() after each
+ * commit he made. Presence is exactly the set of joined peers; nothing about it is stored.
+ *
+ *   hub_admit() ──▶ [connected] ──join──▶ [joined: registered, init sent] ──▶ [gone] ──▶ peer_free()
+ *                        │                       │ newer peer of the same id, token expired or deleted: disconnect token_expired
+ *                        └── silence, Close ─────┴─ device deleted, relay token deleted: phx_close only
+ *
+ * `now` is monotonic, `wall` the wall clock, both in ns.
+ */
+#pragma once
+
+#include "applets/portal/auth/tokens.h"
+#include "applets/portal/model/access.h"
+#include "applets/portal/model/directory.h"
+#include "applets/portal/model/geo.h"
+#include "applets/portal/store/store.h"
+#include "core/phoenix/server.h"
+
+#define PEERS_MAX 65536u		/* sockets of all roles */
+#define PENDING_FLOWS_MAX 256u		/* create_flow in flight of one client */
+#define FLOW_TIMEOUT SEC(15)		/* spec 10 §7.3 step 5 */
+#define RECOMPUTE_INTERVAL SEC(60)	/* spec 60 §4.2: conditions change with the clock */
+#define RELAY_DEBOUNCE SEC(1)		/* spec 60 §4.6 */
+#define RELAYS_OF_PEER 2u		/* spec 60 §4.6 */
+#define SESSION_FLUSH_INTERVAL SEC(5)	/* spec 60 §1.8 */
+#define SESSION_BUFFER_MAX 1000u
+#define PURGE_INTERVAL SEC(60)		/* spec 60 §12 */
+#define RATE_ENTRIES_MAX 16384u		/* (address, token) pairs remembered by the connect rate limit */
+
+struct hub;
+struct peer;
+
+struct hub_config {
+	struct store *store;	       /* borrowed, as all below */
+	const struct secrets *secrets;
+	struct rng *rng;
+	const struct zones *zones;     /* NULL: time conditions never hold */
+	const char *api_url;	       /* told to 1.6 peers as the place of flow logs; NULL = "" */
+	/* A peer has output, or is gone: call peer_output() soon, from a fresh stack. */
+	void (*wants_service)(void *ctx, void *conn);
+	void *ctx;
+	u32 rate_capacity, rate_refill; /* 0 = 1: spec 10 §4.2 */
+};
+
+/* Reads the directory from the store. */
+int hub_new(struct hub **out, const struct hub_config *cfg, u64 now, u64 wall) MUST_CHECK;
+/* All peers must be freed before. */
+void hub_free(struct hub *h);
+
+struct directory *hub_directory(struct hub *h);
+
+/* ---- connecting ---- */
+
+struct hub_request {
+	const struct phx_upgrade *upgrade;
+	struct ip remote_ip;   /* the real one, behind trusted proxies */
+	char region[3];	       /* "" = unknown */
+	struct place place;
+};
+
+/* What to answer instead of 101 (phx_problem()). */
+struct hub_refusal {
+	u16 status;
+	const char *code;
+	char detail[512];
+	u32 retry_after;
+};
+
+/* Rate limit, token, limits, parameters, row of the device: 0 and the peer, which borrows `conn` for wants_service(); ERR_DENIED and the
+ * refusal. */
+int hub_admit(struct hub *h, u64 now, u64 wall, const struct hub_request *rq, void *conn, struct peer **out, struct hub_refusal *refusal)
+	MUST_CHECK;
+
+void peer_input(struct peer *p, u64 now, u64 wall, struct span bytes);
+void peer_eof(struct peer *p, u64 now, u64 wall);
+/* Bytes to write. When it is empty and peer_is_gone(), close the connection. */
+struct span peer_output(struct peer *p, u64 now, u64 wall);
+void peer_output_done(struct peer *p, size_t n);
+bool peer_is_gone(const struct peer *p);
+void peer_free(struct peer *p);
+
+/* ---- time and change ---- */
+
+u64 hub_next_timeout(const struct hub *h);
+void hub_timeout(struct hub *h, u64 now, u64 wall);
+
+/* Tells peers of everything committed since the last call. */
+int hub_publish(struct hub *h, u64 now, u64 wall);
+
+/* Shutdown: Close(1012) to all. Stored sessions are flushed. */
+void hub_restart(struct hub *h, u64 now, u64 wall);
+
+/* ---- presence ---- */
+
+bool hub_is_online(const struct hub *h, enum kind k, const struct uuid *account, const struct uuid *id);
+
+/* Each joined peer of a role; for relays `account` is ignored, otherwise NULL means all. */
+struct hub_presence {
+	struct uuid account_id, id, owner_id, token_id;
+	struct ip remote_ip;
+	const char *version; /* "" = unknown */
+	struct endpoint v4, v6; /* of a relay; family 0 = none */
+};
+int hub_each(const struct hub *h, enum msg_role role, const struct uuid *account, int (*each)(void *ctx, const struct hub_presence *p),
+	     void *ctx);
+
+struct hub_stats {
+	u64 connects, refused_token, refused_rate, refused_other;
+	u64 flows_created, flows_not_found, flows_forbidden, flows_offline, flows_version, flows_timed_out;
+	u64 evicted, limits_reached, store_errors;
+	u32 clients, gateways, relays;
+};
+void hub_stats(const struct hub *h, struct hub_stats *out);

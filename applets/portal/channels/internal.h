@@ -1,0 +1,172 @@
+/* applets/portal/channels/internal.h: what the files of this room share. */
+#pragma once
+
+#include "applets/portal/channels/hub.h"
+#include "core/base/heap.h"
+#include "core/base/lru.h"
+
+/* What a client was told of a resource: enough to see that it must be told again. */
+struct told {
+	struct uuid id;
+	u64 stamp;      /* of the resource */
+	u64 site_stamp; /* of its site */
+};
+
+struct pending_flow {
+	struct uuid resource_id, gateway_id, authorization_id, policy_id;
+	u64 seq, deadline;
+	i64 expires_at; /* seconds */
+};
+
+struct client_state {
+	struct subject subject;
+	struct told *told;
+	u32 n_told;
+	struct pending_flow *pending;
+	u32 n_pending, cap_pending;
+	u64 flow_seq;
+	u64 expires_due; /* monotonic */
+};
+
+/* One row of policy_authorizations, as its gateway's channel remembers it (spec 60 §4.11). */
+struct held {
+	struct uuid client_id, resource_id, id;
+	i64 expires_at; /* seconds */
+};
+
+struct gateway_state {
+	struct index held; /* by (client, resource, id) */
+};
+
+struct relay_state {
+	char stamp_secret[PHX_PARAM_STRLEN];
+	struct endpoint v4, v6;
+};
+
+struct peer {
+	struct uuid account_id, id; /* first: key of the registry; relays have account 0 */
+	struct hub *hub;
+	struct phx_socket *socket;
+	void *conn;
+	enum msg_role role;
+	enum msg_version version;
+	bool is_registered; /* joined, and the one of its id */
+	bool is_gone;
+	struct heap_node due;
+	struct uuid owner_id, token_id;
+	void *row; /* struct client, struct gateway; NULL for a relay */
+	char public_key[PUBLIC_KEY_LEN + 1];
+	u8 key[MSG_KEY];
+	struct ip remote_ip;
+	struct place place;
+	struct version peer_version;
+	char *user_agent;
+	u64 next_minute; /* recompute, prune */
+	struct uuid relays[RELAYS_OF_PEER];
+	u32 n_relays;
+	union {
+		struct client_state client;
+		struct gateway_state gateway;
+		struct relay_state relay;
+	};
+};
+
+static inline struct device *peer_device(const struct peer *p)
+{
+	return p->row;
+}
+
+struct hub {
+	struct hub_config cfg;
+	struct directory dir;
+	u64 now, wall;
+	struct heap due;
+	struct index joined[3]; /* by role: (account, id) */
+	struct index all;	/* every peer, by address */
+	struct lru rate;
+	u64 relay_change_due, session_flush_due, purge_due;
+	struct store_session *sessions;
+	u32 n_sessions;
+	u8 flow_key[32]; /* signs refs; lives as long as the pending flows */
+	struct hub_stats stats;
+};
+
+static inline i64 hub_secs(const struct hub *h)
+{
+	return (i64)(h->wall / NSEC_PER_SEC);
+}
+
+/* ---- hub.c ---- */
+struct peer *hub_find(const struct hub *h, enum msg_role role, const struct uuid *account, const struct uuid *id);
+/* Joined peers of a role in an account: *n of them. */
+void *const *hub_peers(const struct hub *h, enum msg_role role, const struct uuid *account, u32 *n);
+struct uuid hub_new_id(struct hub *h);
+/* Notes a failed write of the store. */
+void hub_store_failed(struct hub *h, const char *what, int rc);
+
+/* ---- peer.c ---- */
+int peer_push(struct peer *p, const struct portal_message *m);
+/* Takes it out of presence; the socket may live on. */
+void peer_leave(struct peer *p);
+void peer_end(struct peer *p, const char *disconnect_reason);
+void peer_timeout(struct peer *p);
+void peer_arm(struct peer *p);
+void peer_wake(struct peer *p);
+
+/* ---- client.c ---- */
+void client_peer_join(struct peer *p);
+void client_peer_leave(struct peer *p);
+void client_peer_free(struct peer *p);
+void client_peer_message(struct peer *p, const struct portal_message *m);
+u64 client_peer_next_timeout(const struct peer *p);
+void client_peer_timeout(struct peer *p);
+/* Tells the client what changed in its list. Resources named in `toggled` (ids of policies' resources) are deleted and created anew. */
+void client_peer_recompute(struct peer *p, const struct uuid *toggled, u32 n_toggled);
+void client_peer_config_changed(struct peer *p);
+
+/* ---- flow.c ---- */
+void flow_create(struct peer *client, const struct msg_create_flow *m);
+void flow_timeout(struct peer *client);
+/* The gateway's answer; false: the ref is not one of ours. */
+bool flow_authorized(struct peer *gateway, const char *ref, const struct phx_ref *reply);
+
+/* ---- gateway.c ---- */
+void gateway_peer_join(struct peer *p);
+void gateway_peer_free(struct peer *p);
+void gateway_peer_message(struct peer *p, const struct portal_message *m, const struct phx_ref *ref);
+void gateway_peer_timeout(struct peer *p);
+void gateway_peer_init(struct peer *p);
+int gateway_peer_hold(struct peer *p, const struct uuid *client, const struct uuid *resource, const struct uuid *id, i64 expires_at);
+void gateway_peer_authorization_deleted(struct hub *h, const struct change *c);
+void gateway_peer_resource_updated(struct peer *p, const struct resource *r);
+void gateway_peer_reject_resource(struct peer *p, const struct uuid *resource);
+
+/* ---- relays.c ---- */
+void relay_join(struct peer *p, const char *stamp_secret);
+void relay_leave(struct peer *p);
+struct relay_list {
+	struct msg_relay relay[RELAYS_OF_PEER];
+	char username[RELAYS_OF_PEER][PHX_TURN_USERNAME_STRLEN];
+	char password[RELAYS_OF_PEER][PHX_TURN_PASSWORD_STRLEN];
+	u32 n;
+};
+/* Chooses relays for a peer, remembers them as sent. */
+void relays_select(struct peer *p, struct relay_list *out);
+void relays_reselect(struct peer *p); /* no_relays */
+void relays_changed(struct hub *h);   /* the debounce ran out */
+
+/* ---- render.c: entities as messages ---- */
+struct rendered {
+	struct msg_resource resource;
+	struct msg_site site;
+	struct msg_filter filters[FILTERS_MAX];
+};
+/* ERR_MALFORMED when the stored address does not parse (it was checked when stored). */
+int render_resource(const struct directory *d, const struct resource *r, struct rendered *out);
+struct rendered_interface {
+	struct ip dns[16];
+	const char *doh[1];
+	char text[1024];
+};
+void render_interface(const struct directory *d, const struct peer *p, struct msg_interface *out, struct rendered_interface *mem);
+struct msg_flow_logs render_flow_logs(const struct hub *h, const struct peer *p);
