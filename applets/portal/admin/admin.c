@@ -1,0 +1,543 @@
+#define LOG_TARGET "portal::admin"
+
+#include "applets/portal/admin/admin.h"
+
+#include "core/base/log.h"
+#include "applets/portal/model/pool.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define USEC_PER_SEC 1000000
+
+const struct directory *admin_dir(const struct admin *a)
+{
+	return hub_directory(a->portal->hub);
+}
+
+const char *admin_arg(const struct admin *a, const char *name)
+{
+	for (u32 i = 0; i < a->rq->n_fields; i++)
+		if (strcmp(a->rq->field[i].name, name) == 0)
+			return a->rq->field[i].value;
+	return NULL;
+}
+
+char *admin_args_joined(const struct admin *a, const char *name, const char *separator)
+{
+	size_t size = 1;
+	char *out = NULL;
+
+	for (u32 i = 0; i < a->rq->n_fields; i++) {
+		const struct admin_field *f = &a->rq->field[i];
+		char *more;
+
+		if (strcmp(f->name, name) != 0)
+			continue;
+		more = realloc(out, size + strlen(f->value) + strlen(separator));
+		if (!more) {
+			free(out);
+			return NULL;
+		}
+		if (!out)
+			more[0] = '\0';
+		out = more;
+		size += (size_t)sprintf(out + size - 1, "%s%s", size > 1 ? separator : "", f->value);
+	}
+	return out;
+}
+
+/* ---- failing ---------------------------------------------------------------------------------------------------------------- */
+
+int admin_fail(struct admin *a, int rc, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(a->err, sizeof(a->err), fmt, ap);
+	va_end(ap);
+	return rc;
+}
+
+int admin_complain(struct admin *a, const struct complaint *c)
+{
+	return admin_fail(a, ERR_INVAL, "%s: %s", c->field, c->reason);
+}
+
+int admin_store_failed(struct admin *a, int rc)
+{
+	if (a->err[0])
+		return rc;
+	switch (rc) {
+	case ERR_EXISTS:
+		return admin_fail(a, rc, "there is already such a %s", a->noun->name);
+	case ERR_NOT_FOUND:
+		return admin_fail(a, rc, "something that this %s refers to does not exist", a->noun->name);
+	case ERR_NOMEM:
+		return admin_fail(a, rc, "out of memory");
+	}
+	return admin_fail(a, rc, "nothing was changed: %s", store_reason(a->portal->store));
+}
+
+int admin_begin(struct admin *a)
+{
+	int rc = store_begin(a->portal->store, STORE_DURABLE);
+
+	return rc ? admin_store_failed(a, rc) : 0;
+}
+
+int admin_end(struct admin *a, int rc)
+{
+	rc = rc ? store_rollback(a->portal->store, rc) : store_commit(a->portal->store);
+	if (rc)
+		return admin_store_failed(a, rc);
+	return hub_publish(a->portal->hub, a->now, a->wall);
+}
+
+struct uuid admin_new_id(struct admin *a)
+{
+	struct uuid id;
+
+	rng_fill(a->portal->rng, id.b, sizeof(id.b));
+	id.b[6] = (u8)((id.b[6] & 0x0f) | 0x40);
+	id.b[8] = (u8)((id.b[8] & 0x3f) | 0x80);
+	return id;
+}
+
+/* ---- naming things --------------------------------------------------------------------------------------------------------------- */
+
+int admin_account(struct admin *a, const struct account **out)
+{
+	const struct index *all = &admin_dir(a)->by_id[KIND_ACCOUNT];
+	const char *name = admin_arg(a, "account");
+
+	if (name) {
+		*out = directory_account_named(admin_dir(a), name);
+		return *out ? 0 : admin_fail(a, ERR_NOT_FOUND, "there is no account '%s'", name);
+	}
+	if (all->n == 1) {
+		*out = all->at[0];
+		return 0;
+	}
+	return all->n == 0 ? admin_fail(a, ERR_NOT_FOUND, "there is no account yet: emberbox portal account add --name NAME --admin-email ADDRESS") :
+			     admin_fail(a, ERR_INVAL, "there are %u accounts: say which with --account SLUG", all->n);
+}
+
+static const char *name_of(enum kind k, const void *entity)
+{
+	switch ((int)k) {
+	case KIND_ACTOR:
+		return ((const struct actor *)entity)->name;
+	case KIND_GROUP:
+		return ((const struct group *)entity)->name;
+	case KIND_SITE:
+		return ((const struct site *)entity)->name;
+	case KIND_RESOURCE:
+		return ((const struct resource *)entity)->name;
+	case KIND_CLIENT:
+	case KIND_GATEWAY:
+		return ((const struct device *)entity)->name;
+	case KIND_CLIENT_TOKEN:
+	case KIND_GATEWAY_TOKEN:
+	case KIND_RELAY_TOKEN:
+		return ((const struct token *)entity)->name;
+	}
+	return NULL;
+}
+
+static bool is_called(enum kind k, const void *entity, const char *text)
+{
+	const char *name = name_of(k, entity);
+	const char *email = k == KIND_ACTOR ? ((const struct actor *)entity)->email : NULL;
+
+	return (name && strcmp(name, text) == 0) || (email && strcasecmp(email, text) == 0);
+}
+
+struct search {
+	const char *text;
+	struct uuid id;
+	bool by_id;
+	u32 found;
+	union any_entity *out;
+	int rc;
+};
+
+static int compare_row(void *ctx, enum kind k, const void *entity)
+{
+	struct search *s = ctx;
+	const struct entity *e = entity;
+
+	if (s->by_id ? !uuid_eq(&e->id, &s->id) : !is_called(k, entity, s->text))
+		return 0;
+	return s->found++ == 0 ? entity_copy(k, s->out, entity) : 0;
+}
+
+static int ambiguous(struct admin *a, enum kind k, const char *text, u32 n)
+{
+	return n == 0 ? admin_fail(a, ERR_NOT_FOUND, "there is no %s '%s'", kinds[k].name, text) :
+			admin_fail(a, ERR_INVAL, "%u %s are called '%s': give the id", n, kinds[k].table, text);
+}
+
+int admin_find(struct admin *a, enum kind k, const struct account *account, const char *text, const void **out)
+{
+	struct uuid id;
+	u32 n, found = 0;
+	void *const *list = directory_all(admin_dir(a), k, &account->e.id, &n);
+
+	*out = NULL;
+	if (uuid_parse(SPAN(text, strlen(text)), &id) == 0) {
+		*out = directory_get(admin_dir(a), k, &account->e.id, &id);
+		return *out ? 0 : ambiguous(a, k, text, 0);
+	}
+	for (u32 i = 0; i < n; i++) {
+		if (!is_called(k, list[i], text))
+			continue;
+		found++;
+		*out = list[i];
+	}
+	return found == 1 ? 0 : ambiguous(a, k, text, found);
+}
+
+int admin_find_row(struct admin *a, enum kind k, const struct uuid *account, const char *text, union any_entity *out)
+{
+	struct search s = { .text = text, .out = out };
+	int rc;
+
+	s.by_id = uuid_parse(SPAN(text, strlen(text)), &s.id) == 0;
+	rc = store_list(a->portal->store, k, kinds[k].is_global ? NULL : account, compare_row, &s);
+	if (rc)
+		return admin_store_failed(a, rc);
+	if (s.found == 1)
+		return 0;
+	if (s.found > 1)
+		entity_deinit(k, out);
+	return ambiguous(a, k, text, s.found);
+}
+
+/* ---- time --------------------------------------------------------------------------------------------------------------------------- */
+
+int admin_parse_time(const char *text, u64 wall, i64 *out)
+{
+	struct tm tm = { 0 };
+	u64 ns;
+	const char *end = strptime(text, "%Y-%m-%d", &tm);
+
+	if (end && (*end == 'T' || *end == ' ')) {
+		end = strptime(end + 1, "%H:%M:%S", &tm);
+		if (end && *end == 'Z')
+			end++;
+	} else if (end) { /* a date lasts to its end (spec 60 §3.10) */
+		tm.tm_hour = 23;
+		tm.tm_min = tm.tm_sec = 59;
+	}
+	if (end && !*end) {
+		*out = (i64)timegm(&tm) * USEC_PER_SEC;
+		return 0;
+	}
+	if (options_duration(text, &ns) || ns > UINT64_MAX - wall)
+		return ERR_INVAL;
+	*out = (i64)((wall + ns) / 1000);
+	return 0;
+}
+
+static char *format_time(i64 at, char buf[static 32])
+{
+	time_t t = (time_t)(at / USEC_PER_SEC);
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return buf;
+}
+
+/* ---- showing ------------------------------------------------------------------------------------------------------------------------- */
+
+/* What a table shows besides id and name. */
+static bool is_column(enum kind k, const char *field)
+{
+	static const char *const columns[KIND_COUNT] = {
+		[KIND_ACCOUNT] = " name slug disabled_at ",
+		[KIND_ACTOR] = " name type email disabled_at ",
+		[KIND_GROUP] = " name type ",
+		[KIND_SITE] = " name managed_by ",
+		[KIND_RESOURCE] = " name type address filters ",
+		[KIND_POLICY] = " conditions disabled_at ",
+		[KIND_CLIENT] = " name ipv4 ",
+		[KIND_GATEWAY] = " name ipv4 ",
+		[KIND_CLIENT_TOKEN] = " name expires_at ",
+		[KIND_GATEWAY_TOKEN] = " name ",
+		[KIND_RELAY_TOKEN] = " name ",
+	};
+	char padded[64];
+
+	snprintf(padded, sizeof(padded), " %s ", field);
+	return columns[k] && strstr(columns[k], padded);
+}
+
+static const char *referred(const struct admin *a, const struct uuid *account, const char *field, const struct uuid *id)
+{
+	static const struct {
+		const char *field;
+		enum kind kind;
+	} refs[] = { { "actor_id", KIND_ACTOR }, { "group_id", KIND_GROUP }, { "site_id", KIND_SITE }, { "resource_id", KIND_RESOURCE } };
+
+	for (size_t i = 0; i < ARRAY_LEN(refs); i++) {
+		const void *e = strcmp(refs[i].field, field) == 0 ? directory_get(admin_dir(a), refs[i].kind, account, id) : NULL;
+		if (e)
+			return name_of(refs[i].kind, e);
+	}
+	return NULL;
+}
+
+static const char *reference_name(const char *field)
+{
+	return strcmp(field, "actor_id") == 0	 ? "actor" :
+	       strcmp(field, "group_id") == 0	 ? "group" :
+	       strcmp(field, "site_id") == 0	 ? "site" :
+	       strcmp(field, "resource_id") == 0 ? "resource" :
+						   NULL;
+}
+
+static void show_field(struct admin *a, const struct entity *e, const struct field *f)
+{
+	const void *p = field_of(e, f);
+	char text[64];
+	struct ip ip;
+
+	switch ((enum field_type)f->type) {
+	case FIELD_UUID:
+		sheet_put(&a->sheet, f->name, uuid_is_null(p) ? NULL : uuid_format(p, text));
+		break;
+	case FIELD_TEXT:
+		sheet_put(&a->sheet, f->name, *(char *const *)p);
+		break;
+	case FIELD_INT:
+		if (*(const i64 *)p < 0)
+			sheet_put(&a->sheet, f->name, NULL);
+		else
+			sheet_put_int(&a->sheet, f->name, *(const i64 *)p);
+		break;
+	case FIELD_TIME:
+		sheet_put(&a->sheet, f->name, *(const i64 *)p ? format_time(*(const i64 *)p, text) : NULL);
+		break;
+	case FIELD_ENUM:
+		sheet_put(&a->sheet, f->name, f->names[*(const int *)p][0] ? f->names[*(const int *)p] : NULL);
+		break;
+	case FIELD_IP4:
+	case FIELD_IP6:
+		ip = pool_ip(f->type == FIELD_IP4 ? POOL_IPV4 : POOL_IPV6, *(const u32 *)p);
+		sheet_put(&a->sheet, f->name, ip_format(&ip, text));
+		break;
+	case FIELD_KEY:
+		break;
+	}
+}
+
+void admin_show(struct admin *a, enum kind k, const void *entity)
+{
+	const struct entity *e = entity;
+	char text[UUID_STRLEN];
+
+	sheet_row(&a->sheet);
+	sheet_put(&a->sheet, "id", uuid_format(&e->id, text));
+	for (u32 i = 0; i < kinds[k].field_count; i++) {
+		const struct field *f = &kinds[k].fields[i];
+		const char *ref = f->type == FIELD_UUID ? reference_name(f->name) : NULL;
+
+		if (f->flags & FIELD_SECRET)
+			continue;
+		show_field(a, e, f);
+		if (!is_column(k, f->name))
+			sheet_detail(&a->sheet);
+		if (ref)
+			sheet_put(&a->sheet, ref, referred(a, &e->account_id, f->name, field_of(entity, f)));
+	}
+	if (k == KIND_CLIENT || k == KIND_GATEWAY)
+		sheet_put_bool(&a->sheet, "online", hub_is_online(a->portal->hub, k, &e->account_id, &e->id));
+	sheet_put(&a->sheet, "inserted_at", format_time(e->inserted_at, (char[32]){ 0 }));
+	sheet_detail(&a->sheet);
+	sheet_put(&a->sheet, "updated_at", format_time(e->updated_at, (char[32]){ 0 }));
+	sheet_detail(&a->sheet);
+}
+
+/* ---- verbs that are the same for every noun ------------------------------------------------------------------------------------------- */
+
+static int show_each(void *ctx, enum kind k, const void *entity)
+{
+	admin_show(ctx, k, entity);
+	return 0;
+}
+
+int run_list(struct admin *a)
+{
+	const struct account *account = NULL;
+	int rc = 0;
+
+	if (a->noun->kind != KIND_ACCOUNT)
+		rc = admin_account(a, &account);
+	if (rc)
+		return rc;
+	rc = store_list(a->portal->store, a->noun->kind, account ? &account->e.id : NULL, show_each, a);
+	return rc ? admin_store_failed(a, rc) : 0;
+}
+
+/* The thing the request is about, whatever its kind. */
+static int find_target(struct admin *a, union any_entity *out)
+{
+	const struct account *account;
+	const char *target = admin_arg(a, "target");
+	int rc;
+
+	if (!target)
+		return admin_fail(a, ERR_INVAL, "which %s?", a->noun->name);
+	if (a->noun->kind == KIND_ACCOUNT) {
+		account = directory_account_named(admin_dir(a), target);
+		return account ? entity_copy(KIND_ACCOUNT, out, account) :
+				 admin_fail(a, ERR_NOT_FOUND, "there is no account '%s'", target);
+	}
+	rc = admin_account(a, &account);
+	return rc ? rc : admin_find_row(a, a->noun->kind, &account->e.id, target, out);
+}
+
+int run_show(struct admin *a)
+{
+	union any_entity e;
+	int rc = find_target(a, &e);
+
+	if (rc)
+		return rc;
+	a->sheet.is_single = true;
+	admin_show(a, a->noun->kind, &e);
+	entity_deinit(a->noun->kind, &e);
+	return 0;
+}
+
+static int check_deletion(struct admin *a, const union any_entity *e)
+{
+	i64 admins = 0;
+	int rc;
+
+	switch ((int)a->noun->kind) {
+	case KIND_GROUP:
+		if (e->group.type == GROUP_MANAGED)
+			return admin_fail(a, ERR_DENIED, "the group '%s' is managed by the portal", e->group.name);
+		break;
+	case KIND_SITE:
+		if (e->site.managed_by == MANAGED_BY_SYSTEM)
+			return admin_fail(a, ERR_DENIED, "the site '%s' is managed by the portal", e->site.name);
+		break;
+	case KIND_RESOURCE:
+		if (e->resource.type == RESOURCE_INTERNET)
+			return admin_fail(a, ERR_DENIED, "the internet resource is managed by the portal");
+		break;
+	case KIND_ACTOR:
+		if (e->actor.type != ACTOR_ADMIN || e->actor.disabled_at)
+			break;
+		rc = store_count(a->portal->store, COUNT_ENABLED_ADMINS, &e->e.account_id, &admins);
+		if (rc)
+			return admin_store_failed(a, rc);
+		if (admins <= 1)
+			return admin_fail(a, ERR_DENIED, "'%s' is the last enabled admin of the account", e->actor.name);
+		break;
+	}
+	return 0;
+}
+
+int run_delete(struct admin *a)
+{
+	union any_entity e;
+	int rc = find_target(a, &e);
+
+	if (rc)
+		return rc;
+	rc = check_deletion(a, &e);
+	rc = rc ? rc : admin_begin(a);
+	if (!rc)
+		rc = admin_end(a, store_delete(a->portal->store, a->noun->kind, &e.e.account_id, &e.e.id));
+	entity_deinit(a->noun->kind, &e);
+	a->is_quiet = true;
+	return rc;
+}
+
+/* ---- running ---------------------------------------------------------------------------------------------------------------------------- */
+
+const struct noun *find_noun(const char *name)
+{
+	for (u32 i = 0; i < n_nouns; i++)
+		if (strcmp(nouns[i].name, name) == 0)
+			return &nouns[i];
+	return NULL;
+}
+
+const struct verb *find_verb(const struct noun *n, const char *name)
+{
+	for (u32 i = 0; i < n->n_verbs; i++)
+		if (strcmp(n->verbs[i].name, name) == 0)
+			return &n->verbs[i];
+	return NULL;
+}
+
+static int check_fields(struct admin *a, const struct verb *v)
+{
+	for (u32 i = 0; i < a->rq->n_fields; i++) {
+		bool is_known = false;
+
+		for (u32 j = 0; j < v->n_options; j++)
+			is_known |= strcmp(v->options[j].name, a->rq->field[i].name) == 0;
+		if (!is_known)
+			return admin_fail(a, ERR_INVAL, "%s %s takes no '%s'", a->noun->name, v->name, a->rq->field[i].name);
+	}
+	return 0;
+}
+
+static int run(struct admin *a)
+{
+	const struct verb *v;
+	int rc;
+
+	a->noun = find_noun(a->rq->noun);
+	if (!a->noun)
+		return admin_fail(a, ERR_INVAL, "there is no noun '%s'", a->rq->noun);
+	v = find_verb(a->noun, a->rq->verb);
+	if (!v)
+		return admin_fail(a, ERR_INVAL, "%s knows no '%s'", a->noun->name, a->rq->verb);
+	rc = check_fields(a, v);
+	return rc ? rc : v->run(a);
+}
+
+static char *copy(const char *fmt, const char *text)
+{
+	char *out = NULL;
+
+	return asprintf(&out, fmt, text) < 0 ? NULL : out;
+}
+
+void admin_run(struct portal *p, const struct admin_request *rq, struct admin_reply *reply)
+{
+	struct admin a = { .portal = p, .rq = rq, .now = p->now(), .wall = p->wall() };
+	struct json_out json = JSON_OUT;
+	int rc = run(&a);
+
+	memset(reply, 0, sizeof(*reply));
+	if (!rc && !(a.is_quiet && !rq->is_json))
+		rc = sheet_print(&a.sheet, rq->is_json, &json, &reply->out);
+	if (rc) {
+		reply->status = rc == ERR_INVAL ? 2 : 1;
+		reply->err = copy("emberbox portal: %s\n", a.err[0] ? a.err : err_str(rc));
+	} else {
+		log_info("operator", kv_s("noun", rq->noun), kv_s("verb", rq->verb));
+	}
+	json_out_free(&json);
+	sheet_free(&a.sheet);
+}
+
+void admin_reply_free(struct admin_reply *reply)
+{
+	if (reply->out)
+		memset(reply->out, 0, strlen(reply->out)); /* it may show a token */
+	free(reply->out);
+	free(reply->err);
+	memset(reply, 0, sizeof(*reply));
+}

@@ -1,0 +1,590 @@
+/* site, resource, policy, token, client, gateway, status */
+#include "applets/portal/admin/admin.h"
+#include "applets/portal/model/rules.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static int set(struct admin *a, char **field, const char *option)
+{
+	const char *value = admin_arg(a, option);
+	int rc = value ? text_set(field, value) : 0;
+
+	return rc ? admin_store_failed(a, rc) : 0;
+}
+
+static struct entity new_entity(struct admin *a, const struct account *account)
+{
+	return (struct entity){ .account_id = account->e.id, .id = admin_new_id(a) };
+}
+
+static int show_single(struct admin *a, enum kind k, const void *entity, int rc)
+{
+	if (rc)
+		return rc;
+	a->sheet.is_single = true;
+	admin_show(a, k, entity);
+	return 0;
+}
+
+/* The thing an option names, as its id. */
+static int find_id(struct admin *a, enum kind k, const struct account *account, const char *option, struct uuid *out)
+{
+	const char *name = admin_arg(a, option);
+	const void *found;
+	int rc;
+
+	if (!name)
+		return 0;
+	rc = admin_find(a, k, account, name, &found);
+	if (!rc)
+		*out = ((const struct entity *)found)->id;
+	return rc;
+}
+
+/* A copy of the target, to be changed. */
+static int find_copy(struct admin *a, enum kind k, const struct account **account, void *out)
+{
+	const char *target = admin_arg(a, "target");
+	const void *found;
+	int rc = admin_account(a, account);
+
+	if (rc)
+		return rc;
+	if (!target)
+		return admin_fail(a, ERR_INVAL, "which %s?", a->noun->name);
+	rc = admin_find(a, k, *account, target, &found);
+	return rc ? rc : entity_copy(k, out, found);
+}
+
+/* ---- site ----------------------------------------------------------------------------------------------------------------------- */
+
+int run_site_add(struct admin *a)
+{
+	const struct account *account;
+	struct complaint c;
+	struct site x;
+	i64 n;
+	int rc = admin_account(a, &account);
+
+	if (rc)
+		return rc;
+	entity_init(KIND_SITE, &x);
+	x.e = new_entity(a, account);
+	rc = set(a, &x.name, "name");
+	if (!rc && check_site(&x, &c))
+		rc = admin_complain(a, &c);
+	if (!rc && store_count(a->portal->store, COUNT_SITES, &account->e.id, &n) == 0 && account->limit_sites >= 0 &&
+	    n >= account->limit_sites)
+		rc = admin_fail(a, ERR_LIMIT, "the account's limit of %lld sites is reached", (long long)account->limit_sites);
+	rc = rc ? rc : admin_begin(a);
+	if (!rc) {
+		rc = store_insert(a->portal->store, KIND_SITE, &x, a->wall);
+		if (rc == ERR_EXISTS)
+			(void)admin_fail(a, rc, "there is already a site '%s'", x.name);
+		rc = admin_end(a, rc);
+	}
+	rc = show_single(a, KIND_SITE, &x, rc);
+	entity_deinit(KIND_SITE, &x);
+	return rc;
+}
+
+int run_site_update(struct admin *a)
+{
+	const struct account *account;
+	struct complaint c;
+	struct site x;
+	int rc = find_copy(a, KIND_SITE, &account, &x);
+
+	if (rc)
+		return rc;
+	if (x.managed_by == MANAGED_BY_SYSTEM)
+		rc = admin_fail(a, ERR_DENIED, "the site '%s' is managed by the portal", x.name);
+	rc = rc ? rc : set(a, &x.name, "name");
+	if (!rc && check_site(&x, &c))
+		rc = admin_complain(a, &c);
+	rc = rc ? rc : admin_begin(a);
+	if (!rc)
+		rc = admin_end(a, store_update(a->portal->store, KIND_SITE, &x, a->wall));
+	rc = show_single(a, KIND_SITE, &x, rc);
+	entity_deinit(KIND_SITE, &x);
+	return rc;
+}
+
+/* ---- resource -------------------------------------------------------------------------------------------------------------------- */
+
+/* What an address is when nobody said: a network, an address, else a name. */
+static enum resource_type guess_type(const char *address)
+{
+	struct ip ip;
+	size_t n = strcspn(address, "/");
+
+	if (ip_parse(SPAN(address, n), &ip))
+		return RESOURCE_DNS;
+	return address[n] ? RESOURCE_CIDR : RESOURCE_IP;
+}
+
+static int read_resource(struct admin *a, const struct account *account, struct resource *x)
+{
+	static const char *const stacks[] = { "", "dual", "ipv4-only", "ipv6-only", NULL };
+	const char *type = admin_arg(a, "type"), *stack = admin_arg(a, "ip-stack");
+	char *filters;
+	int rc = set(a, &x->address, "address");
+
+	rc = rc ? rc : set(a, &x->name, "name");
+	rc = rc ? rc : set(a, &x->address_description, "description");
+	rc = rc ? rc : find_id(a, KIND_SITE, account, "site", &x->site_id);
+	if (rc)
+		return rc;
+	if (type) {
+		x->type = enum_parse(resource_type_names, type);
+		if (x->type < 0 || x->type == RESOURCE_INTERNET)
+			return admin_fail(a, ERR_INVAL, "--type: '%s' is none of dns, cidr, ip", type);
+	} else if (admin_arg(a, "address")) {
+		x->type = (int)guess_type(x->address);
+	}
+	if (stack) {
+		x->ip_stack = enum_parse(stacks, stack);
+		x->ip_stack = x->ip_stack < 0 ? enum_parse(ip_stack_names, stack) : x->ip_stack;
+		if (x->ip_stack <= 0)
+			return admin_fail(a, ERR_INVAL, "--ip-stack: '%s' is none of dual, ipv4-only, ipv6-only", stack);
+		if (x->type != RESOURCE_DNS)
+			return admin_fail(a, ERR_INVAL, "--ip-stack: only a resource of type dns has one");
+	}
+	filters = admin_args_joined(a, "filter", " ");
+	if (filters || admin_arg(a, "no-filters"))
+		rc = text_set(&x->filters, filters);
+	free(filters);
+	return rc ? admin_store_failed(a, rc) : 0;
+}
+
+static int check_resource_site(struct admin *a, const struct resource *x)
+{
+	const struct site *s = directory_get(admin_dir(a), KIND_SITE, &x->e.account_id, &x->site_id);
+
+	return s && s->managed_by == MANAGED_BY_SYSTEM && x->type != RESOURCE_INTERNET ?
+		       admin_fail(a, ERR_INVAL, "--site: the site '%s' is for the internet resource alone", s->name) :
+		       0;
+}
+
+int run_resource_add(struct admin *a)
+{
+	const struct account *account;
+	struct complaint c;
+	struct resource x;
+	int rc = admin_account(a, &account);
+
+	if (rc)
+		return rc;
+	entity_init(KIND_RESOURCE, &x);
+	x.e = new_entity(a, account);
+	rc = read_resource(a, account, &x);
+	if (!rc && uuid_is_null(&x.site_id))
+		rc = admin_fail(a, ERR_INVAL, "which --site?");
+	rc = rc ? rc : check_resource_site(a, &x);
+	if (!rc && check_resource(&x, &c))
+		rc = admin_complain(a, &c);
+	rc = rc ? rc : admin_begin(a);
+	if (!rc)
+		rc = admin_end(a, store_insert(a->portal->store, KIND_RESOURCE, &x, a->wall));
+	rc = show_single(a, KIND_RESOURCE, &x, rc);
+	entity_deinit(KIND_RESOURCE, &x);
+	return rc;
+}
+
+static bool is_same_text(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+int run_resource_update(struct admin *a)
+{
+	const struct account *account;
+	const struct resource *was;
+	struct complaint c;
+	struct resource x;
+	int rc = find_copy(a, KIND_RESOURCE, &account, &x);
+
+	if (rc)
+		return rc;
+	was = directory_get(admin_dir(a), KIND_RESOURCE, &x.e.account_id, &x.e.id);
+	if (x.type == RESOURCE_INTERNET)
+		rc = admin_fail(a, ERR_DENIED, "the internet resource is managed by the portal");
+	rc = rc ? rc : read_resource(a, account, &x);
+	rc = rc ? rc : check_resource_site(a, &x);
+	if (!rc && check_resource(&x, &c))
+		rc = admin_complain(a, &c);
+	/* what was granted, was granted for the old place (spec 60 §5.2) */
+	bool is_other = !rc && (!is_same_text(was->address, x.address) || was->type != x.type || was->ip_stack != x.ip_stack ||
+				!uuid_eq(&was->site_id, &x.site_id));
+	rc = rc ? rc : admin_begin(a);
+	if (!rc) {
+		rc = store_update(a->portal->store, KIND_RESOURCE, &x, a->wall);
+		if (!rc && is_other)
+			rc = store_revoke(a->portal->store, REVOKE_AUTHORIZATIONS_OF_RESOURCE, &x.e.account_id, &x.e.id);
+		rc = admin_end(a, rc);
+	}
+	rc = show_single(a, KIND_RESOURCE, &x, rc);
+	entity_deinit(KIND_RESOURCE, &x);
+	return rc;
+}
+
+/* ---- policy ----------------------------------------------------------------------------------------------------------------------- */
+
+/* "remote_ip is_in_cidr 10.0.0.0/8" as it is; commas between values are as good as spaces, but belong to ranges of time. */
+static int read_conditions(struct admin *a, struct policy *x)
+{
+	char *text = admin_args_joined(a, "condition", "\n");
+	int rc = 0;
+
+	if (text || admin_arg(a, "no-conditions"))
+		rc = text_set(&x->conditions, text);
+	free(text);
+	return rc;
+}
+
+static int read_policy(struct admin *a, const struct account *account, struct policy *x)
+{
+	struct complaint c;
+	int rc = find_id(a, KIND_GROUP, account, "group", &x->group_id);
+
+	rc = rc ? rc : find_id(a, KIND_RESOURCE, account, "resource", &x->resource_id);
+	rc = rc ? rc : set(a, &x->description, "description");
+	rc = rc ? rc : read_conditions(a, x);
+	if (!rc && check_policy(x, &c))
+		rc = admin_complain(a, &c);
+	return rc;
+}
+
+int run_policy_add(struct admin *a)
+{
+	const struct account *account;
+	struct policy x;
+	int rc = admin_account(a, &account);
+
+	if (rc)
+		return rc;
+	entity_init(KIND_POLICY, &x);
+	x.e = new_entity(a, account);
+	rc = read_policy(a, account, &x);
+	rc = rc ? rc : admin_begin(a);
+	if (!rc) {
+		rc = store_insert(a->portal->store, KIND_POLICY, &x, a->wall);
+		if (rc == ERR_EXISTS)
+			(void)admin_fail(a, rc, "this group already has a policy for this resource");
+		rc = admin_end(a, rc);
+	}
+	rc = show_single(a, KIND_POLICY, &x, rc);
+	entity_deinit(KIND_POLICY, &x);
+	return rc;
+}
+
+static int save_policy(struct admin *a, struct policy *x)
+{
+	const struct policy *was = directory_get(admin_dir(a), KIND_POLICY, &x->e.account_id, &x->e.id);
+	bool is_breaking = x->disabled_at || !is_same_text(was->conditions, x->conditions) || !uuid_eq(&was->group_id, &x->group_id) ||
+			   !uuid_eq(&was->resource_id, &x->resource_id);
+	int rc = admin_begin(a);
+
+	if (!rc) {
+		rc = store_update(a->portal->store, KIND_POLICY, x, a->wall);
+		if (rc == ERR_EXISTS)
+			(void)admin_fail(a, rc, "this group already has a policy for this resource");
+		if (!rc && is_breaking)
+			rc = store_revoke(a->portal->store, REVOKE_AUTHORIZATIONS_OF_POLICY, &x->e.account_id, &x->e.id);
+		rc = admin_end(a, rc);
+	}
+	rc = show_single(a, KIND_POLICY, x, rc);
+	entity_deinit(KIND_POLICY, x);
+	return rc;
+}
+
+int run_policy_update(struct admin *a)
+{
+	const struct account *account;
+	struct policy x;
+	int rc = find_copy(a, KIND_POLICY, &account, &x);
+
+	if (rc)
+		return rc;
+	rc = read_policy(a, account, &x);
+	if (!rc)
+		return save_policy(a, &x);
+	entity_deinit(KIND_POLICY, &x);
+	return rc;
+}
+
+int run_policy_disable(struct admin *a)
+{
+	const struct account *account;
+	struct policy x;
+	int rc = find_copy(a, KIND_POLICY, &account, &x);
+
+	if (rc)
+		return rc;
+	x.disabled_at = (i64)(a->wall / 1000);
+	return save_policy(a, &x);
+}
+
+int run_policy_enable(struct admin *a)
+{
+	const struct account *account;
+	struct policy x;
+	int rc = find_copy(a, KIND_POLICY, &account, &x);
+
+	if (rc)
+		return rc;
+	x.disabled_at = 0;
+	return save_policy(a, &x);
+}
+
+/* ---- token -------------------------------------------------------------------------------------------------------------------------- */
+
+#define DEFAULT_LIFETIME_DAYS 365
+
+static int token_kind(struct admin *a, enum kind *kind, enum token_type *type)
+{
+	bool is_actor = admin_arg(a, "actor"), is_site = admin_arg(a, "site"), is_relay = admin_arg(a, "relay");
+
+	if (is_actor + is_site + is_relay != 1)
+		return admin_fail(a, ERR_INVAL, "a token is for one of --actor ACTOR (a client), --site SITE (its gateways), --relay");
+	*kind = is_actor ? KIND_CLIENT_TOKEN : is_site ? KIND_GATEWAY_TOKEN : KIND_RELAY_TOKEN;
+	*type = is_actor ? TOKEN_CLIENT : is_site ? TOKEN_GATEWAY : TOKEN_RELAY;
+	return 0;
+}
+
+static int set_expiry(struct admin *a, struct token *x)
+{
+	const char *expires = admin_arg(a, "expires");
+
+	if (!expires)
+		x->expires_at = (i64)((a->wall / NSEC_PER_SEC / 86400 + DEFAULT_LIFETIME_DAYS + 1) * 86400 - 1) * 1000000;
+	else if (admin_parse_time(expires, a->wall, &x->expires_at))
+		return admin_fail(a, ERR_INVAL, "--expires: '%s' is neither a date (2027-01-31) nor a span (365d)", expires);
+	return x->expires_at > (i64)(a->wall / 1000) ? 0 : admin_fail(a, ERR_INVAL, "--expires: '%s' is over", expires);
+}
+
+static int set_owner(struct admin *a, enum kind kind, struct token *x)
+{
+	const struct account *account;
+	const struct actor *actor;
+	int rc;
+
+	if (kind == KIND_RELAY_TOKEN)
+		return 0;
+	rc = admin_account(a, &account);
+	if (rc)
+		return rc;
+	x->e.account_id = account->e.id;
+	if (kind == KIND_GATEWAY_TOKEN)
+		return find_id(a, KIND_SITE, account, "site", &x->owner_id);
+	rc = find_id(a, KIND_ACTOR, account, "actor", &x->owner_id);
+	if (rc)
+		return rc;
+	actor = directory_get(admin_dir(a), KIND_ACTOR, &account->e.id, &x->owner_id);
+	if (actor->type == ACTOR_API)
+		return admin_fail(a, ERR_INVAL, "'%s' is an API client: it cannot connect", actor->name);
+	if (actor->disabled_at)
+		return admin_fail(a, ERR_DENIED, "'%s' is disabled", actor->name);
+	return set_expiry(a, x);
+}
+
+int run_token_add(struct admin *a)
+{
+	char text[TOKEN_STRLEN];
+	enum token_type type;
+	struct complaint c;
+	struct token x;
+	enum kind kind;
+	int rc = token_kind(a, &kind, &type);
+
+	if (rc)
+		return rc;
+	entity_init(kind, &x);
+	rc = set_owner(a, kind, &x);
+	rc = rc ? rc : set(a, &x.name, "name");
+	if (!rc && check_token(&x, &c))
+		rc = admin_complain(a, &c);
+	rc = rc ? rc : token_mint(&x, type, "", &a->portal->secrets, a->portal->rng, text);
+	rc = rc ? rc : admin_begin(a);
+	if (!rc)
+		rc = admin_end(a, store_insert(a->portal->store, kind, &x, a->wall));
+	rc = show_single(a, kind, &x, rc);
+	if (!rc)
+		sheet_put(&a->sheet, "token", text);
+	sodium_memzero(text, sizeof(text));
+	entity_deinit(kind, &x);
+	return rc;
+}
+
+static const enum kind token_kinds[] = { KIND_CLIENT_TOKEN, KIND_GATEWAY_TOKEN, KIND_RELAY_TOKEN };
+
+static int show_token(void *ctx, enum kind k, const void *row)
+{
+	static const char *const of[] = { "client", "gateway", "relay" };
+	struct admin *a = ctx;
+	const struct token *x = row;
+	const struct actor *actor = directory_get(admin_dir(a), KIND_ACTOR, &x->e.account_id, &x->owner_id);
+	const struct site *site = directory_get(admin_dir(a), KIND_SITE, &x->e.account_id, &x->owner_id);
+	time_t t = (time_t)(x->expires_at / 1000000);
+	char id[UUID_STRLEN], date[32];
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	sheet_row(&a->sheet);
+	sheet_put(&a->sheet, "id", uuid_format(&x->e.id, id));
+	sheet_put(&a->sheet, "for", of[k - KIND_CLIENT_TOKEN]);
+	sheet_put(&a->sheet, "owner", actor ? actor->name : site ? site->name : NULL);
+	sheet_put(&a->sheet, "name", x->name);
+	sheet_put(&a->sheet, "expires_at", x->expires_at ? date : NULL);
+	return 0;
+}
+
+int run_token_list(struct admin *a)
+{
+	const struct account *account;
+	int rc = admin_account(a, &account);
+
+	for (size_t i = 0; i < ARRAY_LEN(token_kinds) && !rc; i++) {
+		enum kind k = token_kinds[i];
+		rc = store_list(a->portal->store, k, kinds[k].is_global ? NULL : &account->e.id, show_token, a);
+		if (rc)
+			return admin_store_failed(a, rc);
+	}
+	return rc;
+}
+
+int run_token_delete(struct admin *a)
+{
+	static const struct uuid none;
+	const struct account *account = NULL;
+	const char *target = admin_arg(a, "target");
+	struct uuid id;
+	int rc;
+
+	if (!target || uuid_parse(SPAN(target, strlen(target)), &id))
+		return admin_fail(a, ERR_INVAL, "which token? Give its id (token list)");
+	rc = admin_account(a, &account);
+	if (rc)
+		return rc;
+	rc = admin_begin(a);
+	if (rc)
+		return rc;
+	rc = ERR_NOT_FOUND;
+	for (size_t i = 0; i < ARRAY_LEN(token_kinds) && rc == ERR_NOT_FOUND; i++)
+		rc = store_delete(a->portal->store, token_kinds[i],
+				  kinds[token_kinds[i]].is_global ? &none : &account->e.id, &id);
+	if (rc == ERR_NOT_FOUND)
+		(void)admin_fail(a, rc, "there is no token '%s'", target);
+	a->is_quiet = true;
+	return admin_end(a, rc);
+}
+
+/* ---- client, gateway ------------------------------------------------------------------------------------------------------------------ */
+
+static int find_device(struct admin *a, union any_entity *x)
+{
+	const struct account *account;
+	const char *target = admin_arg(a, "target");
+	int rc = admin_account(a, &account);
+
+	if (rc)
+		return rc;
+	return target ? admin_find_row(a, a->noun->kind, &account->e.id, target, x) :
+			admin_fail(a, ERR_INVAL, "which %s?", a->noun->name);
+}
+
+static int save_device(struct admin *a, union any_entity *x, bool is_revoking)
+{
+	enum kind k = a->noun->kind;
+	struct complaint c;
+	int rc = check_device(k, &x->device, &c) ? admin_complain(a, &c) : 0;
+
+	rc = rc ? rc : admin_begin(a);
+	if (!rc) {
+		rc = store_update(a->portal->store, k, x, a->wall);
+		if (!rc && is_revoking)
+			rc = store_revoke(a->portal->store, REVOKE_AUTHORIZATIONS_OF_CLIENT, &x->e.account_id, &x->e.id);
+		rc = admin_end(a, rc);
+	}
+	rc = show_single(a, k, x, rc);
+	entity_deinit(k, x);
+	return rc;
+}
+
+static int rename_device(struct admin *a)
+{
+	union any_entity x;
+	int rc = find_device(a, &x);
+
+	if (rc)
+		return rc;
+	rc = set(a, &x.device.name, "name");
+	if (!rc)
+		return save_device(a, &x, false);
+	entity_deinit(a->noun->kind, &x);
+	return rc;
+}
+
+int run_client_update(struct admin *a)
+{
+	return rename_device(a);
+}
+
+int run_gateway_update(struct admin *a)
+{
+	return rename_device(a);
+}
+
+int run_client_verify(struct admin *a)
+{
+	union any_entity x;
+	int rc = find_device(a, &x);
+
+	if (rc)
+		return rc;
+	x.client.verified_at = (i64)(a->wall / 1000);
+	return save_device(a, &x, false);
+}
+
+int run_client_unverify(struct admin *a)
+{
+	union any_entity x;
+	int rc = find_device(a, &x);
+
+	if (rc)
+		return rc;
+	x.client.verified_at = 0;
+	return save_device(a, &x, true);
+}
+
+/* ---- status ----------------------------------------------------------------------------------------------------------------------------- */
+
+int run_status_show(struct admin *a)
+{
+	struct hub_stats s;
+
+	hub_stats(a->portal->hub, &s);
+	a->sheet.is_single = true;
+	sheet_row(&a->sheet);
+	sheet_put_int(&a->sheet, "clients", s.clients);
+	sheet_put_int(&a->sheet, "gateways", s.gateways);
+	sheet_put_int(&a->sheet, "relays", s.relays);
+	sheet_put_int(&a->sheet, "connects", (i64)s.connects);
+	sheet_put_int(&a->sheet, "refused_token", (i64)s.refused_token);
+	sheet_put_int(&a->sheet, "refused_rate", (i64)s.refused_rate);
+	sheet_put_int(&a->sheet, "refused_other", (i64)s.refused_other);
+	sheet_put_int(&a->sheet, "flows_created", (i64)s.flows_created);
+	sheet_put_int(&a->sheet, "flows_not_found", (i64)s.flows_not_found);
+	sheet_put_int(&a->sheet, "flows_forbidden", (i64)s.flows_forbidden);
+	sheet_put_int(&a->sheet, "flows_offline", (i64)s.flows_offline);
+	sheet_put_int(&a->sheet, "flows_version_mismatch", (i64)s.flows_version);
+	sheet_put_int(&a->sheet, "flows_timed_out", (i64)s.flows_timed_out);
+	sheet_put_int(&a->sheet, "evicted", (i64)s.evicted);
+	sheet_put_int(&a->sheet, "limits_reached", (i64)s.limits_reached);
+	sheet_put_int(&a->sheet, "store_errors", (i64)s.store_errors);
+	return 0;
+}

@@ -1,0 +1,240 @@
+#define LOG_TARGET "portal::admin_socket"
+
+#include "applets/portal/admin_socket.h"
+
+#include "applets/portal/state.h"
+#include "core/base/cursor.h"
+#include "core/base/log.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+struct admin_conn {
+	struct admin_socket *owner;
+	struct admin_conn *next, **link;
+	struct loop_fd *watch;
+	struct loop_timer timer;
+	int fd;
+	u8 *in;
+	size_t in_len;
+	u8 *out;
+	size_t out_len, out_done;
+};
+
+struct admin_socket {
+	struct server *server;
+	struct loop_fd *watch;
+	struct admin_conn *conns;
+	u32 n_conns;
+	int fd;
+	char path[STATE_PATH_MAX];
+};
+
+static void drop(struct admin_conn *c)
+{
+	loop_fd_del(c->watch);
+	loop_timer_clear(c->owner->server->loop, &c->timer);
+	close(c->fd);
+	if (c->out)
+		sodium_memzero(c->out, c->out_len);
+	free(c->out);
+	free(c->in);
+	*c->link = c->next;
+	if (c->next)
+		c->next->link = c->link;
+	c->owner->n_conns--;
+	free(c);
+}
+
+static int encode_reply(struct admin_conn *c, const struct admin_reply *r)
+{
+	size_t out = r->out ? strlen(r->out) : 0, err = r->err ? strlen(r->err) : 0, n = 1 + out + 1 + err + 1;
+
+	if (n > ADMIN_REPLY_MAX)
+		return ERR_LIMIT;
+	c->out = calloc(1, 4 + n);
+	if (!c->out)
+		return ERR_NOMEM;
+	struct wr w = wr_init(c->out, 4 + n);
+	wr_be32(&w, (u32)n);
+	wr_u8(&w, (u8)r->status);
+	wr_bytes(&w, r->out ? r->out : "", out + 1);
+	wr_bytes(&w, r->err ? r->err : "", err + 1);
+	c->out_len = wr_len(&w);
+	return 0;
+}
+
+static void run_request(struct admin_conn *c, struct span body)
+{
+	struct server *s = c->owner->server;
+	struct admin_request rq;
+	struct admin_reply reply = { .status = 2 };
+	int rc = admin_decode_request(body, &rq);
+
+	if (rc)
+		reply.err = strdup("emberbox portal: the request cannot be understood\n");
+	else
+		admin_run(s->portal, &rq, &reply);
+	rc = encode_reply(c, &reply);
+	admin_reply_free(&reply);
+	if (rc)
+		log_error("an admin reply could not be sent", kv_err(rc));
+	s->changed(s);
+}
+
+/* False when the connection is gone. */
+static bool write_reply(struct admin_conn *c)
+{
+	while (c->out_done < c->out_len) {
+		ssize_t n = send(c->fd, c->out + c->out_done, c->out_len - c->out_done, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EAGAIN) {
+			loop_fd_set(c->watch, LOOP_WRITE);
+			return true;
+		}
+		if (n <= 0)
+			break;
+		c->out_done += (size_t)n;
+	}
+	drop(c);
+	return false;
+}
+
+static void on_conn(void *ctx, int fd, unsigned events, u64 now)
+{
+	struct admin_conn *c = ctx;
+
+	(void)now;
+	if (c->out) {
+		(void)write_reply(c);
+		return;
+	}
+	if (!(events & LOOP_READ))
+		return;
+	ssize_t n = recv(fd, c->in + c->in_len, 4 + ADMIN_REQUEST_MAX - c->in_len, MSG_DONTWAIT);
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n <= 0) {
+		drop(c);
+		return;
+	}
+	c->in_len += (size_t)n;
+	if (c->in_len < 4)
+		return;
+	u32 want = get_be32(c->in);
+	if (want > ADMIN_REQUEST_MAX) {
+		drop(c);
+		return;
+	}
+	if (c->in_len < 4 + (size_t)want)
+		return;
+	run_request(c, SPAN(c->in + 4, want));
+	if (c->out)
+		(void)write_reply(c);
+	else
+		drop(c);
+}
+
+static void on_timer(void *ctx, u64 now)
+{
+	(void)now;
+	drop(ctx);
+}
+
+static void on_listen(void *ctx, int fd, unsigned events, u64 now)
+{
+	struct admin_socket *a = ctx;
+	struct admin_conn *c;
+	int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	(void)events;
+	if (client < 0)
+		return;
+	c = a->n_conns < ADMIN_CONNS_MAX ? calloc(1, sizeof(*c)) : NULL;
+	if (!c) {
+		log_warn("too many admin connections");
+		close(client);
+		return;
+	}
+	c->owner = a;
+	c->fd = client;
+	c->timer.cb = on_timer;
+	c->timer.ctx = c;
+	c->next = a->conns;
+	c->link = &a->conns;
+	if (c->next)
+		c->next->link = &c->next;
+	a->conns = c;
+	a->n_conns++;
+	c->in = malloc(4 + ADMIN_REQUEST_MAX);
+	c->watch = loop_fd_add(a->server->loop, client, LOOP_READ, on_conn, c);
+	if (!c->in || !c->watch) {
+		drop(c);
+		return;
+	}
+	loop_timer_set(a->server->loop, &c->timer, now + ADMIN_CONN_TIMEOUT);
+}
+
+static int listen_at(const char *path, char *why, size_t why_size)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (strlen(path) >= sizeof(sa.sun_path)) {
+		snprintf(why, why_size, "the path %s is too long for a socket (%zu characters at most)", path, sizeof(sa.sun_path) - 1);
+		return ERR_INVAL;
+	}
+	memcpy(sa.sun_path, path, strlen(path) + 1);
+	unlink(path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* the umask of a portal is 077 */
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 && listen(fd, ADMIN_CONNS_MAX) == 0)
+		return fd;
+	snprintf(why, why_size, "cannot listen on %s: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return ERR_IO;
+}
+
+int admin_socket_open(struct server *s, struct admin_socket **out, char *why, size_t why_size)
+{
+	struct admin_socket *a = calloc(1, sizeof(*a));
+
+	if (!a || !state_path(s->cfg->dir, "admin.sock", a->path)) {
+		snprintf(why, why_size, "out of memory");
+		free(a);
+		return ERR_NOMEM;
+	}
+	a->server = s;
+	a->fd = listen_at(a->path, why, why_size);
+	if (a->fd < 0) {
+		int rc = a->fd;
+		free(a);
+		return rc;
+	}
+	a->watch = loop_fd_add(s->loop, a->fd, LOOP_READ, on_listen, a);
+	if (!a->watch) {
+		snprintf(why, why_size, "out of memory");
+		admin_socket_close(a);
+		return ERR_NOMEM;
+	}
+	*out = a;
+	return 0;
+}
+
+void admin_socket_close(struct admin_socket *a)
+{
+	if (!a)
+		return;
+	while (a->conns)
+		drop(a->conns);
+	loop_fd_del(a->watch);
+	close(a->fd);
+	unlink(a->path);
+	free(a);
+}

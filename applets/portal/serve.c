@@ -1,0 +1,275 @@
+#define LOG_TARGET "portal::serve"
+
+#include "applets/portal/serve.h"
+
+#include "applets/portal/admin_socket.h"
+#include "applets/portal/conn.h"
+#include "applets/portal/state.h"
+#include "core/base/log.h"
+#include "platform/sys.h"
+#include "platform/tcp.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ACCEPTS_PER_EVENT 64
+#define ACCEPT_PAUSE MSEC(100)	  /* when descriptors have run out */
+#define STOP_TIMEOUT SEC(5)	  /* for the last bytes to leave; spec 60 item 61 allows 40 s */
+#define PEM_MAX (1u << 20)
+#define FILES_WANTED (CONNS_MAX + 64u)
+
+struct serving {
+	struct server server;
+	struct state state;
+	struct admin_socket *admin;
+	struct loop_timer hub_timer, stop_timer, pause_timer;
+	struct {
+		int fd;
+		struct loop_fd *watch;
+	} listeners[SERVE_LISTENERS_MAX];
+	u32 n_listeners;
+	u64 stop_deadline;
+};
+
+/* ---- files ------------------------------------------------------------------------------------------------------------------------- */
+
+static u8 *read_file(const char *path, size_t *n)
+{
+	FILE *f = fopen(path, "re");
+	u8 *buf = f ? malloc(PEM_MAX) : NULL;
+
+	*n = buf ? fread(buf, 1, PEM_MAX, f) : 0;
+	if (!buf || ferror(f) || *n == PEM_MAX) {
+		fprintf(stderr, "emberbox portal: cannot read %s: %s\n", path, *n == PEM_MAX ? "too large" : strerror(errno));
+		free(buf);
+		buf = NULL;
+	}
+	if (f)
+		fclose(f);
+	return buf;
+}
+
+static int load_identity(struct serving *s, const struct serve_config *cfg)
+{
+	size_t n_cert, n_key;
+	u8 *cert = read_file(cfg->tls_cert, &n_cert), *key = cert ? read_file(cfg->tls_key, &n_key) : NULL;
+	int rc = key ? tls_identity_new(SPAN(cert, n_cert), SPAN(key, n_key), &s->server.identity) : ERR_IO;
+
+	if (key) {
+		sodium_memzero(key, n_key);
+		if (rc)
+			fprintf(stderr, "emberbox portal: %s and %s cannot be used: %s\n", cfg->tls_cert, cfg->tls_key,
+				rc == ERR_INVAL	      ? "the key does not belong to the certificate" :
+				rc == ERR_UNSUPPORTED ? "this kind of key is not supported (EC or RSA, not encrypted)" :
+				rc == ERR_NOT_FOUND   ? "no certificate or no key is in them" :
+							err_str(rc));
+	}
+	free(cert);
+	free(key);
+	return rc;
+}
+
+/* ---- the hub's clock ------------------------------------------------------------------------------------------------------------------ */
+
+static void rearm(struct server *server)
+{
+	struct serving *s = container_of(server, struct serving, server);
+
+	loop_timer_set(server->loop, &s->hub_timer, hub_next_timeout(server->portal->hub));
+}
+
+static void on_hub_timer(void *ctx, u64 now)
+{
+	struct serving *s = ctx;
+
+	hub_timeout(s->server.portal->hub, now, loop_wall(s->server.loop));
+	rearm(&s->server);
+}
+
+/* ---- listening -------------------------------------------------------------------------------------------------------------------------- */
+
+static void set_listening(struct serving *s, bool is_on)
+{
+	for (u32 i = 0; i < s->n_listeners; i++)
+		if (s->listeners[i].watch)
+			loop_fd_set(s->listeners[i].watch, is_on ? LOOP_READ : 0);
+}
+
+static void on_pause_over(void *ctx, u64 now)
+{
+	struct serving *s = ctx;
+
+	(void)now;
+	set_listening(s, s->server.n_conns < CONNS_MAX);
+	if (s->server.n_conns >= CONNS_MAX)
+		loop_timer_set(s->server.loop, &s->pause_timer, loop_now(s->server.loop) + ACCEPT_PAUSE);
+}
+
+static void on_listener(void *ctx, int fd, unsigned events, u64 now)
+{
+	struct serving *s = ctx;
+
+	(void)events;
+	for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
+		struct endpoint peer;
+		int client = s->server.n_conns < CONNS_MAX ? tcp_accept(fd, &peer) : ERR_LIMIT;
+
+		if (client == ERR_LIMIT) {
+			log_warn("no more connections can be taken", kv_u("connections", s->server.n_conns));
+			set_listening(s, false);
+			loop_timer_set(s->server.loop, &s->pause_timer, now + ACCEPT_PAUSE);
+		}
+		if (client < 0)
+			return;
+		conn_open(&s->server, client, &peer);
+	}
+}
+
+static int listen_all(struct serving *s, const struct serve_config *cfg)
+{
+	char text[ENDPOINT_STRLEN];
+
+	for (u32 i = 0; i < cfg->n_listen; i++) {
+		int fd = tcp_listen(&cfg->listen[i]);
+
+		endpoint_format(&cfg->listen[i], text);
+		if (fd == ERR_UNSUPPORTED && cfg->may_lack_family)
+			continue;
+		if (fd < 0) {
+			fprintf(stderr, "emberbox portal: cannot listen on %s: %s\n", text,
+				fd == ERR_EXISTS ? "the port is in use" :
+				fd == ERR_DENIED ? "not permitted (ports below 1024 need root or CAP_NET_BIND_SERVICE)" :
+						   strerror(errno));
+			return fd;
+		}
+		s->listeners[s->n_listeners].fd = fd;
+		s->listeners[s->n_listeners].watch = loop_fd_add(s->server.loop, fd, LOOP_READ, on_listener, s);
+		s->n_listeners++;
+		struct endpoint local = cfg->listen[i];
+		(void)tcp_local(fd, &local);
+		log_info("listening", kv_ep("address", &local), kv_b("tls", s->server.identity != NULL));
+	}
+	if (s->n_listeners == 0)
+		fprintf(stderr, "emberbox portal: there is nothing to listen on\n");
+	return s->n_listeners ? 0 : ERR_UNSUPPORTED;
+}
+
+static void stop_listening(struct serving *s)
+{
+	for (u32 i = 0; i < s->n_listeners; i++) {
+		loop_fd_del(s->listeners[i].watch);
+		close(s->listeners[i].fd);
+	}
+	s->n_listeners = 0;
+}
+
+/* ---- stopping ---------------------------------------------------------------------------------------------------------------------------- */
+
+#define STOP_POLL MSEC(20)
+
+static void on_stopping(void *ctx, u64 now)
+{
+	struct serving *s = ctx;
+
+	if (s->server.n_conns == 0 || now >= s->stop_deadline) {
+		loop_stop(s->server.loop);
+		return;
+	}
+	loop_timer_set(s->server.loop, &s->stop_timer, now + STOP_POLL);
+}
+
+static void on_signal(void *ctx, int signo)
+{
+	struct serving *s = ctx;
+	u64 now = loop_now(s->server.loop);
+
+	if (s->server.is_stopping) {
+		loop_stop(s->server.loop);
+		return;
+	}
+	log_info("stopping", kv_u("signal", signo), kv_u("connections", s->server.n_conns));
+	(void)sys_notify("STOPPING=1");
+	s->server.is_stopping = true;
+	stop_listening(s);
+	hub_restart(s->server.portal->hub, now, loop_wall(s->server.loop));
+	s->stop_deadline = now + STOP_TIMEOUT;
+	loop_timer_set(s->server.loop, &s->stop_timer, now + STOP_POLL);
+}
+
+/* ---- all ------------------------------------------------------------------------------------------------------------------------------------ */
+
+static int start(struct serving *s, const struct serve_config *cfg)
+{
+	char why[STATE_WHY_MAX];
+	int rc = cfg->tls_cert ? load_identity(s, cfg) : 0;
+
+	rc = rc ? rc : listen_all(s, cfg);
+	if (rc)
+		return rc;
+	rc = admin_socket_open(&s->server, &s->admin, why, sizeof(why));
+	if (rc) {
+		fprintf(stderr, "emberbox portal: %s\n", why);
+		return rc;
+	}
+	rc = loop_signal(s->server.loop, SIGTERM, on_signal, s);
+	return rc ? rc : loop_signal(s->server.loop, SIGINT, on_signal, s);
+}
+
+/* A root that owns its state directory needs none of root's powers any more. */
+static void drop_powers(const char *dir)
+{
+	struct stat st;
+
+	if (stat(dir, &st) == 0 && st.st_uid == geteuid() && sys_drop_privileges(0, NULL))
+		log_debug("privileges were not dropped");
+}
+
+int serve(const struct serve_config *cfg)
+{
+	struct serving *s = calloc(1, sizeof(*s));
+	struct hub_config hub = { .api_url = cfg->api_url,
+				  .wants_service = conn_service,
+				  .rate_capacity = cfg->rate_capacity,
+				  .rate_refill = cfg->rate_refill };
+	char why[STATE_WHY_MAX];
+	int rc;
+
+	if (!s)
+		return 1;
+	hub.ctx = &s->server;
+	sys_protect_memory();
+	(void)sys_limit_files(FILES_WANTED);
+	rc = state_open(&s->state, cfg->dir, &hub, why);
+	if (rc) {
+		fprintf(stderr, "emberbox portal: %s\n", why);
+		free(s);
+		return 1;
+	}
+	s->server = (struct server){ .portal = &s->state.portal, .cfg = cfg, .changed = rearm };
+	s->hub_timer.cb = on_hub_timer;
+	s->stop_timer.cb = on_stopping;
+	s->pause_timer.cb = on_pause_over;
+	s->hub_timer.ctx = s->stop_timer.ctx = s->pause_timer.ctx = s;
+	s->server.loop = loop_new(&(struct loop_clock){ sys_clock_now, sys_clock_wall, NULL });
+	rc = s->server.loop ? start(s, cfg) : ERR_NOMEM;
+	if (!rc) {
+		drop_powers(cfg->dir);
+		rearm(&s->server);
+		log_info("portal is ready", kv_s("dir", cfg->dir));
+		(void)sys_notify("READY=1");
+		loop_run(s->server.loop);
+	}
+	stop_listening(s);
+	conn_free_all(&s->server);
+	admin_socket_close(s->admin);
+	loop_free(s->server.loop);
+	tls_identity_free(s->server.identity);
+	state_close(&s->state);
+	free(s);
+	return rc ? 1 : 0;
+}
