@@ -11,7 +11,6 @@
 #define LINK_MARK 0xfd002021u /* keeps the sockets of client and gateway out of the tunnel */
 
 struct loop;
-struct resolver;
 struct link;
 
 struct link_callbacks {
@@ -25,9 +24,8 @@ struct link_callbacks {
 
 struct link_config {
 	struct channel_config channel;
-	const char *ca_file;       /* PEM bundle; NULL = the system's */
+	const char *ca_file;       /* PEM bundle; NULL = $SSL_CERT_FILE or the system's */
 	u32 mark;                  /* 0 = none */
-	struct resolver *resolver; /* borrowed; NULL: the link makes its own from resolv.conf */
 	struct rng *rng;
 	struct link_callbacks cb;
 	void *ctx;
@@ -45,5 +43,5 @@ void link_reconnect(struct link *l, const u8 *public_key);
 void link_close(struct link *l);
 bool link_is_joined(const struct link *l);
 const struct channel_stats *link_stats(const struct link *l);
-/* Name servers for the own resolver, instead of resolv.conf's (the client, spec 30 §19.3). */
+/* Name servers to ask, instead of resolv.conf's (the client, spec 30 §19.3). */
 void link_set_servers(struct link *l, const struct ip *servers, size_t n);
