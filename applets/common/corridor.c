@@ -142,6 +142,9 @@ static enum lane_state lane_tun_in(void *ctx, u64 now)
 		c->engine.tun_input(c->ctx, now, wall, &pkt, 1);
 		bytes += pkt.len;
 		packets++;
+		bool worked;
+		if (!drain_tun(c, &worked)) /* local replies live only until the next input */
+			break;
 	}
 	if (packets == 0)
 		return LANE_IDLE;
