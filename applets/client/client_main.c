@@ -24,7 +24,6 @@
 #define PROGRAM "firezone-headless-client"
 #define GOODBYE_GRACE SEC(1) /* spec 30 §13 */
 #define LOG_CLEAN_INTERVAL SEC(3600)
-#define LISTED_MAX 512u /* resources whose coming and going is logged one by one */
 
 struct session {
 	const struct client_settings *cfg;
@@ -35,8 +34,6 @@ struct session {
 	struct link *link;
 	struct loop_fd *net_watch;
 	struct loop_timer net_timer, log_timer;
-	struct uuid listed[LISTED_MAX]; /* resources last announced in the log */
-	size_t n_listed;
 	bool is_ready;
 	int exit_code;
 };
@@ -77,34 +74,6 @@ static void apply_tun_config(struct session *s, const struct client_tun_config *
 		leave(s, 0);
 }
 
-static bool is_listed(const struct uuid *ids, size_t n, const struct uuid *id)
-{
-	for (size_t i = 0; i < n; i++)
-		if (uuid_eq(&ids[i], id))
-			return true;
-	return false;
-}
-
-static void announce_resources(struct session *s)
-{
-	static struct client_resource now[LISTED_MAX];
-	struct uuid ids[LISTED_MAX];
-	size_t all = client_resources(s->client, now, LISTED_MAX);
-	size_t n = MIN(all, (size_t)LISTED_MAX);
-
-	for (size_t i = 0; i < n; i++) {
-		ids[i] = now[i].id;
-		if (!is_listed(s->listed, s->n_listed, &now[i].id))
-			log_info("Activating resource", kv_s("name", now[i].name), kv_s("address", now[i].address),
-				 kv_s("site", now[i].n_sites ? now[i].sites[0].name : NULL), kv_uuid("id", &now[i].id));
-	}
-	for (size_t i = 0; i < s->n_listed; i++)
-		if (!is_listed(ids, n, &s->listed[i]))
-			log_info("Deactivating resource", kv_uuid("id", &s->listed[i]));
-	memcpy(s->listed, ids, n * sizeof(*ids));
-	s->n_listed = n;
-}
-
 static const char *path_name(enum node_path path)
 {
 	switch (path) {
@@ -123,24 +92,19 @@ static void handle_event(struct session *s, const struct client_event *e)
 		apply_tun_config(s, e->tun);
 		break;
 	case CLIENT_RESOURCES_CHANGED:
-		announce_resources(s);
-		break;
 	case CLIENT_SEND: {
 		int rc = link_send(s->link, e->message);
 		if (rc && rc != ERR_EXISTS)
 			log_debug("message for the portal is lost", kv_s("message", msg_type_name(e->message->type)), kv_err(rc));
 		break;
 	}
-	case CLIENT_GATEWAY_CONNECTED:
-		log_info("connected to gateway", kv_uuid("gateway", &e->peer));
-		break;
 	case CLIENT_GATEWAY_PATH:
 		log_info("path to gateway", kv_uuid("gateway", &e->peer), kv_s("path", path_name(e->path)),
 			 kv_ep("local", &e->local), kv_ep("remote", &e->remote));
 		break;
+	case CLIENT_GATEWAY_CONNECTED:
 	case CLIENT_GATEWAY_LOST:
-		log_info("connection to gateway ended", kv_uuid("gateway", &e->peer));
-		break;
+		break; /* logged by the engine */
 	case CLIENT_SITE_OFFLINE:
 		log_warn("no gateway of the resource's site is online", kv_uuid("resource", &e->resource));
 		break;

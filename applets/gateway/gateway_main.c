@@ -111,14 +111,11 @@ static void handle_event(struct session *s, const struct gateway_event *e)
 		break;
 	}
 	case GATEWAY_CLIENT_CONNECTED:
-		log_info("client connected", kv_uuid("client", &e->peer));
-		break;
+	case GATEWAY_CLIENT_LOST:
+		break; /* logged by the engine */
 	case GATEWAY_CLIENT_PATH:
 		log_info("path to client", kv_uuid("client", &e->peer), kv_s("path", path_name(e->path)), kv_ep("local", &e->local),
 			 kv_ep("remote", &e->remote));
-		break;
-	case GATEWAY_CLIENT_LOST:
-		log_info("connection to client ended", kv_uuid("client", &e->peer));
 		break;
 	}
 }

@@ -87,9 +87,7 @@ static void on_node_event(struct gateway *g, const struct node_event *e)
 		signal_candidates(g, MSG_BROADCAST_INVALIDATED_ICE_CANDIDATES, e);
 		break;
 	case NODE_NO_RELAYS:
-		if (!g->has_sent_no_relays && outbox_no_relays(&g->outbox))
-			g->stats.messages_refused++;
-		g->has_sent_no_relays = true;
+		access_no_relays(g);
 		break;
 	case NODE_PATH_CHANGED:
 		gateway_event_push(g, &(struct gateway_event){ .type = GATEWAY_CLIENT_PATH, .peer = e->id, .path = e->path, .local = e->local,
@@ -135,7 +133,7 @@ bool gateway_poll_event(struct gateway *g, struct gateway_event *out)
 static void on_init(struct gateway *g, u64 wall, const struct msg_init_gateway *m)
 {
 	relays_from_message(g->node, g->now, NULL, &m->relays);
-	g->has_sent_no_relays = false;
+	g->no_relays_again = 0;
 	g->ipv4 = m->interface.ipv4;
 	g->ipv6 = m->interface.ipv6;
 	access_prune(g, m->authorizations, m->n_authorizations);
@@ -155,7 +153,6 @@ int gateway_message(struct gateway *g, u64 now, u64 wall, const struct portal_me
 		break;
 	case MSG_RELAYS_PRESENCE:
 		relays_from_message(g->node, now, &m->relays_presence.disconnected, &m->relays_presence.connected);
-		g->has_sent_no_relays = false;
 		break;
 	case MSG_AUTHORIZE_FLOW:
 		access_authorize(g, wall, &m->authorize_flow);

@@ -253,12 +253,13 @@ static int grant_access(struct gateway *g, u64 wall, struct authorization *a)
 	return rc == ERR_STATE || rc == ERR_NO_RELAY ? ERR_INTERNAL : rc;
 }
 
-static void say_no_relays(struct gateway *g)
+void access_no_relays(struct gateway *g)
 {
 	bool is_undecided;
-	if (!g->ipv4.family || g->has_sent_no_relays || node_has_relay(g->node, &is_undecided) || is_undecided)
+
+	if (!g->ipv4.family || g->now < g->no_relays_again || node_has_relay(g->node, &is_undecided) || is_undecided)
 		return;
-	g->has_sent_no_relays = true;
+	g->no_relays_again = time_add(g->now, NO_RELAYS_INTERVAL);
 	log_info("no relay is available");
 	if (outbox_no_relays(&g->outbox))
 		g->stats.messages_refused++;
@@ -286,7 +287,7 @@ void access_authorize(struct gateway *g, u64 wall, const struct msg_authorize_fl
 	*g->held_last = a;
 	g->held_last = &a->next;
 	g->n_held++;
-	say_no_relays(g);
+	access_no_relays(g);
 }
 
 void access_resume(struct gateway *g, u64 wall)
@@ -294,9 +295,9 @@ void access_resume(struct gateway *g, u64 wall)
 	bool is_undecided, can_connect = node_has_relay(g->node, &is_undecided) && g->ipv4.family;
 
 	if (can_connect)
-		g->has_sent_no_relays = false;
+		g->no_relays_again = 0;
 	else if (g->n_held > 0)
-		say_no_relays(g);
+		access_no_relays(g);
 	struct authorization **link = &g->held;
 	while (*link) {
 		struct authorization *a = *link;

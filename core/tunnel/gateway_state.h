@@ -52,12 +52,14 @@ struct authorization {
 	struct authorization *next;
 };
 
+#define NO_RELAYS_INTERVAL SEC(1)
+
 struct gateway {
 	struct rng *rng;
 	struct node *node;
 	u64 now;
 	bool portal_is_up;
-	bool has_sent_no_relays; /* since relays were last there */
+	u64 no_relays_again; /* not before: the portal answers at once, perhaps with none */
 
 	struct ip ipv4, ipv6; /* family 0 before init */
 	struct table peers_by_id, peers_by_ip;
@@ -82,6 +84,8 @@ struct gateway {
 
 /* --- gateway_access.c */
 void access_authorize(struct gateway *g, u64 wall, const struct msg_authorize_flow *m);
+/* Asks the portal for relays, at most once in NO_RELAYS_INTERVAL. */
+void access_no_relays(struct gateway *g);
 /* Held authorizations for which a relay has answered, and those whose time is over. */
 void access_resume(struct gateway *g, u64 wall);
 void access_reject(struct gateway *g, const struct uuid *client, const struct uuid *resource);

@@ -1,4 +1,5 @@
 /* What a name server, a resolv.conf or a hosts file may hold. */
+#include "tests/fuzz/fuzz.h"
 #include "platform/linux/resolver_wire.h"
 #include "platform/resolver.h"
 

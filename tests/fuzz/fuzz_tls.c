@@ -1,4 +1,5 @@
 /* PEM bundles, and what a server could send first. */
+#include "tests/fuzz/fuzz.h"
 #include "core/http/tls.h"
 #include "tests/unit/tls_certs.h"
 

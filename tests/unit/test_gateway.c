@@ -261,6 +261,24 @@ TEST(spec40_15_without_relay_no_relays_is_said_and_nothing_granted)
 	stop();
 }
 
+TEST(portal_that_answers_with_no_relay_is_not_asked_as_fast_as_it_answers)
+{
+	struct msg_resource r = cidr(10, "10.0.0.0/8", NULL, 0);
+	struct portal_message none = { .type = MSG_RELAYS_PRESENCE };
+	unsigned asked = 0;
+
+	start();
+	(void)events();
+	fake->has_relay = false;
+	authorize(1, &r, MSG_NEVER_EXPIRES, "ref");
+	for (unsigned i = 0; i < 100; i++) {
+		asked += events().no_relays;
+		EXPECT_EQ(gateway_message(g, now, wall, &none), 0);
+	}
+	EXPECT_EQ(asked, 1);
+	stop();
+}
+
 TEST(an_authorization_is_held_until_a_relay_has_answered)
 {
 	struct msg_resource r = cidr(10, "10.0.0.0/8", NULL, 0);
