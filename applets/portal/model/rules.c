@@ -294,7 +294,7 @@ static void clear_host_bits(struct cidr *net)
 	for (size_t i = 0; i < bytes; i++) {
 		int keep = (int)net->len - (int)i * 8;
 		if (keep < 8)
-			net->ip.b[i] &= keep <= 0 ? 0 : (u8)(0xff << (8 - keep));
+			net->ip.b[i] &= (u8)(keep <= 0 ? 0u : 0xffu << (8 - keep));
 	}
 }
 
