@@ -91,7 +91,6 @@ static void handle_event(struct session *s, const struct client_event *e)
 	case CLIENT_TUN_CONFIG:
 		apply_tun_config(s, e->tun);
 		break;
-	case CLIENT_RESOURCES_CHANGED:
 	case CLIENT_SEND: {
 		int rc = link_send(s->link, e->message);
 		if (rc && rc != ERR_EXISTS)
@@ -102,6 +101,7 @@ static void handle_event(struct session *s, const struct client_event *e)
 		log_info("path to gateway", kv_uuid("gateway", &e->peer), kv_s("path", path_name(e->path)),
 			 kv_ep("local", &e->local), kv_ep("remote", &e->remote));
 		break;
+	case CLIENT_RESOURCES_CHANGED:
 	case CLIENT_GATEWAY_CONNECTED:
 	case CLIENT_GATEWAY_LOST:
 		break; /* logged by the engine */

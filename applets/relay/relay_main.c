@@ -2,7 +2,9 @@
 #define LOG_TARGET "relay"
 #include "applets/applet.h"
 #include "applets/common/health.h"
+#include "applets/common/ident.h"
 #include "applets/common/logging.h"
+#include "applets/common/portal_link.h"
 #include "applets/relay/relay.h"
 #include "core/base/encode.h"
 #include "core/base/err.h"
@@ -24,6 +26,7 @@ struct app {
 	struct loop *loop;
 	struct relay *relay;
 	struct health *health;
+	struct link *link; /* RELAY_PORTAL only */
 	struct rng_seeded seeded;
 	char secret[HEX_SIZE(SECRET_BYTES)];
 	int exit_code;
@@ -87,7 +90,7 @@ static void drop_privileges(void)
 static bool is_ready(void *ctx)
 {
 	const struct app *app = ctx;
-	return app->settings.mode != RELAY_PORTAL;
+	return !app->link || link_is_joined(app->link);
 }
 
 static void open_health(struct app *app)
@@ -97,6 +100,91 @@ static void open_health(struct app *app)
 	app->health = health_open(app->loop, &app->settings.health, is_ready, app, &rc);
 	if (!app->health)
 		log_debug("no health checks", kv_ep("listen", &app->settings.health), kv_err(rc));
+}
+
+/* --- portal --------------------------------------------------------------------------------------------------------------------- */
+
+static void portal_connected(void *ctx)
+{
+	(void)ctx;
+	log_info("Connected to portal");
+}
+
+static void portal_lost(void *ctx, int err, const char *text, u64 retry_at)
+{
+	struct app *app = ctx;
+
+	(void)err;
+	log_warn("portal connection lost, trying again", kv_s("reason", text),
+		 kv_u("retry_ms", time_since(retry_at, loop_now(app->loop)) / 1000000));
+}
+
+/* The only one is init, and it asks for nothing (spec 10 §9). */
+static void portal_message(void *ctx, const struct portal_message *m)
+{
+	(void)ctx;
+	(void)m;
+}
+
+static void portal_fatal(void *ctx, enum channel_fatal why, const char *text)
+{
+	struct app *app = ctx;
+
+	(void)why;
+	log_error("Portal connection failed", kv_s("reason", text));
+	fprintf(stderr, "emberbox relay: Portal connection failed: %s\n", text);
+	app->exit_code = 1;
+	loop_stop(app->loop);
+}
+
+static const char *public_text(const struct ip *ip, char buf[static IP_STRLEN])
+{
+	return ip->family ? ip_format(ip, buf) : NULL;
+}
+
+static int join_portal(struct app *app, struct rng *rng)
+{
+	const struct settings *s = &app->settings;
+	char v4[IP_STRLEN], v6[IP_STRLEN], port[8], user_agent[IDENT_UA_MAX], why[256];
+	struct sys_host host;
+
+	sys_host(&host);
+	ident_user_agent(&host, IDENT_COMPONENT_RELAY, user_agent);
+	snprintf(port, sizeof(port), "%u", (unsigned)s->listen_port);
+	struct link_config cfg = {
+		.channel = {
+			.role = MSG_ROLE_RELAY,
+			.api_url = s->api_url,
+			.token = s->token,
+			.user_agent = user_agent,
+			.params = {
+				{ "name", s->name },
+				{ "ipv4", public_text(&s->public4, v4) },
+				{ "ipv6", public_text(&s->public6, v6) },
+				{ "port", port },
+			},
+			.n_params = 4,
+			.stamp_secret = app->secret,
+			.max_partition = CHANNEL_PARTITION_DEFAULT,
+			.rng = rng,
+		},
+		.ca_file = s->ca_file,
+		.rng = rng,
+		.cb = {
+			.on_connected = portal_connected,
+			.on_disconnected = portal_lost,
+			.on_message = portal_message,
+			.on_fatal = portal_fatal,
+		},
+		.ctx = app,
+	};
+	app->link = link_new(app->loop, &cfg, why, sizeof(why));
+	if (!app->link) {
+		fprintf(stderr, "emberbox relay: %s\n", why);
+		return 1;
+	}
+	link_start(app->link, NULL);
+	return 0;
 }
 
 static int run(struct app *app)
@@ -118,6 +206,8 @@ static int run(struct app *app)
 	app->relay = relay_new(app->loop, s, rng, secret_of(app));
 	if (!app->relay)
 		return 1;
+	if (s->mode == RELAY_PORTAL && join_portal(app, rng) != 0)
+		return 1;
 	sys_protect_memory();
 	drop_privileges();
 	open_health(app);
@@ -131,10 +221,6 @@ int relay_main(int argc, char **argv)
 	static struct app app;
 
 	settings_read(&app.settings, argc, argv);
-	if (app.settings.mode == RELAY_PORTAL && app.settings.print_credentials == 0) {
-		fprintf(stderr, "emberbox relay: this build has no portal connection; stand alone with --user or --static-auth-secret\n");
-		return 1;
-	}
 	if (app.settings.print_credentials > 0)
 		return print_credentials(&app.settings);
 	struct logging logging = {
@@ -146,6 +232,7 @@ int relay_main(int argc, char **argv)
 		return rc;
 	rc = run(&app);
 	health_close(app.health);
+	link_free(app.link);
 	relay_free(app.relay);
 	loop_free(app.loop);
 	secret_wipe(app.secret, sizeof(app.secret));
