@@ -204,6 +204,20 @@ void flow_trigger(struct client *c, struct resource *r, const u8 *packet, const 
 	want_intent(c, f);
 }
 
+void flow_refused(struct client *c, struct resource *r)
+{
+	u64 pause = FLOW_RETRY_INTERVAL << MIN(r->refusals, REFUSALS_DOUBLED);
+
+	if (r->refused_at && time_since(c->now, r->refused_at) > REFUSALS_FORGOTTEN)
+		r->refusals = 0;
+	else if (r->refused_at && time_since(c->now, r->refused_at) < pause)
+		return;
+	else if (r->refused_at)
+		r->refusals++;
+	r->refused_at = c->now;
+	flow_trigger(c, r, NULL, NULL);
+}
+
 /* When a pending flow asks by itself; TIME_NEVER when only traffic shall. */
 static u64 retry_at(const struct flow *f)
 {
@@ -298,13 +312,17 @@ static int held_from(struct held_flow *h, const struct msg_flow_created *m)
 /* The gateway has a connection now: remember what it may send and under which addresses it is met. */
 static int peer_upsert(struct client *c, struct gateway_peer *g, const struct held_flow *h)
 {
-	if (g->is_peer && (!ip_eq(&g->ipv4, &h->ipv4) || !ip_eq(&g->ipv6, &h->ipv6)))
+	/* Another key: the gateway was started anew and knows of nothing that its predecessor had granted. */
+	bool is_other = !ip_eq(&g->ipv4, &h->ipv4) || !ip_eq(&g->ipv6, &h->ipv6) ||
+			memcmp(g->public_key, h->peer.public_key, sizeof(g->public_key)) != 0;
+	if (g->is_peer && is_other)
 		peer_clear(c, g);
 	g->site = h->site;
 	if (g->is_peer)
 		return 0;
 	g->ipv4 = h->ipv4;
 	g->ipv6 = h->ipv6;
+	memcpy(g->public_key, h->peer.public_key, sizeof(g->public_key));
 	int rc = table_put(&c->peers_by_ip, &g->ipv4, g);
 	if (!rc)
 		rc = table_put(&c->peers_by_ip, &g->ipv6, g);

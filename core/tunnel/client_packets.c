@@ -185,7 +185,7 @@ static void on_prohibited(struct client *c, const u8 *data, const struct packet 
 		return;
 	struct resource *r = route(c, &quoted, &is_permitted);
 	if (r && is_permitted)
-		flow_trigger(c, r, NULL, NULL);
+		flow_refused(c, r);
 }
 
 /* A goodbye frees the connection, whose memory later packets of the batch may name: it is carried out after the batch. */

@@ -20,6 +20,8 @@
 
 #define CLIENT_EVENTS_MAX 64u /* waiting for poll; more are lost: they are news, not state */
 #define HELD_CANDIDATES 64u   /* of one gateway while its flow is held */
+#define REFUSALS_DOUBLED 5u   /* FLOW_RETRY_INTERVAL grows so often: 64 s */
+#define REFUSALS_FORGOTTEN MINUTES(5)
 #define HELD_SPAN SEC(8)      /* the gateway gives up after 10 s without candidates (spec 20 §9.2) */
 
 struct site {
@@ -33,6 +35,7 @@ struct site {
 struct gateway_peer {
 	struct uuid id, site;
 	struct ip ipv4, ipv6;
+	u8 public_key[32];
 	bool is_peer; /* has a connection and, below, what it may send */
 	struct routes allowed;
 	u32 n_resources; /* authorized on it */
@@ -74,6 +77,8 @@ struct resource {
 	struct uuid preferred;        /* the last one, kept over a loss */
 	bool has_preferred;
 	struct flow *flow; /* pending, or NULL */
+	u64 refused_at;    /* the last ICMP "prohibited" that was acted upon; 0 never */
+	u32 refusals;      /* of them in a row */
 	struct resource *next;
 };
 
@@ -135,6 +140,8 @@ bool resource_list_poll(struct client *c, struct client_event *out);
 /* --- client_flows.c */
 /* Something wants this resource. `packet` (may be NULL) is one whole inner packet. The filters were asked before. */
 void flow_trigger(struct client *c, struct resource *r, const u8 *packet, const struct packet *p);
+/* The gateway refused a packet that our filters permit: asks anew, ever more rarely while it goes on. */
+void flow_refused(struct client *c, struct resource *r);
 void flow_drop(struct client *c, struct flow *f);
 void flow_created(struct client *c, u64 wall, const struct msg_flow_created *m);
 void flow_creation_failed(struct client *c, const struct msg_flow_creation_failed *m);

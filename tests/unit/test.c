@@ -78,6 +78,14 @@ static void on_crash(int sig)
 	raise(sig);
 }
 
+static const char *seed_text;
+
+bool test_seed(u64 *seed)
+{
+	*seed = seed_text ? strtoull(seed_text, NULL, 10) : 0;
+	return seed_text != NULL;
+}
+
 static bool is_selected(const struct test *t, int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
@@ -94,6 +102,11 @@ int main(int argc, char **argv)
 		for (const struct test *t = first; t; t = t->next)
 			puts(t->name);
 		return 0;
+	}
+	if (argc > 2 && strcmp(argv[1], "--seed") == 0) {
+		seed_text = argv[2];
+		argc -= 2;
+		argv += 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!IS_SANITIZED) {

@@ -13,6 +13,7 @@
  *	test_x              runs all its tests in the order of the file
  *	test_x aead wg      runs those whose name contains one of the words
  *	test_x --list       prints their names
+ *	test_x --seed 7     for simulations: only the run of that seed (test_seed())
  *
  * It prints one line per failed expectation and, last, `N passed, N failed[, N skipped]`; its status is 1 when one failed.
  */
@@ -42,6 +43,9 @@ bool test_expect_mem(const char *file, int line, const char *ea, const void *a, 
 		test_register(&t);                                                          \
 	}                                                                                   \
 	static void test_##id(void)
+
+/* What --seed says; false when it was not given. */
+bool test_seed(u64 *seed);
 
 /* Each of these notes a failure and goes on; the value is whether it held. */
 #define EXPECT(cond) ((cond) ? true : (test_fail(__FILE__, __LINE__, "expected %s", #cond), false))

@@ -775,6 +775,27 @@ TEST(spec30_60_prohibited_asks_anew_only_for_what_filters_permit)
 	stop();
 }
 
+TEST(a_gateway_that_keeps_refusing_is_asked_about_ever_more_rarely)
+{
+	struct msg_resource r = cidr(1, "10.0.0.0/8");
+	unsigned asked = 0;
+	start(&r, 1);
+	struct inner_spec s = app(6, "10.1.1.1", 443, 1);
+	tun(&s);
+	(void)events();
+	created_by(1, 50);
+	for (unsigned i = 0; i < 1200; i++, now += MSEC(100)) { /* two minutes */
+		u32 n = make_prohibited(&s);
+		EXPECT_EQ(from_gateway(50, packet, n, 0, NULL), 1);
+		unsigned flows = events().flows;
+		asked += flows;
+		if (flows)
+			created_by(1, 50);
+	}
+	EXPECT_EQ(asked, 6); /* at 0, 2, 6, 14, 30, 62 s; the next after 126 s */
+	stop();
+}
+
 TEST(spec30_61_reset_keeps_flows_and_preferences_but_no_connection)
 {
 	struct msg_resource r[] = { cidr(1, "10.1.0.0/16"), cidr(2, "10.2.0.0/16") };
@@ -884,6 +905,27 @@ TEST(offline_for_a_connected_resource_forgets_its_gateway_and_asks_at_once)
 	EXPECT_EQ(fake->n_closed, 0);
 	EXPECT_EQ(reply_from(50, "10.1.1.1"), 0);
 	send_to("10.1.1.1");
+	EXPECT_EQ(events().flows, 1);
+	stop();
+}
+
+TEST(a_gateway_with_another_key_has_granted_nothing_yet)
+{
+	struct msg_resource r[] = { cidr(1, "10.1.0.0/16"), cidr(2, "10.2.0.0/16") };
+	start(r, 2);
+	send_to("10.1.0.1");
+	created_by(1, 50);
+	send_to("10.2.0.1");
+	(void)events();
+	struct portal_message m = { .type = MSG_FLOW_CREATED };
+	m.flow_created = (struct msg_flow_created){ .resource_id = uuid_of(2), .gateway_id = uuid_of(50), .site_id = site_id(),
+						    .gateway_public_key = { 9 }, .gateway_ipv4 = ip_of("100.64.1.50"),
+						    .gateway_ipv6 = ip_of("fd00:2021:1111::1:32"), .client_ice = { "a", "b" },
+						    .gateway_ice = { "c", "d" } };
+	EXPECT_EQ(client_message(c, now, WALL, &m), 0);
+	EXPECT_EQ(reply_from(50, "10.2.0.1"), 1);
+	EXPECT_EQ(reply_from(50, "10.1.0.1"), 0);
+	send_to("10.1.0.1");
 	EXPECT_EQ(events().flows, 1);
 	stop();
 }
