@@ -176,7 +176,7 @@ TOOLS_CHECK = $(TOOLS) $(TOOLS_PORTAL) $(TOOLS_SYSTEM) $(TOOLS_SYSTEM_PORTAL) $(
 STAGES := floors unit sim $(if $(SAN),fuzz-seeds,san) fuzz-short e2e interop
 check:
 	@contrib/build/tools.sh $(sort $(TOOLS_CHECK)) || true
-	+@MAKE="$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j$(shell nproc))" tests/check.sh $(STAGES)
+	+@REMAKE="$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j$(shell nproc))" tests/check.sh $(STAGES)
 
 floors: $(OBJ_ALL)
 	@tests/floors.sh $O
@@ -191,7 +191,7 @@ fuzz-seeds: $(FUZZERS)
 	@tests/fuzz/run.sh replay 0 $O $(FUZZERS)
 # The same code under the sanitizers: unit tests, a tenth of the simulations, the fuzz targets' seeds.
 san:
-	+@MAKE="$(MAKE) SAN=1 SIM_SEEDS=100" tests/check.sh unit sim fuzz-seeds
+	+@REMAKE="$(MAKE) SAN=1 SIM_SEEDS=100" tests/check.sh unit sim fuzz-seeds
 # libFuzzer: a minute for all targets together, or an hour (FUZZ_SECONDS); FUZZ_TARGET=NAME chooses one.
 fuzz-short:
 	@$(MAKE) --no-print-directory FUZZ=1 FUZZ_SECONDS=60 fuzz-run
@@ -210,7 +210,7 @@ demo: $(BIN)
 bench: $(BIN)
 	@for b in $(or $(BENCH:%=tests/bench/%.sh),$(wildcard tests/bench/*.sh)); do EMBERBOX=$(abspath $(BIN)) $$b || exit 1; done
 size:
-	+@MAKE="$(MAKE)" contrib/build/size.sh $(APPLETS)
+	+@REMAKE="$(MAKE)" contrib/build/size.sh $(APPLETS)
 conformance:
 	@tests/conformance.sh $(if $V,--open)
 format:

@@ -7,12 +7,12 @@ passed=0 failed=0 skipped=0 broken=
 out=$(mktemp) || exit 1
 trap 'rm -f "$out"' EXIT
 trap 'exit 130' INT TERM
-MAKE=${MAKE:-make}
+REMAKE=${REMAKE:-make}
 
 for stage; do
 	began=$(date +%s)
 	echo "== $stage"
-	{ $MAKE --no-print-directory "$stage" </dev/null 2>&1; echo "status $?"; } | tee "$out" | sed '/^status [0-9]*$/d'
+	{ $REMAKE --no-print-directory "$stage" </dev/null 2>&1; echo "status $?"; } | tee "$out" | sed '/^status [0-9]*$/d'
 	rc=$(sed -n 's/^status //p' "$out" | tail -n 1)
 	summary=$(grep -aE '^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$out" | tail -n 1)
 	p=0 f=0 s=0
