@@ -49,19 +49,22 @@ LIBS_PORTAL := sqlite3
 
 ifeq ($(VARIANT),static)
 CC := musl-gcc
-CFLAGS_ALL += -fno-pie -fno-asynchronous-unwind-tables -isystem $D/include -idirafter $D/kernel
-LDFLAGS_ALL += -static
+CFLAGS_ALL += -fpie -fno-asynchronous-unwind-tables -isystem $D/include -idirafter $D/kernel
+# A static PIE: addresses are random in the static binary too. musl-gcc knows no -static-pie, so the start files are named here.
+MUSL = /usr/lib/$(subst gnu,musl,$(shell gcc -print-multiarch))
+LDFLAGS_ALL += -static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now
+START = $(MUSL)/rcrt1.o $(MUSL)/crti.o
+END = $(MUSL)/crtn.o
 TOOLS += $(TOOLS_STATIC)
 TOOLS_PORTAL := $(TOOLS_STATIC_PORTAL)
-link = $(patsubst %,$D/lib/lib%.a,$1)
-ready = $(link)
+archives = $(patsubst %,$D/lib/lib%.a,$1)
 else
 CC := gcc
 pkg = $(shell pkg-config --$1 $2 2>/dev/null)
 CFLAGS_ALL += $(call pkg,cflags,libsodium libcjson sqlite3)
 TOOLS += $(TOOLS_SYSTEM)
 TOOLS_PORTAL := $(TOOLS_SYSTEM_PORTAL)
-link = $(foreach l,$1,$(or $(call pkg,libs,lib$l),$(call pkg,libs,$l),-l$l)) -lm
+shared = $(foreach l,$1,$(or $(call pkg,libs,lib$l),$(call pkg,libs,$l),-l$l)) -lm
 endif
 
 SANITIZE := -fsanitize=address,undefined
@@ -107,8 +110,10 @@ TEST_OBJ := $(patsubst %,%.o,$(UNIT) $(SIM) $(FUZZERS) $(DRIVERS)) $O/tests/fuzz
 SIM_SEEDS ?= 1000
 
 TOOLS_READY := $(BUILD)/tools-$(VARIANT)
-LINK_SET := $(call link,$(if $(filter portal,$(APPLETS)),$(LIBS_PORTAL)) $(LIBS))
-LINK_ALL := $(call link,$(LIBS_PORTAL) $(LIBS))
+LIBS_SET := $(if $(filter portal,$(APPLETS)),$(LIBS_PORTAL)) $(LIBS)
+LIBS_ALL := $(LIBS_PORTAL) $(LIBS)
+SHARED_SET := $(call shared,$(LIBS_SET))
+SHARED_ALL := $(call shared,$(LIBS_ALL))
 
 # ---- the product -----------------------------------------------------------------------------------------------------------
 
@@ -128,8 +133,8 @@ $O/objects: FORCE
 $S/applets.h: FORCE
 	$(call keep,'#define APPLETS(X) $(foreach a,$(APPLETS),X($a))')
 
-$(OBJ_ALL) $(TEST_LIB_OBJ) $(TEST_OBJ) $S/main.o: | $(TOOLS_READY) $(call ready,$(LIBS))
-$(call applet_objs,portal) $(TEST_OBJ): | $(TOOLS_READY)-portal $(call ready,$(LIBS_PORTAL))
+$(OBJ_ALL) $(TEST_LIB_OBJ) $(TEST_OBJ) $S/main.o: | $(TOOLS_READY) $(call archives,$(LIBS))
+$(call applet_objs,portal) $(TEST_OBJ): | $(TOOLS_READY)-portal $(call archives,$(LIBS_PORTAL))
 
 $O/%.o: %.c $O/flags
 	@mkdir -p $(@D)
@@ -147,8 +152,8 @@ $O/libtest.a: $(TEST_LIB_OBJ) $O/objects
 	$(call archive,$(TEST_LIB_OBJ))
 
 # The static binary is stripped; emberbox.debug beside it is not.
-$(BIN): $S/main.o $S/libember.a
-	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) $^ $(LINK_SET) -o $@$(if $(filter static,$(VARIANT)),.debug && strip $@.debug -o $@)
+$(BIN): $S/main.o $S/libember.a $(call archives,$(LIBS_SET))
+	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) $(START) $^ $(SHARED_SET) $(END) -o $@$(if $(filter static,$(VARIANT)),.debug && strip $@.debug -o $@)
 
 # ---- what it stands on: tools and libraries --------------------------------------------------------------------------------
 
@@ -165,10 +170,10 @@ $D/lib/libsqlite3.a: | $(TOOLS_READY)-portal
 
 # ---- tests -----------------------------------------------------------------------------------------------------------------
 
-$(UNIT) $(SIM) $(DRIVERS): %: %.o $O/libtest.a $O/libember.a
-	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) $^ $(LINK_ALL) -o $@
-$(FUZZERS): %: %.o $(if $(FUZZ),,$O/tests/fuzz/replay.o) $O/libtest.a $O/libember.a
-	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) $^ $(LINK_ALL) -o $@
+$(UNIT) $(SIM) $(DRIVERS): %: %.o $O/libtest.a $O/libember.a $(call archives,$(LIBS_ALL))
+	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) $(START) $^ $(SHARED_ALL) $(END) -o $@
+$(FUZZERS): %: %.o $(if $(FUZZ),,$O/tests/fuzz/replay.o) $O/libtest.a $O/libember.a $(call archives,$(LIBS_ALL))
+	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) $(START) $^ $(SHARED_ALL) $(END) -o $@
 
 # What the rings need beyond the build, by one call to apt-get; a script whose needs are not met says so.
 TOOLS_CHECK = $(TOOLS) $(TOOLS_PORTAL) $(TOOLS_SYSTEM) $(TOOLS_SYSTEM_PORTAL) $(TOOLS_FUZZ) \

@@ -14,7 +14,7 @@ CC=${CC:-musl-gcc} AR=${AR:-ar}
 tmp=$prefix/obj/$library
 rm -rf "$tmp"
 mkdir -p "$tmp"
-size="-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fomit-frame-pointer -fno-pie -fvisibility=hidden -w"
+size="-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fomit-frame-pointer -fpie -fvisibility=hidden -w"
 
 # archive FLAGS FILES...: compiles FILES of the present folder into libNAME.a
 archive() {
