@@ -281,20 +281,22 @@ has_applet() { "$EMBERBOX" --help 2>/dev/null | grep -qE "^ +$1( |\$)"; }
 admin() { "$EMBERBOX" portal "$@" --dir "$E2E/portal"; }
 new_token() { admin token add "$@" | awk '$1 == "token" { print $2 }'; }
 
-# A portal with one account, one user, one site, and the resource 10.9.0.0/24 that everyone may reach.
-start_portal() {
-	if [ ! -d "$E2E/portal" ]; then
-		{
-			admin init && admin account add --name Acme --admin-email jo@acme.example &&
-				admin site add --name Berlin &&
-				admin resource add --site Berlin --address 10.9.0.0/24 --name lab &&
-				admin policy add --group Everyone --resource lab
-		} >"$E2E/portal-setup.log" 2>&1 || { cat "$E2E/portal-setup.log" && return 1; }
-		RELAY_TOKEN=$(new_token --relay)
-		GATEWAY_TOKEN=$(new_token --site Berlin)
-		CLIENT_TOKEN=$(new_token --actor jo@acme.example)
-	fi
-	start portal portal "$EMBERBOX" portal serve --dir "$E2E/portal" --listen 0.0.0.0:13001 --listen '[::]:13001' \
+# A portal's state with one account, one user, one site, and the resource 10.9.0.0/24 that everyone may reach; three tokens.
+make_portal() {
+	[ -d "$E2E/portal" ] && return
+	{
+		admin init && admin account add --name Acme --admin-email jo@acme.example && admin site add --name Berlin &&
+			admin resource add --site Berlin --address 10.9.0.0/24 --name lab &&
+			admin policy add --group Everyone --resource lab
+	} >"$E2E/portal-setup.log" 2>&1 || { cat "$E2E/portal-setup.log" && return 1; }
+	RELAY_TOKEN=$(new_token --relay)
+	GATEWAY_TOKEN=$(new_token --site Berlin)
+	CLIENT_TOKEN=$(new_token --actor jo@acme.example)
+}
+
+start_portal() { # start_portal [PLACE]
+	make_portal || return
+	start portal "${1:-portal}" "$EMBERBOX" portal serve --dir "$E2E/portal" --listen 0.0.0.0:13001 --listen '[::]:13001' \
 		--socket-capacity 100 --socket-refill-rate 100
 	wait_log portal 'portal is ready'
 }
