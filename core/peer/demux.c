@@ -237,6 +237,7 @@ static void input_one(struct node *n, struct arrival in)
 
 void node_input(struct node *n, u64 now, u64 wall, struct udp_rx *rx, size_t n_rx)
 {
+	n->n_relay_tx = 0;
 	n->now = now;
 	n->wall_offset = wall - now;
 	n->lane.n_inner = 0;

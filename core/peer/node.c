@@ -24,7 +24,8 @@ struct node *node_new(const struct node_config *cfg, u64 now)
 	n->slots = calloc(NODE_CONNS_MAX, sizeof(struct conn *));
 	n->generations = calloc(NODE_CONNS_MAX, sizeof(*n->generations));
 	n->texts = malloc(CONN_SIGNALS_MAX * sizeof(*n->texts));
-	if (lane_init(&n->lane) == 0 && n->slots && n->generations && n->texts)
+	n->relay_tx = malloc(RELAY_TX_MAX * sizeof(*n->relay_tx));
+	if (lane_init(&n->lane) == 0 && n->slots && n->generations && n->texts && n->relay_tx)
 		return n;
 	node_free(n);
 	return NULL;
@@ -52,6 +53,7 @@ void node_free(struct node *n)
 	free(n->slots);
 	free(n->generations);
 	free(n->texts);
+	free(n->relay_tx);
 	free(n);
 }
 
@@ -335,6 +337,7 @@ void node_timeout(struct node *n, u64 now, u64 wall)
 	struct heap_node *due;
 	u32 budget = n->n_conns + 1; /* whoever is due again at once waits for the next call */
 
+	n->n_relay_tx = 0;
 	set_time(n, now, wall);
 	if (n->lane.n_tx_jobs > 0)
 		node_flush(n, now);

@@ -25,6 +25,8 @@
 #define NODE_CONTROL_MAX 1024u     /* own datagrams waiting: checks, handshakes, keepalives */
 #define NODE_CONTROL_RESERVE 160u  /* room that one connection may need at a time: all its pairs and answers */
 #define NODE_CONTROL_BYTES 296u
+#define RELAY_TX_MAX 32u            /* messages to relays in one turn; further ones take the next */
+#define RELAY_TX_BYTES 1024u
 #define CONN_NO_SESSION_QUEUE WG_QUEUE_MAX /* inner packets kept with a socket but without session, newest dropped */
 #define CONN_SIGNALS_MAX ICE_LOCAL_MAX     /* candidates waiting to be signalled, of each sort */
 
@@ -163,6 +165,8 @@ struct node {
 	u64 now, wall_offset; /* wall = now + wall_offset, as last told */
 	struct relay relays[NODE_RELAYS_MAX];
 	bool are_relays_dirty; /* allocations may have output or events */
+	u8 (*relay_tx)[RELAY_TX_BYTES]; /* RELAY_TX_MAX messages handed out since the last input, flush or timeout */
+	u32 n_relay_tx;
 	struct ip former[NODE_FORMER_RELAYS];
 	u32 n_former;
 	bool is_no_relays_told, is_no_relays_pending;

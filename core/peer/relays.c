@@ -335,13 +335,20 @@ bool relays_poll_transmit(struct node *n, struct udp_tx *out)
 {
 	struct allocation_transmit t;
 
-	if (!n->are_relays_dirty)
+	if (!n->are_relays_dirty || n->n_relay_tx == RELAY_TX_MAX)
 		return false;
-	for (u32 i = 0; i < NODE_RELAYS_MAX; i++)
-		if (n->relays[i].is_used && allocation_poll_transmit(n->relays[i].alloc, n->now, &t)) {
-			*out = (struct udp_tx){ .dst = t.dst, .data = (u8 *)t.data.p, .len = (u32)t.data.n };
-			return true;
+	for (u32 i = 0; i < NODE_RELAYS_MAX; i++) {
+		if (!n->relays[i].is_used || !allocation_poll_transmit(n->relays[i].alloc, n->now, &t))
+			continue;
+		if (t.data.n > RELAY_TX_BYTES) {
+			n->stats.tx_dropped++;
+			continue;
 		}
+		u8 *copy = n->relay_tx[n->n_relay_tx++]; /* an allocation has memory for one message, callers take many */
+		memcpy(copy, t.data.p, t.data.n);
+		*out = (struct udp_tx){ .dst = t.dst, .data = copy, .len = (u32)t.data.n };
+		return true;
+	}
 	n->are_relays_dirty = false;
 	return false;
 }

@@ -263,6 +263,7 @@ void node_flush(struct node *n, u64 now)
 {
 	struct lane *l = &n->lane;
 
+	n->n_relay_tx = 0;
 	n->now = now;
 	if (l->n_tx_jobs > 0)
 		aead_seal(l->tx_jobs, l->n_tx_jobs);
