@@ -105,8 +105,9 @@ UNIT := $(call programs,tests/unit/test_*.c)
 SIM := $(call programs,tests/sim/test_*.c)
 FUZZERS := $(call programs,tests/fuzz/fuzz_*.c)
 DRIVERS := $(call programs,tests/interop/*.c)
+LOADS := $(call programs,tests/bench/*.c)
 TEST_LIB_OBJ := $(call objs,$(filter-out $(wildcard tests/*/test_*.c),$(wildcard tests/unit/*.c tests/sim/*.c)))
-TEST_OBJ := $(patsubst %,%.o,$(UNIT) $(SIM) $(FUZZERS) $(DRIVERS)) $O/tests/fuzz/replay.o
+TEST_OBJ := $(patsubst %,%.o,$(UNIT) $(SIM) $(FUZZERS) $(DRIVERS) $(LOADS)) $O/tests/fuzz/replay.o
 SIM_SEEDS ?= 1000
 
 TOOLS_READY := $(BUILD)/tools-$(VARIANT)
@@ -170,7 +171,7 @@ $D/lib/libsqlite3.a: | $(TOOLS_READY)-portal
 
 # ---- tests -----------------------------------------------------------------------------------------------------------------
 
-$(UNIT) $(SIM) $(DRIVERS): %: %.o $O/libtest.a $O/libember.a $(call archives,$(LIBS_ALL))
+$(UNIT) $(SIM) $(DRIVERS) $(LOADS): %: %.o $O/libtest.a $O/libember.a $(call archives,$(LIBS_ALL))
 	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) $(START) $^ $(SHARED_ALL) $(END) -o $@
 $(FUZZERS): %: %.o $(if $(FUZZ),,$O/tests/fuzz/replay.o) $O/libtest.a $O/libember.a $(call archives,$(LIBS_ALL))
 	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) $(START) $^ $(SHARED_ALL) $(END) -o $@
@@ -212,8 +213,9 @@ land-check: $(BIN) $(UNIT) $(SIM)
 
 demo: $(BIN)
 	@EMBERBOX=$(abspath $(BIN)) tests/e2e/demo.sh
-bench: $(BIN)
-	@for b in $(or $(BENCH:%=tests/bench/%.sh),$(wildcard tests/bench/*.sh)); do EMBERBOX=$(abspath $(BIN)) $$b || exit 1; done
+bench: $(BIN) $(LOADS)
+	@for b in $(or $(BENCH:%=tests/bench/%.sh),$(wildcard tests/bench/*.sh)); do \
+		BENCH_BIN=$(abspath $O/tests/bench) EMBERBOX=$(abspath $(BIN)) $$b || exit 1; done
 size:
 	+@REMAKE="$(MAKE)" contrib/build/size.sh $(APPLETS)
 conformance:

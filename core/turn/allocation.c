@@ -488,7 +488,9 @@ static bool is_authentic(const struct allocation *a, const struct request *r, co
 		return true;
 	if (!a->is_rfc_mode || m->class != STUN_ERROR || m->integrity != 0 || stun_get_error(m, &code, NULL) != 0)
 		return false;
-	return code == STUN_STALE_NONCE || (code == STUN_UNAUTHORIZED && !r->has_credentials);
+	/* coturn checks for a forgotten allocation before it asks for credentials */
+	bool is_answer_to_nobody = !r->has_credentials && (code == STUN_UNAUTHORIZED || code == STUN_ALLOCATION_MISMATCH);
+	return code == STUN_STALE_NONCE || is_answer_to_nobody;
 }
 
 static void note_rtt(struct allocation *a, u64 sample)

@@ -36,8 +36,8 @@ struct allocation_config {
 	struct endpoint v4, v6; /* of the relay; family 0 = absent, at least one is there */
 	const char *username;   /* copied */
 	const char *password;   /* copied, wiped at the end */
-	/* Talk to RFC servers such as coturn (spec 50 §12.3): first ALLOCATE without credentials, an unsigned 401 to it and an unsigned
-	 * 438 are believed. Firezone's relays need none of that. */
+	/* Talk to RFC servers such as coturn (spec 50 §12.3): first ALLOCATE without credentials, an unsigned 401 or 437 to it and
+	 * an unsigned 438 are believed. Firezone's relays need none of that. */
 	bool is_rfc_mode;
 	struct rng *rng; /* borrowed */
 };

@@ -1,11 +1,11 @@
 #!/bin/bash
 # Relay against coturn in one run, both on loopback of a network namespace of its own: datagrams relayed per CPU second of the relay's
 # process, by size and direction; once as single datagrams, once as the runs that senders with UDP GSO make. And memory per allocation.
-#   EMBERBOX=path TOOLS=folder of relay_load   REPEATS=3 SECONDS_EACH=2 CLIENTS=8
+#   EMBERBOX=path BENCH_BIN=folder of relay_load   REPEATS=3 SECONDS_EACH=2 CLIENTS=8
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 EMBERBOX=${EMBERBOX:-$(make -s print-binary)}
-LOAD=${TOOLS:?folder of the compiled tools}/bench/relay_load
+LOAD=${BENCH_BIN:?folder of relay_load; make bench BENCH=relay sets it}/relay_load
 REPEATS=${REPEATS:-3} SECONDS_EACH=${SECONDS_EACH:-2} CLIENTS=${CLIENTS:-8}
 GOAL=130 # percent of coturn
 
