@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define CONTROLLED_SILENCE SEC(5) /* a nominated pair silent for so long gives way ... */
+#define TRIGGERED_MAX 4u          /* checks of one pair that the peer's checks hasten */
 #define CONTROLLED_FRESH SEC(2)   /* ... to one heard from within this */
 
 struct entry {
@@ -24,6 +25,7 @@ struct pair {
 	u32 id;
 	u8 local, remote; /* indices of entries */
 	bool is_succeeded, is_nominated;
+	u8 n_triggered;
 	struct ice_history h;
 };
 
@@ -593,6 +595,10 @@ static int input_request(struct ice_agent *a, const struct endpoint *local, cons
 	p->h.peer_check = a->now;
 	if (m->use_candidate && !p->is_nominated) {
 		p->is_nominated = true;
+		history_due_now(&p->h);
+	} else if (!p->is_succeeded && p->n_triggered < TRIGGERED_MAX) {
+		/* The way is open now: our own check may have come before the peer's relay or NAT knew us (RFC 8445 §7.3.1.4). */
+		p->n_triggered++;
 		history_due_now(&p->h);
 	}
 	reselect(a);

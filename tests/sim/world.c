@@ -176,21 +176,13 @@ static void draw_policy(struct world *w)
 	p->latency = MSEC(between(w, 1, 60));
 }
 
-struct world *sim_new(u64 seed)
+static void draw_network(struct world *w)
 {
-	struct world *w = calloc(1, sizeof(*w));
-	w->seed = seed;
-	w->now = START;
-	w->wall_offset = WALL_AT_START - START;
-	rng_seeded_init(&w->rng, seed);
-	rng_seeded_init(&w->machine_rng, seed ^ 0x5eedull);
-	w->net = internet_new(&w->rng.rng);
 	*internet_link(w->net) = (struct internet_link){ .jitter = flip(w, 50) ? 0 : MSEC(between(w, 1, 20)), .mark_ppm = flip(w, 30) ? 50000 : 0 };
 	if (flip(w, 50)) {
 		internet_link(w->net)->loss_ppm = (u32)between(w, 0, flip(w, 30) ? 100000 : 20000);
 		internet_link(w->net)->double_ppm = (u32)between(w, 0, 50000);
 	}
-
 	unsigned stacks = (unsigned)rng_below(&w->rng.rng, 6); /* dual is the rule */
 	w->client_has_v4 = stacks != 0;
 	w->client_has_v6 = stacks != 1;
@@ -207,23 +199,81 @@ struct world *sim_new(u64 seed)
 	}
 	if (flip(w, 15))
 		internet_block(w->net, w->client_host, w->gateway_host);
+}
 
-	bool is_v4_only = w->client_has_v4 && w->gateway_has_v4 && flip(w, 20);
+static void add_relays(struct world *w, u64 latency_max, bool is_v4_only)
+{
 	for (unsigned i = 0; i < SIM_RELAYS; i++) {
 		struct sim_relay *r = &w->relays[i];
-		r->host = internet_add_host(w->net, USEC(between(w, 100, 40000)));
+		r->host = internet_add_host(w->net, USEC(between(w, 100, latency_max)));
 		r->v4 = r->host->local[0] = v4(198, 51, 100, 1 + i);
 		if (!is_v4_only)
 			r->v6 = r->host->local[1] = v6(0xf0, 1 + i);
 		relay_start(w, r);
 	}
+}
+
+static struct world *make(u64 seed)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	w->seed = seed;
+	w->now = START;
+	w->wall_offset = WALL_AT_START - START;
+	rng_seeded_init(&w->rng, seed);
+	rng_seeded_init(&w->machine_rng, seed ^ 0x5eedull);
+	w->net = internet_new(&w->rng.rng);
 	portal_init(w);
-	draw_policy(w);
+	return w;
+}
+
+static void add_machines(struct world *w)
+{
 	w->client = client_new(&(struct client_config){ .rng = &w->machine_rng.rng, .internet_is_active = true }, w->now);
 	w->gateway = gateway_new(&(struct gateway_config){ .rng = &w->machine_rng.rng }, w->now);
 	w->portal.client_up_at = w->now + MSEC(between(w, 0, 300));
 	w->portal.gateway_up_at = w->now + MSEC(between(w, 0, 300));
+}
+
+struct world *sim_new(u64 seed)
+{
+	struct world *w = make(seed);
+	draw_network(w);
+	add_relays(w, 40000, w->client_has_v4 && w->gateway_has_v4 && flip(w, 20));
+	draw_policy(w);
+	add_machines(w);
 	return w;
+}
+
+struct world *sim_new_plain(void)
+{
+	struct world *w = make(0);
+	struct sim_resource *r = &w->portal.resources[0];
+	w->client_has_v4 = w->client_has_v6 = w->gateway_has_v4 = w->gateway_has_v6 = true;
+	w->client_host = internet_add_host(w->net, USEC(50));
+	w->gateway_host = internet_add_host(w->net, USEC(50));
+	w->client_host->local[0] = v4(203, 0, 113, 110);
+	w->client_host->local[1] = v6(10, 2);
+	w->gateway_host->local[0] = v4(203, 0, 113, 120);
+	w->gateway_host->local[1] = v6(20, 2);
+	add_relays(w, 100, false);
+	*r = (struct sim_resource){ .id = uuid_of(1), .type = MSG_RESOURCE_CIDR, .net = cidr_of("10.1.0.0/16"), .is_granted = true };
+	r->expires_at = sim_wall(w) / NSEC_PER_SEC + 3600;
+	w->portal.n_resources = 1;
+	w->portal.latency = MSEC(1);
+	add_machines(w);
+	return w;
+}
+
+void sim_hide_behind_nats(struct world *w, enum dependence filtering)
+{
+	struct inet_host *hosts[2] = { w->client_host, w->gateway_host };
+	for (unsigned i = 0; i < 2; i++) {
+		const struct ip public = v4(203, 0, 113, 30 + i);
+		hosts[i]->local[0] = v4(192, 168, (u8)(30 + i), 2);
+		hosts[i]->local[1].family = 0;
+		hosts[i]->box[0] = internet_add_box(w->net, 4, &public);
+		hosts[i]->box[0]->filtering = filtering;
+	}
 }
 
 void sim_free(struct world *w)
@@ -265,7 +315,7 @@ static struct ip client_ip(u8 family)
 }
 
 /* As the kernel hands it over: one big packet, the checksum left to us. */
-static struct vnet super_packet(u8 *data, u32 len, u16 mss)
+struct vnet sim_super_packet(u8 *data, u32 len, u16 mss)
 {
 	bool is_v6 = data[0] >> 4 == 6;
 	u16 l4 = is_v6 ? 40 : 20;
@@ -295,7 +345,7 @@ static void probe_send(struct world *w, struct sim_probe *q)
 			payload[i] = pattern(s.seq + i, STREAM_THERE);
 		t.len = inner_make(&s, data);
 		if (s.payload_len > 1200)
-			t.vnet = super_packet(data, t.len, 1200);
+			t.vnet = sim_super_packet(data, t.len, 1200);
 	} else {
 		s.payload_len = (u16)between(w, 8, 1200);
 		put_be64(payload, id);
@@ -331,7 +381,7 @@ static void answer(struct world *w, const struct inner_spec *s)
 {
 	static u8 data[70000];
 	u32 len = inner_make(s, data);
-	struct vnet v = len > TUNNEL_MTU ? super_packet(data, len, 1200) : (struct vnet){ 0 };
+	struct vnet v = len > TUNNEL_MTU ? sim_super_packet(data, len, 1200) : (struct vnet){ 0 };
 	struct sim_answer *a = calloc(1, sizeof(*a) + len);
 	a->len = len;
 	a->vnet = v;

@@ -119,6 +119,8 @@ struct world {
 };
 
 struct world *sim_new(u64 seed);
+/* The same without any draw: both dual stack and public, 0.1 ms apart, nothing lost, one CIDR resource without filters (the first). */
+struct world *sim_new_plain(void);
 void sim_free(struct world *w);
 void sim_run(struct world *w, u64 span);
 static inline u64 sim_wall(const struct world *w)
@@ -131,6 +133,11 @@ struct sim_probe *sim_probe(struct world *w, const struct ip *dst, u8 proto, u16
 /* Forgets all probes. */
 void sim_silence(struct world *w);
 void sim_fail(struct world *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Both ends lose IPv6 and get a NAT each that maps alike for everybody and filters as told. Before any time has passed. */
+void sim_hide_behind_nats(struct world *w, enum dependence filtering);
+/* Makes a TCP packet of `len` bytes what a TUN read with segmentation offload brings. */
+struct vnet sim_super_packet(u8 *data, u32 len, u16 mss);
 
 /* Disturbances. */
 void sim_move_client(struct world *w);         /* new addresses; the system notices within half a second */
