@@ -249,7 +249,7 @@ bool ws_is_closing(const struct ws *ws)
 
 struct span ws_output(const struct ws *ws)
 {
-	return SPAN(ws->out.p + ws->out.done, ws->out.n - ws->out.done);
+	return ws->out.n > ws->out.done ? SPAN(ws->out.p + ws->out.done, ws->out.n - ws->out.done) : SPAN_NONE;
 }
 
 void ws_output_done(struct ws *ws, size_t n)

@@ -166,13 +166,17 @@ static void skip_space(struct scan *s)
 int json_scan(struct span text, const struct json_limits *lim)
 {
 	enum { VALUE, VALUE_OR_END, KEY, KEY_OR_END, COLON, COMMA_OR_END } want = VALUE;
-	struct scan s = { text.p, text.p + text.n, 0, lim->values };
+	struct scan s = { .max_values = lim->values };
 	u64 is_object = 0; /* one bit per open bracket, innermost lowest */
 	u32 depth = 0;
 	int rc = 0;
 
+	if (text.n == 0)
+		return ERR_TRUNCATED;
 	if (text.n > lim->bytes)
 		return ERR_LIMIT;
+	s.p = text.p;
+	s.end = text.p + text.n;
 	for (;;) {
 		skip_space(&s);
 		if (s.p == s.end)
