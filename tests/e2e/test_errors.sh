@@ -1,0 +1,84 @@
+#!/bin/bash
+# What users get wrong first: each says what failed, with which input, and what to do; the exit status is the specs'.
+# needs: root
+# packages: ip:iproute2 nft:nftables python3:python3 setpriv:util-linux
+. "$(dirname "$0")/lib.sh"
+
+# says TEST STATUS PATTERN CMD…: ends within 25 s with that status and says something that fits
+says() {
+	local test=$1 status=$2 pattern=$3 rc
+	shift 3
+	timeout 25 "$@" >"$E2E/said" 2>&1 </dev/null
+	rc=$?
+	if [ $rc -ne "$status" ]; then
+		not_ok "$test" "status $rc instead of $status: $(tail -n 3 "$E2E/said")"
+	elif ! grep -qiE -- "$pattern" "$E2E/said"; then
+		not_ok "$test" "said: $(tail -n 3 "$E2E/said")"
+	else
+		ok "$test"
+	fi
+}
+E=$EMBERBOX
+at() { echo "ip netns exec $P-$1 env"; }
+
+must internet none none
+must start_portal
+must start_web
+
+# command line
+says unknown_applet 2 'nonsense' "$E" nonsense
+says unknown_option 2 'no-such' $(at client) "$E" client --no-such
+says bad_duration 2 'max-partition-time' $(at client) "$E" client --max-partition-time soon
+says bad_url 2 'api-url' $(at client) "$E" gateway --api-url 'not a url' x
+says bad_address 2 'public-ip4-addr' "$E" relay --public-ip4-addr 300.1.1.1
+says bad_log_filter 2 'RUST_LOG' $(at client) RUST_LOG=info,x=loud FIREZONE_TOKEN=x "$E" client --api-url "$API_URL"
+says help_is_no_error 0 'Examples' "$E" client --help
+says spec40_2_version 0 'firezone-gateway 1\.5\.2' "$E" gateway --version
+
+# tokens
+says spec30_73_no_token 1 'FIREZONE_TOKEN' $(at client) "$E" client --token-path "$E2E/none" --api-url "$API_URL"
+echo secret >"$E2E/open-token"
+chmod 644 "$E2E/open-token"
+says spec30_74_readable_token_file 1 'chmod 600' $(at client) "$E" client --token-path "$E2E/open-token" --api-url "$API_URL"
+says spec10_27_wrong_token_client 1 'token' $(at client) FIREZONE_TOKEN=.wrong "$E" client --api-url "$API_URL"
+says wrong_token_gateway 1 'token' $(at gateway) FIREZONE_TOKEN=.wrong "$E" gateway --api-url "$API_URL"
+says spec10_59_wrong_token_relay 1 'token' $(at relay) FIREZONE_TOKEN=.wrong "$E" relay --public-ip4-addr 203.0.113.2 --api-url "$API_URL"
+says no_token_gateway 1 'FIREZONE_TOKEN' $(at gateway) "$E" gateway --api-url "$API_URL"
+says check_passes 0 'Check passed' $(at client) FIREZONE_TOKEN=x "$E" client --check --api-url "$API_URL"
+
+# privileges and devices
+says spec40_1_gateway_needs_net_admin 1 'CAP_NET_ADMIN' $(at gateway) setpriv --reuid 65534 --clear-groups \
+	env FIREZONE_TOKEN=x "$E" gateway --api-url "$API_URL"
+says client_needs_net_admin 1 'CAP_NET_ADMIN' $(at client) setpriv --reuid 65534 --clear-groups \
+	env FIREZONE_TOKEN=x FIREZONE_ID=x "$E" client --api-url "$API_URL"
+ip -n "$P-client" tuntap add tun-busy mode tun
+ip netns exec "$P-client" python3 -c "
+import fcntl, struct, time
+f = open('/dev/net/tun', 'r+b', buffering=0)
+fcntl.ioctl(f, 0x400454ca, struct.pack('16sH', b'tun-busy', 0x1001))
+time.sleep(60)" &
+holder=$!
+sleep 0.3
+says device_in_use 1 'tun-name' $(at client) FIREZONE_TOKEN=x FIREZONE_ID=x "$E" client --tun-name tun-busy --api-url "$API_URL"
+kill $holder 2>/dev/null
+
+# ports
+admin_other() { "$E" portal init --dir "$E2E/other"; }
+must admin_other
+says portal_port_is_taken 1 'in use|13001' $(at portal) "$E" portal serve --dir "$E2E/other" --listen 198.51.100.2:13001
+start_relay relay
+has_joined relay
+says relay_port_in_use 1 '3478' $(at relay) FIREZONE_TOKEN="$RELAY_TOKEN" "$E" relay --public-ip4-addr 203.0.113.2 --api-url "$API_URL"
+
+# portal out of reach: gives up 15 s after the first failure
+begin=$(now_ms)
+says spec30_78_first_connection_has_15_seconds 1 'portal' $(at client) FIREZONE_TOKEN=x FIREZONE_ID=x "$E" client --api-url ws://198.51.100.2:9
+took=$(($(now_ms) - begin))
+check spec10_29_gives_up_after_15_seconds test $took -ge 13000 -a $took -le 20000
+
+# a portal state that is none
+mkdir -p "$E2E/garbage"
+head -c 5000 /dev/urandom >"$E2E/garbage/portal.db"
+says garbage_database 1 'garbage' "$E" portal serve --dir "$E2E/garbage" --listen 127.0.0.1:13002
+says missing_state 1 'portal init' "$E" portal serve --dir "$E2E/nowhere" --listen 127.0.0.1:13002
+finish

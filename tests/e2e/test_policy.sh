@@ -1,0 +1,48 @@
+#!/bin/bash
+# What the operator says holds at once: filters, revocation, other tunnel traffic.
+# needs: root
+# packages: ip:iproute2 nft:nftables curl:curl python3:python3
+. "$(dirname "$0")/lib.sh"
+world cone cone
+
+head -c 200M /dev/zero >"$E2E/www/large"
+resource() { admin resource list --json | python3 -c 'import json,sys; d=json.load(sys.stdin); d=d.get("data",d) if isinstance(d,dict) else d; print(d[0]["id"])'; }
+policy() { admin policy list --json | python3 -c 'import json,sys; d=json.load(sys.stdin); d=d.get("data",d) if isinstance(d,dict) else d; print(d[0]["id"])'; }
+blocked() { ! FETCH_SECS=3 fetch "$@"; }
+
+check reachable fetch http://10.9.0.80/small
+
+# Filters: TCP 80 stays, ICMP goes; then the other way round. Both ends hear of it without a reconnect.
+admin resource update "$(resource)" --filter tcp:80 >"$E2E/out" 2>&1 || not_ok filter_set "$(cat "$E2E/out")"
+sleep 0.5
+check allowed_port_passes fetch http://10.9.0.80/small
+check filtered_protocol_is_refused bash -c "! ip netns exec $P-client ping -c 1 -W 1 10.9.0.80"
+admin resource update "$(resource)" --filter tcp:443 >"$E2E/out" 2>&1
+sleep 0.5
+check spec40_33_filtered_port_is_refused blocked http://10.9.0.80/small
+admin resource update "$(resource)" --filter none >"$E2E/out" 2>&1 || admin resource update "$(resource)" --no-filters >"$E2E/out" 2>&1
+sleep 0.5
+check open_again fetch http://10.9.0.80/small
+
+# Revocation in the middle of a transfer.
+in_ns client curl -sS --max-time 30 --limit-rate 2M -o "$E2E/cut" http://10.9.0.80/large 2>"$E2E/cut.err" &
+transfer=$!
+wait_for 50 test -s "$E2E/cut"
+admin policy delete "$(policy)" >"$E2E/out" 2>&1 || not_ok policy_deleted "$(cat "$E2E/out")"
+sleep 1.5
+size=$(stat -c %s "$E2E/cut")
+sleep 1.5
+check revoked_transfer_stands_still test "$(stat -c %s "$E2E/cut")" -eq "$size"
+kill $transfer 2>/dev/null
+wait $transfer 2>/dev/null
+check revoked_resource_is_unreachable blocked http://10.9.0.80/small
+check revoked_route_is_gone bash -c "! ip -n $P-client route show table 539098368 | grep -q 10.9.0.0"
+
+# And granted again.
+admin policy add --group Everyone --resource lab >"$E2E/out" 2>&1
+wait_for 50 has_route
+check granted_again fetch http://10.9.0.80/small
+
+# Addresses that are nobody's resource go where they went before.
+check other_traffic_is_untouched in_ns client ping -c 1 -W 2 198.51.100.2
+finish
