@@ -11,11 +11,9 @@
 static struct told stamp(const struct directory *d, const struct resource *r)
 {
 	const struct site *s = directory_get(d, KIND_SITE, &r->e.account_id, &r->site_id);
-	struct told t = { .id = r->e.id, .stamp = (u64)r->e.updated_at };
+	/* revisions are never used twice, so another site has another stamp too */
+	struct told t = { .id = r->e.id, .stamp = r->e.revision, .site_stamp = s ? s->e.revision : 0 };
 
-	for (size_t i = 0; i < sizeof(r->site_id.b); i++)
-		t.site_stamp = t.site_stamp * 31 + r->site_id.b[i];
-	t.site_stamp ^= s ? (u64)s->e.updated_at : 0;
 	return t;
 }
 

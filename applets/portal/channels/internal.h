@@ -8,8 +8,7 @@
 /* What a client was told of a resource: enough to see that it must be told again. */
 struct told {
 	struct uuid id;
-	u64 stamp;      /* of the resource */
-	u64 site_stamp; /* of its site */
+	u64 stamp, site_stamp; /* revisions of the resource and of its site */
 };
 
 struct pending_flow {

@@ -73,6 +73,7 @@ int directory_put(struct directory *d, enum kind k, const void *entity, void **o
 	*old = NULL;
 	if (!copy)
 		return ERR_NOMEM;
+	((struct entity *)copy)->revision = ++d->revision;
 	*old = directory_take(d, k, &e->account_id, &e->id);
 	int rc = index_put(&d->by_id[k], copy);
 	if (!rc && second)

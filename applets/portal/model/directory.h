@@ -17,6 +17,7 @@ struct directory {
 	struct index by_id[DIRECTORY_KINDS]; /* by (account, id) */
 	struct index by_actor;		     /* memberships by (account, actor, group) */
 	struct index by_resource;	     /* policies by (account, resource, id) */
+	u64 revision;
 };
 
 void directory_init(struct directory *d);

@@ -47,6 +47,7 @@ struct entity {
 	struct uuid account_id;
 	struct uuid id;
 	i64 inserted_at, updated_at;
+	u64 revision; /* not stored: grows with every change that the directory sees */
 };
 
 struct account {
