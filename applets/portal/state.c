@@ -1,5 +1,6 @@
 #include "applets/portal/state.h"
 
+#include "applets/portal/zones.h"
 #include "platform/sys.h"
 
 #include <errno.h>
@@ -175,6 +176,7 @@ int state_open(struct state *s, const char *dir, struct hub_config *hub, char wh
 		hub->store = s->portal.store;
 		hub->secrets = &s->portal.secrets;
 		hub->rng = s->portal.rng;
+		hub->zones = s->portal.zones = &system_zones;
 		rc = hub_new(&s->portal.hub, hub, sys_now(), sys_wall());
 		if (rc)
 			snprintf(why, STATE_WHY_MAX, "cannot read %s/portal.db: %s", dir,

@@ -26,7 +26,7 @@ struct state {
 int state_init(const char *dir, char why[static STATE_WHY_MAX]) MUST_CHECK;
 
 /* Takes the lock, reads secrets, opens the database, fills the directory. ERR_AGAIN: somebody else has the lock. ERR_NOT_FOUND: not
- * initialised. `hub` is filled with store, secrets and rng by this call. */
+ * initialised. `hub` is filled with store, secrets, rng and zones by this call. */
 int state_open(struct state *s, const char *dir, struct hub_config *hub, char why[static STATE_WHY_MAX]) MUST_CHECK;
 void state_close(struct state *s);
 

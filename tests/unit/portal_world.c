@@ -6,16 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-u64 world_now, world_wall;
+u64 portal_now, portal_wall;
 
 static u64 now(void)
 {
-	return world_now;
+	return portal_now;
 }
 
 static u64 wall(void)
 {
-	return world_wall;
+	return portal_wall;
 }
 
 /* Europe/Test is two hours ahead of UTC. */
@@ -29,16 +29,17 @@ static int offset(void *ctx, struct span zone, i64 utc, i64 *out)
 
 static const struct zones zones = { offset, NULL };
 
-struct world *world_new(void)
+struct portal_world *portal_new(void)
 {
-	struct world *w = calloc(1, sizeof(*w));
+	struct portal_world *w = calloc(1, sizeof(*w));
 	char why[256] = "";
 
-	world_now = SEC(1000);
-	world_wall = 1800000000ull * NSEC_PER_SEC; /* Friday 2027-01-15 08:00 UTC */
+	portal_now = SEC(1000);
+	portal_wall = 1800000000ull * NSEC_PER_SEC; /* Friday 2027-01-15 08:00 UTC */
 	rng_seeded_init(&w->rng, 42);
 	secrets_make(&w->portal.secrets, &w->rng.rng);
 	w->portal.rng = &w->rng.rng;
+	w->portal.zones = &zones;
 	w->portal.now = now;
 	w->portal.wall = wall;
 	if (!EXPECT(store_open(&w->portal.store, ":memory:", why, sizeof(why)) == 0))
@@ -51,7 +52,7 @@ struct world *world_new(void)
 						.api_url = "wss://portal.example/",
 						.rate_capacity = 1000,
 						.rate_refill = 1000 },
-			  world_now, world_wall),
+			  portal_now, portal_wall),
 		  0);
 	EXPECT_EQ(admin(w, "account add --name Acme --admin-email jo@acme.example --admin-name Jo"), 0);
 	EXPECT_EQ(admin(w, "site add --name Berlin"), 0);
@@ -67,7 +68,7 @@ static void fake_free(struct fake *f)
 	free(f);
 }
 
-void world_free(struct world *w)
+void portal_free(struct portal_world *w)
 {
 	for (u32 i = 0; i < w->n_fakes; i++)
 		fake_free(w->fakes[i]);
@@ -104,7 +105,7 @@ static char *next_word(char **at)
 	return p;
 }
 
-static int run_admin(struct world *w, const char *command, bool is_json)
+static int run_admin(struct portal_world *w, const char *command, bool is_json)
 {
 	char *line = strdup(command), *at = line, *word;
 	struct admin_request rq = { .is_json = is_json };
@@ -129,12 +130,12 @@ static int run_admin(struct world *w, const char *command, bool is_json)
 	return w->reply.status;
 }
 
-int admin(struct world *w, const char *command)
+int admin(struct portal_world *w, const char *command)
 {
 	return run_admin(w, command, false);
 }
 
-const char *admin_value(struct world *w, const char *command, const char *member)
+const char *admin_value(struct portal_world *w, const char *command, const char *member)
 {
 	static char out[8][512];
 	static int turn;
@@ -152,7 +153,7 @@ const char *admin_value(struct world *w, const char *command, const char *member
 	return text;
 }
 
-const char *token(struct world *w, const char *for_whom)
+const char *token_for(struct portal_world *w, const char *for_whom)
 {
 	char command[300];
 
@@ -173,7 +174,7 @@ static void deliver(struct fake *f)
 	size_t n = out.n;
 	ws_output_done(f->ws, n);
 	if (n > 0)
-		peer_input(f->peer, world_now, world_wall, SPAN(copy, n));
+		peer_input(f->peer, portal_now, portal_wall, SPAN(copy, n));
 	free(copy);
 }
 
@@ -223,7 +224,7 @@ const char *hear(struct fake *f)
 {
 	f->event[0] = '\0';
 	while (f->peer && !f->event[0]) {
-		struct span out = peer_output(f->peer, world_now, world_wall);
+		struct span out = peer_output(f->peer, portal_now, portal_wall);
 		struct ws_event ev = { WS_NONE };
 		size_t used = 0;
 
@@ -285,7 +286,7 @@ static void set(char *out, const char *value)
 	snprintf(out, PHX_PARAM_STRLEN, "%s", value ? value : "");
 }
 
-struct fake *connect_as(struct world *w, const struct connect *c)
+struct fake *connect_as(struct portal_world *w, const struct connect *c)
 {
 	struct fake *f = calloc(1, sizeof(*f));
 	struct phx_upgrade *u = calloc(1, sizeof(*u));
@@ -313,7 +314,7 @@ struct fake *connect_as(struct world *w, const struct connect *c)
 		memcpy(rq.region, c->region, 2);
 	if (c->coordinates)
 		rq.place = place_parse(SPAN(c->coordinates, strlen(c->coordinates)));
-	if (hub_admit(w->portal.hub, world_now, world_wall, &rq, f, &f->peer, &f->refusal))
+	if (hub_admit(w->portal.hub, portal_now, portal_wall, &rq, f, &f->peer, &f->refusal))
 		f->peer = NULL;
 	f->ws = ws_new(WS_CLIENT, NULL, &w->rng.rng);
 	free(u);
@@ -339,7 +340,7 @@ static struct fake *join_now(struct fake *f, const char *payload)
 	return f;
 }
 
-struct fake *join_client(struct world *w, const char *t, const char *external_id, char key)
+struct fake *join_client(struct portal_world *w, const char *t, const char *external_id, char key)
 {
 	struct connect c = { .role = MSG_ROLE_CLIENT, .token = t, .external_id = external_id, .key = key,
 			     .user_agent = "Debian/12.0.0 headless-client/1.5.8 (x86_64)" };
@@ -347,7 +348,7 @@ struct fake *join_client(struct world *w, const char *t, const char *external_id
 	return join_now(connect_as(w, &c), "null");
 }
 
-struct fake *join_gateway(struct world *w, const char *t, const char *external_id, char key)
+struct fake *join_gateway(struct portal_world *w, const char *t, const char *external_id, char key)
 {
 	struct connect c = { .role = MSG_ROLE_GATEWAY, .token = t, .external_id = external_id, .key = key,
 			     .user_agent = "Debian/12.0.0 gateway/1.5.2 (x86_64)" };
@@ -355,7 +356,7 @@ struct fake *join_gateway(struct world *w, const char *t, const char *external_i
 	return join_now(connect_as(w, &c), "null");
 }
 
-struct fake *join_relay(struct world *w, const char *t, const char *stamp_secret)
+struct fake *join_relay(struct portal_world *w, const char *t, const char *stamp_secret)
 {
 	struct connect c = { .role = MSG_ROLE_RELAY, .token = t, .ipv4 = "203.0.113.7", .ipv6 = "2001:db8::7",
 			     .user_agent = "Debian/12.0.0 relay/0.1.0" };
@@ -367,23 +368,23 @@ struct fake *join_relay(struct world *w, const char *t, const char *stamp_secret
 
 void hang_up(struct fake *f)
 {
-	peer_eof(f->peer, world_now, world_wall);
+	peer_eof(f->peer, portal_now, portal_wall);
 	peer_free(f->peer);
 	f->peer = NULL;
 }
 
-void tick(struct world *w, u64 ns)
+void tick(struct portal_world *w, u64 ns)
 {
-	u64 end = world_now + ns;
+	u64 end = portal_now + ns;
 
-	while (world_now < end) {
-		u64 next = time_min(hub_next_timeout(w->portal.hub), end), step = next > world_now ? next - world_now : 0;
+	while (portal_now < end) {
+		u64 next = time_min(hub_next_timeout(w->portal.hub), end), step = next > portal_now ? next - portal_now : 0;
 
-		world_now += step;
-		world_wall += step;
-		if (step == 0 || world_now < end || hub_next_timeout(w->portal.hub) <= world_now)
-			hub_timeout(w->portal.hub, world_now, world_wall);
-		if (step == 0 && hub_next_timeout(w->portal.hub) <= world_now) {
+		portal_now += step;
+		portal_wall += step;
+		if (step == 0 || portal_now < end || hub_next_timeout(w->portal.hub) <= portal_now)
+			hub_timeout(w->portal.hub, portal_now, portal_wall);
+		if (step == 0 && hub_next_timeout(w->portal.hub) <= portal_now) {
 			test_fail(__FILE__, __LINE__, "a deadline stays in the past");
 			return;
 		}

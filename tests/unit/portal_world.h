@@ -1,8 +1,8 @@
 /* tests/unit/portal_world.h: a whole portal without sockets, in virtual time, and peers that speak real WebSocket frames to it.
  *
- *	struct world *w = world_new();                   account "acme", admin jo@acme.example, site Berlin
+ *	struct portal_world *w = portal_new();                   account "acme", admin jo@acme.example, site Berlin
  *	admin(w, "resource add --site Berlin --address 10.9.0.0/24 --name lab");
- *	struct fake *c = join_client(w, token(w, "--actor jo@acme.example"), "laptop", '1');
+ *	struct fake *c = join_client(w, token_for(w, "--actor jo@acme.example"), "laptop", '1');
  *	EXPECT_EVENT(c, "init");                          the next frame; c->json is its text, c->payload its payload
  *	tick(w, SEC(1));
  *	EXPECT_NOTHING(c);
@@ -18,7 +18,7 @@
 #define FAKES_MAX 64
 
 struct fake {
-	struct world *w;
+	struct portal_world *w;
 	struct peer *peer;
 	struct ws *ws;
 	enum msg_role role;
@@ -32,7 +32,7 @@ struct fake {
 	struct hub_refusal refusal;
 };
 
-struct world {
+struct portal_world {
 	struct rng_seeded rng;
 	struct portal portal;
 	struct fake *fakes[FAKES_MAX];
@@ -40,19 +40,19 @@ struct world {
 	struct admin_reply reply; /* of the last admin command */
 };
 
-extern u64 world_now, world_wall;
+extern u64 portal_now, portal_wall;
 
-struct world *world_new(void);
-void world_free(struct world *w);
+struct portal_world *portal_new(void);
+void portal_free(struct portal_world *w);
 
 /* A command line after `emberbox portal`, words split at spaces, 'quoted' ones kept. Returns the exit status. */
-int admin(struct world *w, const char *command);
+int admin(struct portal_world *w, const char *command);
 /* The member of the JSON object that a command prints (it is run with --json); static memory. "" when it failed. */
-const char *admin_value(struct world *w, const char *command, const char *member);
-const char *token(struct world *w, const char *for_whom);
+const char *admin_value(struct portal_world *w, const char *command, const char *member);
+const char *token_for(struct portal_world *w, const char *for_whom);
 
 /* What the owner of the sockets would do while that time passes. */
-void tick(struct world *w, u64 ns);
+void tick(struct portal_world *w, u64 ns);
 
 struct connect {
 	enum msg_role role;
@@ -61,10 +61,10 @@ struct connect {
 	char key; /* the public key is 32 times this byte */
 };
 /* NULL peer and `refusal` when refused. */
-struct fake *connect_as(struct world *w, const struct connect *c);
-struct fake *join_client(struct world *w, const char *token, const char *external_id, char key);
-struct fake *join_gateway(struct world *w, const char *token, const char *external_id, char key);
-struct fake *join_relay(struct world *w, const char *token, const char *stamp_secret);
+struct fake *connect_as(struct portal_world *w, const struct connect *c);
+struct fake *join_client(struct portal_world *w, const char *token, const char *external_id, char key);
+struct fake *join_gateway(struct portal_world *w, const char *token, const char *external_id, char key);
+struct fake *join_relay(struct portal_world *w, const char *token, const char *stamp_secret);
 void join(struct fake *f, const char *payload);
 /* Breaks the connection without a word. */
 void hang_up(struct fake *f);

@@ -14,21 +14,21 @@
 
 /* A lab that everyone may use, a gateway and a client of Jo's, both joined and initialised. */
 struct scene {
-	struct world *w;
+	struct portal_world *w;
 	char resource[40], policy[40], client_token[300], gateway_token[300], relay_token[300];
 	struct fake *c, *g;
 };
 
 static struct scene scene_without_peers(void)
 {
-	struct scene s = { .w = world_new() };
+	struct scene s = { .w = portal_new() };
 
 	snprintf(s.resource, sizeof(s.resource), "%s",
 		 admin_value(s.w, "resource add --site Berlin --address 10.9.0.0/24 --name lab", "id"));
 	snprintf(s.policy, sizeof(s.policy), "%s", admin_value(s.w, "policy add --group Everyone --resource lab", "id"));
-	snprintf(s.client_token, sizeof(s.client_token), "%s", token(s.w, "--actor jo@acme.example --expires 10d"));
-	snprintf(s.gateway_token, sizeof(s.gateway_token), "%s", token(s.w, "--site Berlin"));
-	snprintf(s.relay_token, sizeof(s.relay_token), "%s", token(s.w, "--relay"));
+	snprintf(s.client_token, sizeof(s.client_token), "%s", token_for(s.w, "--actor jo@acme.example --expires 10d"));
+	snprintf(s.gateway_token, sizeof(s.gateway_token), "%s", token_for(s.w, "--site Berlin"));
+	snprintf(s.relay_token, sizeof(s.relay_token), "%s", token_for(s.w, "--relay"));
 	return s;
 }
 
@@ -70,7 +70,7 @@ static void make_flow(struct scene *s)
 	EXPECT_EVENT(s->c, "flow_created");
 }
 
-static int admin_f(struct world *w, const char *format, const char *a)
+static int admin_f(struct portal_world *w, const char *format, const char *a)
 {
 	char command[600];
 
@@ -82,7 +82,7 @@ static int admin_f(struct world *w, const char *format, const char *a)
 
 TEST(spec60_02_an_account_begins_with_what_it_needs)
 {
-	struct world *w = world_new();
+	struct portal_world *w = portal_new();
 
 	EXPECT_EQ(admin(w, "group show Everyone"), 0);
 	EXPECT_EQ(admin(w, "actor show jo@acme.example"), 0);
@@ -94,7 +94,7 @@ TEST(spec60_02_an_account_begins_with_what_it_needs)
 	EXPECT_EQ(admin(w, "site delete Internet"), 1);
 	EXPECT_EQ(admin(w, "group delete Everyone"), 1);
 	EXPECT_EQ(admin(w, "resource delete Internet"), 1);
-	world_free(w);
+	portal_free(w);
 }
 
 TEST(spec60_34_init_is_the_first_push_and_spec10_25_follows_the_reply)
@@ -109,7 +109,7 @@ TEST(spec60_34_init_is_the_first_push_and_spec10_25_follows_the_reply)
 	EXPECT_STR(heard(c, "resources.0.gateway_groups.0.name"), "Berlin");
 	EXPECT_STR(heard(c, "relays"), "0");
 	EXPECT_NOTHING(c);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec10_25_init_follows_the_join_reply)
@@ -120,7 +120,7 @@ TEST(spec10_25_init_follows_the_join_reply)
 	EXPECT_EVENT(g, "init");
 	EXPECT_STR(heard(g, "config.ipv4_masquerade_enabled"), "true");
 	EXPECT_STR(heard(g, "account_slug"), "acme");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec10_16_refs_are_echoed_as_numbers_and_replies_are_empty)
@@ -132,7 +132,7 @@ TEST(spec10_16_refs_are_echoed_as_numbers_and_replies_are_empty)
 	EXPECT(strstr(s.c->json, "\"ref\":1,") != NULL);
 	EXPECT(strstr(s.c->json, "\"response\":{}") != NULL);
 	EXPECT(strstr(s.c->json, "\"topic\":\"phoenix\"") != NULL);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(unknown_messages_and_topics_draw_errors_without_ending_anything)
@@ -152,7 +152,7 @@ TEST(unknown_messages_and_topics_draw_errors_without_ending_anything)
 	EXPECT_EVENT(s.g, "phx_reply");
 	EXPECT_STR(heard(s.g, "response.reason"), "invalid_ref");
 	make_flow(&s);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec60_06_devices_keep_row_name_and_addresses)
@@ -172,10 +172,10 @@ TEST(spec60_06_devices_keep_row_name_and_addresses)
 	EXPECT_STR(heard(c, "interface.ipv4"), "100.64.0.2");
 	/* the same device of another actor is another client */
 	EXPECT_EQ(admin(s.w, "actor add --email al@acme.example"), 0);
-	c = join_client(s.w, token(s.w, "--actor al@acme.example"), "laptop", 'f');
+	c = join_client(s.w, token_for(s.w, "--actor al@acme.example"), "laptop", 'f');
 	EXPECT_EVENT(c, "init");
 	EXPECT_STR(heard(c, "interface.ipv4"), "100.64.0.3");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec10_38_a_gateway_is_keyed_by_site_and_id)
@@ -186,14 +186,14 @@ TEST(spec10_38_a_gateway_is_keyed_by_site_and_id)
 	EXPECT_EVENT(g, "init");
 	hang_up(g);
 	EXPECT_EQ(admin(s.w, "site add --name Paris"), 0);
-	g = join_gateway(s.w, token(s.w, "--site Paris"), "gw", 'g');
+	g = join_gateway(s.w, token_for(s.w, "--site Paris"), "gw", 'g');
 	EXPECT_EVENT(g, "init");
 	EXPECT_STR(heard(g, "interface.ipv4"), "100.64.0.2");
 	hang_up(g);
 	g = join_gateway(s.w, s.gateway_token, "gw", 'h');
 	EXPECT_EVENT(g, "init");
 	EXPECT_STR(heard(g, "interface.ipv4"), "100.64.0.1");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec10_36_a_second_connection_of_a_device_evicts_the_first)
@@ -210,7 +210,7 @@ TEST(spec10_36_a_second_connection_of_a_device_evicts_the_first)
 	struct fake *other = join_client(s.w, s.client_token, "phone", 'p');
 	EXPECT_EVENT(other, "init");
 	EXPECT_NOTHING(again);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec60_33_the_newest_connection_remains)
@@ -223,7 +223,7 @@ TEST(spec60_33_the_newest_connection_remains)
 	s.g = g;
 	ask_flow(&s, s.resource);
 	EXPECT_EVENT(g, "authorize_flow");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec10_26_a_channel_that_ends_closes_its_socket)
@@ -237,7 +237,7 @@ TEST(spec10_26_a_channel_that_ends_closes_its_socket)
 	EXPECT(!peer_is_gone(s.c->peer));
 	tick(s.w, SEC(3)); /* it does not answer our Close */
 	EXPECT(peer_is_gone(s.c->peer));
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec10_13_silent_sockets_are_closed)
@@ -252,7 +252,7 @@ TEST(spec10_13_silent_sockets_are_closed)
 	tick(s.w, SEC(4));
 	EXPECT(peer_is_gone(r->peer));
 	EXPECT(!hub_is_online(s.w->portal.hub, KIND_CLIENT, &(struct uuid){ { 0 } }, &(struct uuid){ { 0 } }));
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec60_62_online_is_who_is_connected)
@@ -265,12 +265,12 @@ TEST(spec60_62_online_is_who_is_connected)
 	hang_up(s.c);
 	EXPECT_EQ(admin(s.w, "client show laptop"), 0);
 	EXPECT(!strstr(s.w->reply.out, "true"));
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 /* ---- refusals ------------------------------------------------------------------------------------------------------------------------ */
 
-static unsigned status_of(struct world *w, enum msg_role role, const char *t, const char *user_agent)
+static unsigned status_of(struct portal_world *w, enum msg_role role, const char *t, const char *user_agent)
 {
 	struct connect c = { .role = role, .token = t, .external_id = "x", .key = 'x', .user_agent = user_agent, .ipv4 = "203.0.113.1" };
 	struct fake *f = connect_as(w, &c);
@@ -299,7 +299,7 @@ TEST(spec60_31_each_refusal_has_its_status)
 	EXPECT_EQ(status_of(s.w, MSG_ROLE_GATEWAY, s.gateway_token, GATEWAY_UA), 101);
 	EXPECT_EQ(admin(s.w, "account update --limit-users none"), 0);
 	EXPECT_EQ(status_of(s.w, MSG_ROLE_CLIENT, s.client_token, CLIENT_UA), 101);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(tokens_of_one_role_are_refused_by_the_others)
@@ -310,19 +310,19 @@ TEST(tokens_of_one_role_are_refused_by_the_others)
 	EXPECT_EQ(status_of(s.w, MSG_ROLE_RELAY, s.gateway_token, "x relay/0.1.0"), 401);
 	EXPECT_EQ(status_of(s.w, MSG_ROLE_CLIENT, s.relay_token, CLIENT_UA), 401);
 	EXPECT_EQ(status_of(s.w, MSG_ROLE_RELAY, s.relay_token, "x relay/0.1.0"), 101);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec10_34_connects_are_limited_by_address_and_token_before_the_token_is_judged)
 {
-	struct world *w = world_new();
+	struct portal_world *w = portal_new();
 	struct hub *h;
 	struct hub_config cfg = { .store = w->portal.store, .secrets = &w->portal.secrets, .rng = &w->rng.rng };
 	struct hub *usual = w->portal.hub;
 	struct connect c = { .role = MSG_ROLE_CLIENT, .token = ".bogus", .external_id = "x", .key = 'x', .user_agent = CLIENT_UA };
 	struct fake *f;
 
-	REQUIRE(hub_new(&h, &cfg, world_now, world_wall) == 0);
+	REQUIRE(hub_new(&h, &cfg, portal_now, portal_wall) == 0);
 	w->portal.hub = h;
 	EXPECT_EQ(connect_as(w, &c)->refusal.status, 401);
 	f = connect_as(w, &c);
@@ -334,11 +334,11 @@ TEST(spec10_34_connects_are_limited_by_address_and_token_before_the_token_is_jud
 	c.ip = NULL;
 	c.token = ".other";
 	EXPECT_EQ(connect_as(w, &c)->refusal.status, 401);
-	world_now += SEC(1);
+	portal_now += SEC(1);
 	EXPECT_EQ(connect_as(w, &c)->refusal.status, 401);
 	hub_free(h);
 	w->portal.hub = usual;
-	world_free(w);
+	portal_free(w);
 }
 
 /* ---- flows --------------------------------------------------------------------------------------------------------------------------- */
@@ -369,7 +369,7 @@ TEST(spec60_41_a_flow_is_brokered)
 	/* the same keys again: the connection is to be reused */
 	make_flow(&s);
 	EXPECT_STR(heard(s.c, "preshared_key"), psk);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 static void expect_failure(struct scene *s, const char *resource, const char *reason)
@@ -391,7 +391,7 @@ TEST(spec10_62_failures_are_told_in_their_order)
 	s.g = connect_as(s.w, &old);
 	join(s.g, "null");
 	expect_failure(&s, s.resource, "version_mismatch");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(forbidden_flows_name_what_was_violated)
@@ -412,7 +412,7 @@ TEST(forbidden_flows_name_what_was_violated)
 	tick(s.w, SEC(11));
 	expect_failure(&s, s.resource, "forbidden");
 	EXPECT_STR(heard(s.c, "violated_properties.0"), "current_utc_datetime");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec10_63_an_unanswered_flow_fails_after_15_s_and_a_newer_request_starts_anew)
@@ -431,7 +431,7 @@ TEST(spec10_63_an_unanswered_flow_fails_after_15_s_and_a_newer_request_starts_an
 	EXPECT_STR(heard(s.c, "reason"), "offline");
 	answer_flow(&s); /* late: no effect */
 	EXPECT_NOTHING(s.c);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec60_43_gateways_of_the_site_that_are_connected_and_preferred)
@@ -443,7 +443,7 @@ TEST(spec60_43_gateways_of_the_site_that_are_connected_and_preferred)
 	struct fake *other = join_gateway(s.w, s.gateway_token, "gw2", 'h');
 	EXPECT_EVENT(other, "init");
 	EXPECT_EQ(admin(s.w, "site add --name Paris"), 0);
-	struct fake *paris = join_gateway(s.w, token(s.w, "--site Paris"), "gw3", 'i');
+	struct fake *paris = join_gateway(s.w, token_for(s.w, "--site Paris"), "gw3", 'i');
 	EXPECT_EVENT(paris, "init");
 	snprintf(id, sizeof(id), "%s", admin_value(s.w, "gateway show gw2", "id"));
 	for (int i = 0; i < 20; i++) {
@@ -460,7 +460,7 @@ TEST(spec60_43_gateways_of_the_site_that_are_connected_and_preferred)
 		first += is_first;
 	}
 	EXPECT(first > 5 && first < 35);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(gateways_nearest_to_the_client_and_newest_are_chosen)
@@ -489,7 +489,7 @@ TEST(gateways_nearest_to_the_client_and_newest_are_chosen)
 		ask_flow(&s, s.resource);
 		EXPECT_EVENT(g2, "authorize_flow");
 	}
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec60_50_candidates_reach_the_other_side_or_nobody)
@@ -518,7 +518,7 @@ TEST(spec60_50_candidates_reach_the_other_side_or_nobody)
 	hang_up(s.g);
 	say(s.c, "broadcast_ice_candidates", payload);
 	EXPECT_NOTHING(s.c);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec10_68_candidates_for_other_accounts_are_dropped)
@@ -528,7 +528,7 @@ TEST(spec10_68_candidates_for_other_accounts_are_dropped)
 
 	snprintf(gateway, sizeof(gateway), "%s", admin_value(s.w, "gateway show gw", "id"));
 	EXPECT_EQ(admin(s.w, "account add --name Other --admin-email x@other.example"), 0);
-	struct fake *stranger = join_client(s.w, token(s.w, "--account other --actor x@other.example"), "spy", 's');
+	struct fake *stranger = join_client(s.w, token_for(s.w, "--account other --actor x@other.example"), "spy", 's');
 	EXPECT_EVENT(stranger, "init");
 	EXPECT_STR(heard(stranger, "resources"), "0");
 	snprintf(payload, sizeof(payload), "{'gateway_id':'%s','candidates':['y']}", gateway);
@@ -538,7 +538,7 @@ TEST(spec10_68_candidates_for_other_accounts_are_dropped)
 	say(stranger, "create_flow", payload);
 	EXPECT_EVENT(stranger, "flow_creation_failed");
 	EXPECT_STR(heard(stranger, "reason"), "not_found");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(device_access_is_denied_as_disabled)
@@ -548,7 +548,7 @@ TEST(device_access_is_denied_as_disabled)
 	say(s.c, "request_device_access", "{'ipv4':'100.64.0.9'}");
 	EXPECT_EVENT(s.c, "client_device_access_denied");
 	EXPECT_STR(heard(s.c, "reason"), "disabled");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(v2_endpoints_speak_the_new_names)
@@ -585,7 +585,7 @@ TEST(v2_endpoints_speak_the_new_names)
 	EXPECT_EVENT(s.g, "phx_reply");
 	EXPECT_EVENT(s.c, "authorization_created");
 	EXPECT(strlen(heard(s.c, "flow_logs_ingest_token")) > 100);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 /* ---- relays ---------------------------------------------------------------------------------------------------------------------------- */
@@ -607,7 +607,7 @@ TEST(spec60_46_gateway_turn_credentials_stay_the_same_and_spec10_61_expire_as_th
 	g = join_gateway(s.w, s.gateway_token, "gw", 'g');
 	EXPECT_EVENT(g, "init");
 	EXPECT_STR(heard(g, "relays.0.username"), user);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec10_61_client_turn_credentials_expire_with_the_token)
@@ -618,7 +618,7 @@ TEST(spec10_61_client_turn_credentials_expire_with_the_token)
 	struct fake *c = join_client(s.w, s.client_token, "laptop", 'c');
 	EXPECT_EVENT(c, "init");
 	EXPECT_STR(heard(c, "relays.0.expires_at"), "1800864000");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 static struct fake *relay_at(struct scene *s, const char *stamp, const char *coordinates)
@@ -655,7 +655,7 @@ TEST(spec60_47_the_two_nearest_relays_are_sent_equal_places_stay_distinct)
 	EXPECT(strcmp(heard(s.c, "relays.0.id"), heard(s.c, "relays.1.id")) != 0);
 	uuid_format(&far, text);
 	EXPECT(strcmp(heard(s.c, "relays.0.id"), text) != 0 && strcmp(heard(s.c, "relays.1.id"), text) != 0);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec10_40_without_location_any_two)
@@ -672,7 +672,7 @@ TEST(spec10_40_without_location_any_two)
 		EXPECT(strcmp(heard(c, "relays.0.id"), heard(c, "relays.1.id")) != 0);
 		hang_up(c);
 	}
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec60_48_a_relay_that_comes_back_within_a_second_is_not_announced_as_lost)
@@ -695,7 +695,7 @@ TEST(spec60_48_a_relay_that_comes_back_within_a_second_is_not_announced_as_lost)
 	EXPECT_EVENT(c, "relays_presence");
 	EXPECT_STR(heard(c, "disconnected_ids"), "1");
 	EXPECT_STR(heard(c, "connected"), "1");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec10_66_relay_changes_are_debounced_and_told_from_one_snapshot)
@@ -719,7 +719,7 @@ TEST(spec10_66_relay_changes_are_debounced_and_told_from_one_snapshot)
 	EXPECT_STR(heard(c, "connected.0.id"), uuid_format(&new_id, text));
 	EXPECT(strcmp(heard(c, "disconnected_ids.0"), text) != 0); /* spec10_67 */
 	EXPECT_NOTHING(c);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec10_67_no_id_is_both_gone_and_connected)
@@ -742,7 +742,7 @@ TEST(spec10_67_no_id_is_both_gone_and_connected)
 			snprintf(b, sizeof(b), "connected.%d.id", j);
 			EXPECT(strcmp(heard(c, a), heard(c, b)) != 0);
 		}
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec60_49_no_relays_is_answered_at_once)
@@ -756,7 +756,7 @@ TEST(spec60_49_no_relays_is_answered_at_once)
 	EXPECT_STR(heard(s.c, "connected"), "1");
 	say(s.g, "no_relays", "{}");
 	EXPECT_EVENT(s.g, "relays_presence");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(a_relay_with_the_same_secret_replaces_the_first)
@@ -770,7 +770,7 @@ TEST(a_relay_with_the_same_secret_replaces_the_first)
 	struct hub_stats st;
 	hub_stats(s.w->portal.hub, &st);
 	EXPECT_EQ(st.relays, 1);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(relay_without_secret_is_refused_at_the_join)
@@ -784,7 +784,7 @@ TEST(relay_without_secret_is_refused_at_the_join)
 	EXPECT_STR(heard(r, "response.reason"), "join crashed");
 	c.ipv4 = "here";
 	EXPECT_EQ(connect_as(s.w, &c)->refusal.status, 400);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 /* ---- changes ----------------------------------------------------------------------------------------------------------------------------- */
@@ -794,7 +794,7 @@ TEST(spec60_55_deleting_a_token_disconnects_who_uses_it)
 	struct scene s = scene_without_peers();
 	char id[64], text[1000];
 
-	snprintf(text, sizeof(text), "%s", token(s.w, "--actor jo@acme.example"));
+	snprintf(text, sizeof(text), "%s", token_for(s.w, "--actor jo@acme.example"));
 	EXPECT_EQ(admin(s.w, "token list"), 0);
 	struct fake *a = join_client(s.w, s.client_token, "a", 'a');
 	EXPECT_EVENT(a, "init");
@@ -813,7 +813,7 @@ TEST(spec60_55_deleting_a_token_disconnects_who_uses_it)
 	EXPECT_NOTHING(a);
 	EXPECT_NOTHING(b);
 	EXPECT_EQ(status_of(s.w, MSG_ROLE_CLIENT, begin, CLIENT_UA), 401);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec10_39_token_ends_disconnect_and_device_deletion_only_closes)
@@ -829,13 +829,13 @@ TEST(spec10_39_token_ends_disconnect_and_device_deletion_only_closes)
 	EXPECT_EVENT(s.c, "disconnect");
 	EXPECT_STR(heard(s.c, "reason"), "token_expired");
 	EXPECT_EVENT(s.c, "phx_close");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec60_38_at_token_expiry_the_client_is_disconnected)
 {
 	struct scene s = scene_without_peers();
-	struct fake *c = join_client(s.w, token(s.w, "--actor jo@acme.example --expires 30s"), "c", 'c');
+	struct fake *c = join_client(s.w, token_for(s.w, "--actor jo@acme.example --expires 30s"), "c", 'c');
 
 	EXPECT_EVENT(c, "init");
 	tick(s.w, SEC(29));
@@ -843,7 +843,7 @@ TEST(spec60_38_at_token_expiry_the_client_is_disconnected)
 	tick(s.w, SEC(2));
 	EXPECT_EVENT(c, "disconnect");
 	EXPECT_STR(heard(c, "reason"), "token_expired");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec60_57_filters_update_and_addresses_reject)
@@ -863,7 +863,7 @@ TEST(spec60_57_filters_update_and_addresses_reject)
 	EXPECT_NOTHING(s.g);
 	EXPECT_EVENT(s.c, "resource_created_or_updated");
 	EXPECT_STR(heard(s.c, "address"), "10.8.0.0/24");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec60_56_a_disabled_policy_is_revoked_everywhere)
@@ -879,7 +879,7 @@ TEST(spec60_56_a_disabled_policy_is_revoked_everywhere)
 	EXPECT_EQ(admin_f(s.w, "policy enable %s", s.policy), 0);
 	EXPECT_EVENT(s.c, "resource_created_or_updated");
 	make_flow(&s);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(another_policy_that_still_grants_re_authorizes_at_the_gateway)
@@ -898,7 +898,7 @@ TEST(another_policy_that_still_grants_re_authorizes_at_the_gateway)
 	EXPECT_EQ(admin(s.w, "member delete --group team --actor jo@acme.example"), 0);
 	EXPECT_EVENT(s.g, "reject_access");
 	EXPECT_EVENT(s.c, "resource_deleted");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(a_client_that_is_offline_is_re_authorized_by_its_last_session)
@@ -913,7 +913,7 @@ TEST(a_client_that_is_offline_is_re_authorized_by_its_last_session)
 	EXPECT_EQ(admin(s.w, "policy add --group team --resource lab --condition 'remote_ip is_in_cidr 198.51.100.7'"), 0);
 	EXPECT_EQ(admin_f(s.w, "policy delete %s", s.policy), 0);
 	EXPECT_EVENT(s.g, "access_authorization_expiry_updated");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec60_59_while_another_authorization_remains_only_the_expiry_changes)
@@ -934,7 +934,7 @@ TEST(spec60_59_while_another_authorization_remains_only_the_expiry_changes)
 	ask_flow(&s, s.resource); /* a second row for the pair */
 	EXPECT_EVENT(s.g, "authorize_flow");
 	answer_flow(&s);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec60_58_dns_and_slug_changes_are_told)
@@ -956,7 +956,7 @@ TEST(spec60_58_dns_and_slug_changes_are_told)
 	EXPECT_STR(heard(s.g, "account_slug"), "acme_corp");
 	EXPECT_STR(heard(s.g, "authorizations"), "1");
 	EXPECT_NOTHING(s.c);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec60_52_gateway_init_lists_authorizations_with_their_longest_expiry)
@@ -971,7 +971,7 @@ TEST(spec60_52_gateway_init_lists_authorizations_with_their_longest_expiry)
 	EXPECT_STR(heard(s.g, "authorizations"), "1");
 	EXPECT_STR(heard(s.g, "authorizations.0.resource_id"), s.resource);
 	EXPECT_STR(heard(s.g, "authorizations.0.expires_at"), "1800864000");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec60_53_natural_expiry_causes_no_push)
@@ -995,7 +995,7 @@ TEST(spec60_53_natural_expiry_causes_no_push)
 	s.g = join_gateway(s.w, s.gateway_token, "gw", 'g');
 	EXPECT_EVENT(s.g, "init");
 	EXPECT_STR(heard(s.g, "authorizations"), "0");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 /* What the client hears besides replies while time passes and it keeps its socket alive. */
@@ -1026,7 +1026,7 @@ TEST(spec60_37_time_based_access_is_recomputed_every_minute)
 	EXPECT_STR(events_within(&s, SEC(90)), "resource_created_or_updated "); /* from 10:01 on */
 	EXPECT_STR(events_within(&s, SEC(60)), "");
 	EXPECT_STR(events_within(&s, SEC(90)), "resource_deleted ");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec60_35_deletions_come_before_everything_else)
@@ -1049,7 +1049,7 @@ TEST(spec60_35_deletions_come_before_everything_else)
 		EXPECT_STR(heard(s.c, "gateway_groups.0.name"), "Hamburg");
 	}
 	EXPECT_NOTHING(s.c);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec10_65_deletions_before_upserts)
@@ -1060,7 +1060,7 @@ TEST(spec10_65_deletions_before_upserts)
 	EXPECT_EVENT(s.c, "resource_deleted");
 	EXPECT_EVENT(s.c, "resource_created_or_updated");
 	EXPECT_NOTHING(s.c);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(newer_clients_change_sites_in_place)
@@ -1076,7 +1076,7 @@ TEST(newer_clients_change_sites_in_place)
 	EXPECT_EQ(admin(s.w, "site update Berlin --name Hamburg"), 0);
 	EXPECT_EVENT(s.c, "resource_created_or_updated");
 	EXPECT_NOTHING(s.c);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(a_moved_resource_is_revoked_at_the_old_gateways)
@@ -1090,7 +1090,7 @@ TEST(a_moved_resource_is_revoked_at_the_old_gateways)
 	EXPECT_EVENT(s.c, "resource_deleted");
 	EXPECT_EVENT(s.c, "resource_created_or_updated");
 	expect_failure(&s, s.resource, "offline");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(verification_is_told_and_taken_away_at_once)
@@ -1105,7 +1105,7 @@ TEST(verification_is_told_and_taken_away_at_once)
 	EXPECT_EQ(admin(s.w, "client unverify laptop"), 0);
 	EXPECT_EVENT(s.c, "resource_deleted");
 	EXPECT_EVENT(s.g, "reject_access");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(a_disabled_account_loses_its_clients_and_keeps_its_gateways)
@@ -1118,7 +1118,7 @@ TEST(a_disabled_account_loses_its_clients_and_keeps_its_gateways)
 	EXPECT_EVENT(s.g, "reject_access");
 	EXPECT_NOTHING(s.g);
 	EXPECT_EQ(status_of(s.w, MSG_ROLE_CLIENT, s.client_token, CLIENT_UA), 401);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(a_deleted_site_takes_gateways_and_resources_with_it)
@@ -1131,23 +1131,23 @@ TEST(a_deleted_site_takes_gateways_and_resources_with_it)
 	EXPECT_NOTHING(s.c);
 	EXPECT(hear(s.g)[0] != 0);
 	EXPECT_EQ(status_of(s.w, MSG_ROLE_GATEWAY, s.gateway_token, GATEWAY_UA), 401);
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec60_61_shutdown_closes_with_1012)
 {
 	struct scene s = scene();
 
-	hub_restart(s.w->portal.hub, world_now, world_wall);
+	hub_restart(s.w->portal.hub, portal_now, portal_wall);
 	EXPECT_EVENT(s.c, "close");
 	EXPECT_EQ(s.c->closed, 1012);
 	EXPECT_EVENT(s.g, "close");
-	world_free(s.w);
+	portal_free(s.w);
 }
 
 TEST(spec60_64_the_last_admin_is_protected)
 {
-	struct world *w = world_new();
+	struct portal_world *w = portal_new();
 
 	EXPECT_EQ(admin(w, "actor delete jo@acme.example"), 1);
 	EXPECT_EQ(admin(w, "actor disable jo@acme.example"), 1);
@@ -1155,12 +1155,12 @@ TEST(spec60_64_the_last_admin_is_protected)
 	EXPECT_EQ(admin(w, "actor add --email al@acme.example --type admin"), 0);
 	EXPECT_EQ(admin(w, "actor update jo@acme.example --type user"), 0);
 	EXPECT_EQ(admin(w, "actor update jo@acme.example --type service-account"), 2);
-	world_free(w);
+	portal_free(w);
 }
 
 TEST(admin_errors_name_what_is_wrong)
 {
-	struct world *w = world_new();
+	struct portal_world *w = portal_new();
 	static const struct {
 		const char *command;
 		int status;
@@ -1183,6 +1183,8 @@ TEST(admin_errors_name_what_is_wrong)
 		{ "account update --dns fast", 2, "'fast'" },
 		{ "account update nowhere --name Test", 1, "'nowhere'" },
 		{ "member add --group Everyone --actor jo@acme.example", 1, "Everyone" },
+		{ "policy add --group Everyone --resource Internet --condition 'current_utc_datetime is_in_day_of_week_time_ranges M/9-17/Mars/Base'", 2,
+		  "Mars/Base" },
 		{ "status show --colour red", 2, "colour" },
 	};
 
@@ -1191,12 +1193,12 @@ TEST(admin_errors_name_what_is_wrong)
 		if (!EXPECT(w->reply.err && strstr(w->reply.err, cases[i].says)))
 			fprintf(stderr, "%s: %s", cases[i].command, w->reply.err ? w->reply.err : "-\n");
 	}
-	world_free(w);
+	portal_free(w);
 }
 
 TEST(limits_stop_creation)
 {
-	struct world *w = world_new();
+	struct portal_world *w = portal_new();
 
 	EXPECT_EQ(admin(w, "account update --limit-sites 2 --limit-users 1 --limit-service-accounts 0"), 0);
 	EXPECT_EQ(admin(w, "site add --name Third"), 1);
@@ -1205,5 +1207,5 @@ TEST(limits_stop_creation)
 	EXPECT_EQ(admin(w, "account update --limit-sites none"), 0);
 	EXPECT_EQ(admin(w, "site add --name Third"), 0);
 	EXPECT_EQ(admin(w, "account update --limit-sites many"), 2);
-	world_free(w);
+	portal_free(w);
 }

@@ -22,6 +22,7 @@ struct portal {
 	struct secrets secrets;
 	struct hub *hub;
 	struct rng *rng;
+	const struct zones *zones;
 	u64 (*now)(void);
 	u64 (*wall)(void);
 };

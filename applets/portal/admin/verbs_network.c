@@ -245,6 +245,24 @@ static int read_conditions(struct admin *a, struct policy *x)
 	return rc;
 }
 
+/* A zone that nobody knows would never let anyone in. */
+static int check_zones(struct admin *a, const struct policy *x)
+{
+	struct day_range ranges[DAY_RANGES_MAX];
+	const char *at = x->conditions;
+	struct span word, zone;
+	struct condition c;
+	int weekday;
+	i64 offset;
+
+	while (condition_next(&at, &c))
+		while (c.property == PROP_TIME && word_next(&c.values, &word))
+			if (day_ranges_parse(word, &weekday, ranges, &zone) > 0 && a->portal->zones &&
+			    a->portal->zones->offset(a->portal->zones->ctx, zone, (i64)(a->wall / NSEC_PER_SEC), &offset))
+				return admin_fail(a, ERR_INVAL, "conditions: this host knows no time zone '%.*s'", (int)zone.n, zone.p);
+	return 0;
+}
+
 static int read_policy(struct admin *a, const struct account *account, struct policy *x)
 {
 	struct complaint c;
@@ -255,7 +273,7 @@ static int read_policy(struct admin *a, const struct account *account, struct po
 	rc = rc ? rc : read_conditions(a, x);
 	if (!rc && check_policy(x, &c))
 		rc = admin_complain(a, &c);
-	return rc;
+	return rc ? rc : check_zones(a, x);
 }
 
 int run_policy_add(struct admin *a)
