@@ -56,9 +56,10 @@ ip netns exec "$P-client" python3 -c "
 import fcntl, struct, time
 f = open('/dev/net/tun', 'r+b', buffering=0)
 fcntl.ioctl(f, 0x400454ca, struct.pack('16sH', b'tun-busy', 0x1001))
+open('$E2E/held', 'w')
 time.sleep(60)" &
 holder=$!
-sleep 0.3
+must wait_for 50 test -e "$E2E/held"
 says device_in_use 1 'tun-name' $(at client) FIREZONE_TOKEN=x FIREZONE_ID=x "$E" client --tun-name tun-busy --api-url "$API_URL"
 kill $holder 2>/dev/null
 
