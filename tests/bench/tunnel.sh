@@ -161,14 +161,14 @@ report() {
 		names = {"up_gbit": "TCP up, Gbit/s", "down_gbit": "TCP down, Gbit/s", "up_cpu": "CPU s/GB, up", "down_cpu": "CPU s/GB, down",
 		         "rss_mib": "peak RSS, MiB", "rtt_ms": "idle round trip, ms"}
 		print(f"\n{sys.argv[2]} repeats of {sys.argv[3]} s, {sys.argv[4]} stream(s); min / median / max\n")
-		print(f"{'':22}" + "".join(f"{p:>24}" for p in peers))
+		print(f"{'':22}" + "".join(f"{p:>26}" for p in peers))
 		mid = collections.defaultdict(dict)
 		for m, title in names.items():
 		    row = f"{title:22}"
 		    for p in peers:
 		        v = runs[m].get(p)
 		        if v: mid[m][p] = statistics.median(v)
-		        row += f"{'-' if not v else f'{min(v):.2f} / {statistics.median(v):.2f} / {max(v):.2f}':>24}"
+		        row += f"{'-' if not v else f'{min(v):.2f} / {statistics.median(v):.2f} / {max(v):.2f}':>26}"
 		    print(row)
 		def ratio(title, m, a, b, goal, high):
 		    if a in mid[m] and b in mid[m] and mid[m][b]:
