@@ -16,13 +16,19 @@ rm -rf "$tmp"
 mkdir -p "$tmp"
 size="-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fomit-frame-pointer -fpie -fvisibility=hidden -w"
 
-# archive FLAGS FILES...: compiles FILES of the present folder into libNAME.a
-archive() {
+# compile FLAGS FILES...: objects of FILES of the present folder, as NUMBER.o where NUMBER goes on
+count=100
+compile() {
 	flags=$(echo $1)
 	shift
-	printf '%s\n' "$@" | nl -w1 -s' ' |
+	printf '%s\n' "$@" | nl -w1 -s' ' -v $count |
 		xargs -P "${JOBS:-$(nproc)}" -L1 sh -c "$CC $flags -c \"\$1\" -o '$tmp/'\$0.o"
-	rm -f "$tmp/lib.a"
+	count=$((count + $#))
+}
+
+# archive FLAGS FILES...: compiles and makes libNAME.a of all objects
+archive() {
+	compile "$@"
 	"$AR" qcs "$tmp/lib.a" "$tmp"/*.o
 	mv "$tmp/lib.a" "$prefix/lib/lib$library.a"
 }
@@ -44,26 +50,33 @@ sodium)
 		-e 's/@SODIUM_LIBRARY_MINIMAL_DEF@//' include/sodium/version.h.in >include/sodium/version.h
 	has="-DCONFIGURED=1 -D_GNU_SOURCE=1 -DHAVE_PTHREAD=1 -DHAVE_C_VARARRAYS=1 -DHAVE_WEAK_SYMBOLS=1 -DHAVE_ATOMIC_OPS=1
 		-DHAVE_SYS_MMAN_H=1 -DHAVE_SYS_RANDOM_H=1 -DHAVE_GETRANDOM=1 -DHAVE_GETENTROPY=1 -DHAVE_EXPLICIT_BZERO=1 -DHAVE_MMAP=1
-		-DHAVE_MLOCK=1 -DHAVE_MADVISE=1 -DHAVE_MPROTECT=1 -DHAVE_NANOSLEEP=1 -DHAVE_POSIX_MEMALIGN=1 -DHAVE_GETPID=1"
+		-DHAVE_MLOCK=1 -DHAVE_MADVISE=1 -DHAVE_MPROTECT=1 -DHAVE_NANOSLEEP=1 -DHAVE_POSIX_MEMALIGN=1 -DHAVE_GETPID=1
+		-Iinclude -Iinclude/sodium"
 	has="$has$(try HAVE_TI_MODE 'typedef unsigned u __attribute__((mode(TI))); u f(u x) { return x * x; }')"
 	case $($CC -dM -E -x c /dev/null) in
 	*'__BYTE_ORDER__ __ORDER_LITTLE_ENDIAN__'*) has="$has -DNATIVE_LITTLE_ENDIAN=1" ;;
 	*) has="$has -DNATIVE_BIG_ENDIAN=1" ;;
 	esac
+	kernels=
 	if [ -n "$(try X86_64 '#ifndef __x86_64__
 		#error
 		#endif')" ]; then
-		has="$has -DHAVE_CPUID=1 -DHAVE_AMD64_ASM=1 -DHAVE_AVX_ASM=1 -DHAVE_INLINE_ASM=1"
+		has="$has -DHAVE_CPUID=1"
+		kernels="-DHAVE_AMD64_ASM=1 -DHAVE_AVX_ASM=1 -DHAVE_INLINE_ASM=1"
 		for h in MM EMM PMM TMM SMM AVX AVX2 AVX512F WMM; do
-			has="$has -DHAVE_${h}INTRIN_H=1"
+			kernels="$kernels -DHAVE_${h}INTRIN_H=1"
 		done
-		has="$has$(try HAVE_RDRAND '#pragma GCC target("rdrnd")
+		kernels="$kernels$(try HAVE_RDRAND '#pragma GCC target("rdrnd")
 			#include <immintrin.h>
 			int f(unsigned *x) { return _rdrand32_step(x); }')"
 	fi
 	speed=$(printf %s "$size" | sed 's/-Os/-O3/')
+	# sodium_init() pulls in every kernel of these three, which nothing here uses: they get the portable one only.
+	unused='^\./crypto_(pwhash|stream/salsa20|generichash/blake2b)/'
 	# shellcheck disable=SC2046
-	archive "$speed $has -Iinclude -Iinclude/sodium" $(find . -name '*.c' -o -name '*.S' | sort)
+	compile "$size $has" $(find . -name '*.c' | grep -E "$unused" | sort)
+	# shellcheck disable=SC2046
+	archive "$speed $has $kernels" $(find . -name '*.c' -o -name '*.S' | grep -vE "$unused" | sort)
 	cp -R include/sodium.h include/sodium "$prefix/include/"
 	;;
 ev)
