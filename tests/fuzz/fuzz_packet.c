@@ -1,9 +1,8 @@
 /* One inner packet: parse it, and if it stands, quote it in an ICMP error and parse that again. */
 #include "core/ip/icmp.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -3,13 +3,12 @@
 #include "core/base/cursor.h"
 #include "core/ip/coalesce.h"
 #include "core/ip/segment.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
 
 #define PIECES_MAX 256u
 #define STRIDE (16u + TUNNEL_MTU + 16u)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

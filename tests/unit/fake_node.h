@@ -11,7 +11,9 @@
 #include <stdlib.h>
 
 #define FAKE_CONNS 64
-#define FAKE_SENT 1024
+#ifndef FAKE_SENT
+#define FAKE_SENT 1024 /* remembered */
+#endif
 #define FAKE_EVENTS 64
 #define FAKE_DATAGRAM_MAX (16 + TUNNEL_MTU + 16)
 
@@ -131,12 +133,12 @@ void node_forget(struct node *n, const struct uuid *id)
 		n->n_forgotten++, c->is_used = false;
 }
 
-static void fake_event(struct node *n, enum node_event_type type, const struct uuid *id)
+static inline void fake_event(struct node *n, enum node_event_type type, const struct uuid *id)
 {
 	n->events[n->n_events++] = (struct node_event){ .type = type, .id = *id };
 }
 
-static void fake_candidates(struct node *n, enum node_event_type type, const struct uuid *id, const char *text)
+static inline void fake_candidates(struct node *n, enum node_event_type type, const struct uuid *id, const char *text)
 {
 	memcpy(n->text[n->n_events][0], text, strlen(text) + 1);
 	n->events[n->n_events] = (struct node_event){ .type = type, .id = *id, .candidates = n->text[n->n_events], .n_candidates = 1 };
@@ -297,7 +299,7 @@ int node_conn_info(const struct node *n, const struct uuid *id, struct node_conn
 }
 
 /* An inner packet as if it came from the peer. */
-static struct udp_rx fake_datagram(u8 *out, const struct uuid *from, const void *packet, u32 len)
+static inline struct udp_rx fake_datagram(u8 *out, const struct uuid *from, const void *packet, u32 len)
 {
 	const struct fake_conn *c = fake_find(fake, from);
 	memset(out, 0, len + 32);
