@@ -186,18 +186,27 @@ static void print_group(const struct parse *p, const char *title, unsigned wante
 	}
 }
 
+static bool has_visible_command(const struct opt_spec *s)
+{
+	for (const struct opt_command *c = s->commands; c && c->name; c++)
+		if (c->help)
+			return true;
+	return false;
+}
+
 static enum opt_outcome help(const struct parse *p)
 {
 	const struct opt_spec *s = p->spec;
+	bool has_commands = has_visible_command(s);
 
 	fprintf(p->out, "%s\n\nUsage: %s [OPTIONS]", s->summary, s->program);
 	for (size_t i = 0; i < s->n_defs; i++)
 		if (s->defs[i].flags & OPT_POSITIONAL && !(s->defs[i].flags & OPT_HIDDEN))
 			fprintf(p->out, s->defs[i].flags & OPT_REQUIRED && !s->defs[i].env ? " <%s>" : " [%s]", s->defs[i].name);
-	fputs(s->commands ? " COMMAND …\n" : "\n", p->out);
+	fputs(has_commands ? " COMMAND …\n" : "\n", p->out);
 	if (s->examples)
 		fprintf(p->out, "\nExamples:\n%s", s->examples);
-	if (s->commands) {
+	if (has_commands) {
 		fputs("\nCommands:\n", p->out);
 		for (const struct opt_command *c = s->commands; c->name; c++)
 			if (c->help)
