@@ -1,38 +1,32 @@
-/* Trust anchors and identities from PEM; the one certificate field that BearSSL does not look at. */
-#include "core/base/cursor.h"
+/* Trust anchors and identities from PEM. BearSSL's own readers of PEM and certificates are interpreters: a system's bundle of 144 certificates
+ * would take as long as ten handshakes, so the bundle is read by hand. */
+#include "core/base/encode.h"
 #include "core/http/tls_int.h"
 
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define RSA_BYTES_MAX 512u /* 4096 bits, as far as BearSSL goes */
+#define TLS_LABEL_SIZE 64u
+
 
 /* --- PEM ---------------------------------------------------------------------------------------------------------------------- */
 
-struct der_buf {
-	u8 *p;
+/* Base64 of the object being read, then its DER in the same memory; wiped, for it may be a key. */
+struct pem_buf {
+	char *p;
 	size_t n, cap;
-	int err;
 };
 
-static void der_append(void *ctx, const void *bytes, size_t n)
+static int pem_append(struct pem_buf *b, struct span line)
 {
-	struct der_buf *b = ctx;
-
-	if (b->err)
-		return;
-	if (b->n + n > TLS_DER_MAX) {
-		b->err = ERR_LIMIT;
-		return;
-	}
-	if (b->n + n > b->cap) {
-		size_t cap = MAX(b->cap * 2, b->n + n);
-		u8 *p = malloc(cap); /* not realloc: it may hold a key, and the old block shall be wiped */
-		if (!p) {
-			b->err = ERR_NOMEM;
-			return;
-		}
+	if (line.n > BASE64_SIZE(TLS_DER_MAX) - b->n)
+		return ERR_LIMIT;
+	if (line.n > b->cap - b->n) {
+		size_t cap = MAX(b->cap * 2, b->n + line.n);
+		char *p = malloc(cap); /* not realloc: the old block shall be wiped */
+		if (!p)
+			return ERR_NOMEM;
 		if (b->p) {
 			memcpy(p, b->p, b->n);
 			sodium_memzero(b->p, b->cap);
@@ -41,49 +35,75 @@ static void der_append(void *ctx, const void *bytes, size_t n)
 		b->p = p;
 		b->cap = cap;
 	}
-	memcpy(b->p + b->n, bytes, n);
-	b->n += n;
+	for (size_t i = 0; i < line.n; i++)
+		if (line.p[i] != ' ' && line.p[i] != '\t')
+			b->p[b->n++] = (char)line.p[i];
+	return 0;
+}
+
+static int pem_take(struct pem_buf *b, const char *label, int (*take)(void *ctx, const char *label, struct span der), void *ctx)
+{
+	u8 *der = malloc(b->n + 1);
+	int n = der ? base64_decode(der, b->n + 1, SPAN(b->p, b->n)) : ERR_NOMEM;
+	int rc = n < 0 ? (n == ERR_NOMEM ? n : ERR_MALFORMED) : take(ctx, label, SPAN(der, (size_t)n));
+
+	if (n > 0)
+		sodium_memzero(der, (size_t)n);
+	free(der);
+	return rc;
+}
+
+static struct span next_line(struct span *rest)
+{
+	const u8 *end = memchr(rest->p, '\n', rest->n);
+	struct span line = SPAN(rest->p, end ? (size_t)(end - rest->p) : rest->n);
+	size_t used = MIN(line.n + 1, rest->n);
+
+	*rest = SPAN(rest->p + used, rest->n - used);
+	while (line.n > 0 && (line.p[line.n - 1] == '\r' || line.p[line.n - 1] == ' ' || line.p[line.n - 1] == '\t'))
+		line.n--;
+	return line;
+}
+
+/* `-----BEGIN label-----`, or END. */
+static bool is_mark(struct span line, const char *word, char label[static TLS_LABEL_SIZE])
+{
+	size_t n = strlen(word);
+
+	if (line.n < n + 5 || line.n - n - 5 >= TLS_LABEL_SIZE || memcmp(line.p, word, n) != 0 || memcmp(line.p + line.n - 5, "-----", 5) != 0)
+		return false;
+	memcpy(label, line.p + n, line.n - n - 5);
+	label[line.n - n - 5] = 0;
+	return true;
 }
 
 int tls_pem_walk(struct span pem, int (*take)(void *ctx, const char *label, struct span der), void *ctx)
 {
-	br_pem_decoder_context pc;
-	struct der_buf der = { 0 };
-	char label[128] = "";
-	bool is_inside = false, ends_line = false;
+	char label[TLS_LABEL_SIZE], end_label[TLS_LABEL_SIZE];
+	struct pem_buf b = { NULL, 0, 0 };
+	bool is_inside = false;
 	int rc = 0;
 
-	br_pem_decoder_init(&pc);
-	while (rc == 0 && (pem.n > 0 || !ends_line)) {
-		/* A last line without its newline is complete all the same. */
-		size_t used = pem.n > 0 ? br_pem_decoder_push(&pc, pem.p, pem.n) : br_pem_decoder_push(&pc, "\n", 1);
-		if (pem.n > 0) {
-			pem.p += used;
-			pem.n -= used;
-		} else {
-			ends_line = used == 1;
-		}
-		switch (br_pem_decoder_event(&pc)) {
-		case BR_PEM_BEGIN_OBJ:
-			strncpy(label, br_pem_decoder_name(&pc), sizeof(label) - 1);
-			der.n = 0;
+	while (rc == 0 && pem.n > 0) {
+		struct span line = next_line(&pem);
+		if (is_mark(line, "-----BEGIN ", is_inside ? end_label : label)) {
+			rc = is_inside ? ERR_MALFORMED : 0;
 			is_inside = true;
-			br_pem_decoder_setdest(&pc, der_append, &der);
-			break;
-		case BR_PEM_END_OBJ:
+			b.n = 0;
+		} else if (is_inside && is_mark(line, "-----END ", end_label)) {
+			rc = strcmp(label, end_label) == 0 ? pem_take(&b, label, take, ctx) : ERR_MALFORMED;
 			is_inside = false;
-			rc = der.err ? der.err : take(ctx, label, SPAN(der.p, der.n));
-			break;
-		case BR_PEM_ERROR:
-			rc = ERR_MALFORMED;
-			break;
+		} else if (is_inside && line.n > 0 && memchr(line.p, ':', line.n)) {
+			rc = ERR_UNSUPPORTED; /* RFC 1421 fields: an encrypted key of the old kind */
+		} else if (is_inside) {
+			rc = pem_append(&b, line);
 		}
 	}
 	if (rc == 0 && is_inside)
 		rc = ERR_MALFORMED;
-	if (der.p) {
-		sodium_memzero(der.p, der.cap);
-		free(der.p);
+	if (b.p) {
+		sodium_memzero(b.p, b.cap);
+		free(b.p);
 	}
 	return rc;
 }
@@ -115,40 +135,27 @@ static void anchor_deinit(br_x509_trust_anchor *ta)
 	}
 }
 
-static int copy_key(br_x509_pkey *to, const br_x509_pkey *from)
-{
-	*to = *from;
-	if (from->key_type == BR_KEYTYPE_RSA) {
-		to->key.rsa.n = copy_bytes(from->key.rsa.n, from->key.rsa.nlen);
-		to->key.rsa.e = copy_bytes(from->key.rsa.e, from->key.rsa.elen);
-		return to->key.rsa.n && to->key.rsa.e ? 0 : ERR_NOMEM;
-	}
-	to->key.ec.q = copy_bytes(from->key.ec.q, from->key.ec.qlen);
-	return to->key.ec.q ? 0 : ERR_NOMEM;
-}
-
 static int anchor_from_der(br_x509_trust_anchor *ta, struct span der)
 {
-	br_x509_decoder_context dc;
-	struct der_buf dn = { 0 };
-	const br_x509_pkey *key;
-	int rc = ERR_UNSUPPORTED;
+	struct tls_cert c;
 
 	memset(ta, 0, sizeof(*ta));
-	br_x509_decoder_init(&dc, der_append, &dn);
-	br_x509_decoder_push(&dc, der.p, der.n);
-	key = br_x509_decoder_get_pkey(&dc);
-	if (!key || dn.err)
-		goto out;
-	ta->dn.data = copy_bytes(dn.p, dn.n);
-	ta->dn.len = dn.n;
-	ta->flags = br_x509_decoder_isCA(&dc) ? BR_X509_TA_CA : 0;
-	rc = ta->dn.data ? copy_key(&ta->pkey, key) : ERR_NOMEM;
-	if (rc)
+	if (!tls_cert_parse(der, &c))
+		return ERR_UNSUPPORTED;
+	ta->dn.data = copy_bytes(c.subject.p, c.subject.n);
+	ta->dn.len = c.subject.n;
+	ta->flags = c.is_ca ? BR_X509_TA_CA : 0;
+	if (c.rsa_n.n > 0) {
+		ta->pkey.key_type = BR_KEYTYPE_RSA;
+		ta->pkey.key.rsa = (br_rsa_public_key){ copy_bytes(c.rsa_n.p, c.rsa_n.n), c.rsa_n.n, copy_bytes(c.rsa_e.p, c.rsa_e.n), c.rsa_e.n };
+	} else {
+		ta->pkey.key_type = BR_KEYTYPE_EC;
+		ta->pkey.key.ec = (br_ec_public_key){ c.ec_curve, copy_bytes(c.ec_q.p, c.ec_q.n), c.ec_q.n };
+	}
+	bool is_whole = ta->dn.data && (c.rsa_n.n > 0 ? ta->pkey.key.rsa.n && ta->pkey.key.rsa.e : ta->pkey.key.ec.q != NULL);
+	if (!is_whole)
 		anchor_deinit(ta);
-out:
-	free(dn.p);
-	return rc;
+	return is_whole ? 0 : ERR_NOMEM;
 }
 
 struct anchors_in {
@@ -249,7 +256,7 @@ static int take_key(void *ctx, const char *label, struct span der)
 static bool rsa_key_fits(const br_rsa_private_key *sk, const br_rsa_public_key *pk)
 {
 	br_rsa_compute_modulus compute = br_rsa_compute_modulus_get_default();
-	u8 n[RSA_BYTES_MAX];
+	u8 n[TLS_RSA_BYTES_MAX];
 	size_t len = compute(NULL, sk);
 
 	if (len == 0 || len > sizeof(n) || compute(n, sk) != len)
@@ -315,89 +322,4 @@ void tls_identity_free(struct tls_identity *id)
 		free(id->chain[i].data);
 	sodium_memzero(id, sizeof(*id));
 	free(id);
-}
-
-/* --- addresses in certificates ------------------------------------------------------------------------------------------------------ */
-
-/* The content of the next DER element when its tag is `tag`; otherwise, and at the end, an empty span. *skipped_tag tells its tag. */
-static struct span der_next(struct rd *r, u8 *tag)
-{
-	*tag = rd_u8(r);
-	size_t len = rd_u8(r);
-
-	if (len & 0x80) {
-		size_t bytes = len & 0x7f;
-		len = 0;
-		if (bytes == 0 || bytes > 3)
-			r->failed = true;
-		for (size_t i = 0; i < bytes && rd_ok(r); i++)
-			len = len << 8 | rd_u8(r);
-	}
-	return rd_bytes(r, len);
-}
-
-static struct span der_enter(struct rd *r, u8 want)
-{
-	u8 tag;
-	struct span s = der_next(r, &tag);
-
-	if (tag != want)
-		r->failed = true;
-	return rd_ok(r) ? s : SPAN_NONE;
-}
-
-static bool names_have_ip(struct span names, struct span address)
-{
-	struct rd r = rd_span(names);
-
-	while (rd_left(&r) > 0) {
-		u8 tag;
-		struct span s = der_next(&r, &tag);
-		if (!rd_ok(&r))
-			return false;
-		if (tag == 0x87 && s.n == address.n && memcmp(s.p, address.p, s.n) == 0) /* [7] iPAddress */
-			return true;
-	}
-	return false;
-}
-
-static bool extensions_have_ip(struct span list, struct span address)
-{
-	static const u8 subject_alt_name[] = { 0x55, 0x1d, 0x11 };
-	struct rd r = rd_span(list);
-
-	while (rd_left(&r) > 0) {
-		struct rd ext = rd_span(der_enter(&r, 0x30));
-		if (!rd_ok(&r))
-			return false;
-		struct span oid = der_enter(&ext, 0x06);
-		if (oid.n != sizeof(subject_alt_name) || memcmp(oid.p, subject_alt_name, oid.n) != 0)
-			continue;
-		u8 tag;
-		struct span value = der_next(&ext, &tag);
-		if (tag == 0x01) /* critical */
-			value = der_next(&ext, &tag);
-		if (tag != 0x04 || !rd_ok(&ext))
-			return false;
-		struct rd octets = rd_span(value);
-		return names_have_ip(der_enter(&octets, 0x30), address);
-	}
-	return false;
-}
-
-bool tls_cert_has_ip(struct span der, struct span address)
-{
-	struct rd whole = rd_span(der);
-	struct rd cert = rd_span(der_enter(&whole, 0x30));
-	struct rd tbs = rd_span(der_enter(&cert, 0x30));
-
-	while (rd_ok(&tbs) && rd_left(&tbs) > 0) {
-		u8 tag;
-		struct span s = der_next(&tbs, &tag);
-		if (tag != 0xa3 || !rd_ok(&tbs)) /* [3] extensions */
-			continue;
-		struct rd wrapped = rd_span(s);
-		return extensions_have_ip(der_enter(&wrapped, 0x30), address);
-	}
-	return false;
 }
