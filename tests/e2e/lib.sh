@@ -145,6 +145,10 @@ stop() {
 	[ -n "$pid" ] || return 0
 	unset "PIDS[$1]"
 	kill -"${2:-TERM}" "$pid" 2>/dev/null
+	if [ "${2:-}" = KILL ]; then
+		{ wait "$pid"; } 2>/dev/null # where bash would tell of it
+		return 137
+	fi
 	if ! await_end "$pid" 50; then
 		kill -9 "$pid" 2>/dev/null
 		wait "$pid" 2>/dev/null
