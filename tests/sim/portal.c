@@ -156,7 +156,7 @@ static void tell_relays(struct world *w, bool to_client, const struct uuid *gone
 	push(w, to_client, &m);
 }
 
-void portal_announce_relays(struct world *w, const struct uuid *gone, const struct sim_relay *came)
+void sim_portal_announce_relays(struct world *w, const struct uuid *gone, const struct sim_relay *came)
 {
 	tell_relays(w, true, gone, came);
 	tell_relays(w, false, gone, came);
@@ -215,7 +215,7 @@ static void tell_resource(struct world *w, bool to_client, const struct sim_reso
 	push(w, to_client, &m);
 }
 
-void portal_grant(struct world *w, struct sim_resource *r)
+void sim_portal_grant(struct world *w, struct sim_resource *r)
 {
 	r->is_granted = true;
 	r->is_authorized = false;
@@ -223,7 +223,7 @@ void portal_grant(struct world *w, struct sim_resource *r)
 	tell_resource(w, true, r);
 }
 
-void portal_revoke(struct world *w, struct sim_resource *r)
+void sim_portal_revoke(struct world *w, struct sim_resource *r)
 {
 	struct portal_message m = { .type = MSG_RESOURCE_DELETED, .id = r->id };
 	r->is_granted = r->is_authorized = false;
@@ -231,7 +231,7 @@ void portal_revoke(struct world *w, struct sim_resource *r)
 	push(w, true, &m);
 }
 
-void portal_change_filters(struct world *w, struct sim_resource *r)
+void sim_portal_change_filters(struct world *w, struct sim_resource *r)
 {
 	tell_resource(w, false, r);
 	tell_resource(w, true, r);
@@ -354,7 +354,7 @@ static void hear(struct world *w, bool from_client, const struct portal_message 
 }
 
 /* The way up costs the same latency; it is folded into the way down. */
-void portal_take(struct world *w, bool from_client, const struct portal_message *m)
+void sim_portal_take(struct world *w, bool from_client, const struct portal_message *m)
 {
 	struct sim_portal *p = &w->portal;
 	struct msg_wire from = wire(from_client, MSG_TO_PORTAL);
@@ -378,7 +378,7 @@ void portal_take(struct world *w, bool from_client, const struct portal_message 
 
 /* --- connections ---------------------------------------------------------------------------------------------------------------------------- */
 
-void portal_disconnect(struct world *w, bool client, u64 up_at)
+void sim_portal_disconnect(struct world *w, bool client, u64 up_at)
 {
 	struct sim_portal *p = &w->portal;
 	struct sim_message **link = &p->queue;
@@ -488,7 +488,7 @@ static void note_told(struct world *w, bool client, const struct portal_message 
 	}
 }
 
-u64 portal_next(const struct world *w)
+u64 sim_portal_next(const struct world *w)
 {
 	u64 next = time_min(w->portal.client_up_at, w->portal.gateway_up_at);
 	for (const struct sim_message *q = w->portal.queue; q; q = q->next)
@@ -496,7 +496,7 @@ u64 portal_next(const struct world *w)
 	return next;
 }
 
-void portal_turn(struct world *w)
+void sim_portal_turn(struct world *w)
 {
 	struct sim_portal *p = &w->portal;
 	struct portal_message m;
@@ -526,14 +526,14 @@ void portal_turn(struct world *w)
 	}
 }
 
-void portal_init(struct world *w)
+void sim_portal_init(struct world *w)
 {
 	struct sim_portal *p = &w->portal;
 	p->last = &p->queue;
 	p->client_up_at = p->gateway_up_at = TIME_NEVER;
 }
 
-void portal_free(struct world *w)
+void sim_portal_free(struct world *w)
 {
 	while (w->portal.queue) {
 		struct sim_message *q = w->portal.queue;

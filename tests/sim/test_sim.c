@@ -120,24 +120,24 @@ static void disturb(struct world *w)
 		break;
 	case PORTAL_AWAY:
 		if (p->client_is_up)
-			portal_disconnect(w, true, w->now + SEC(draw(w, 8)));
+			sim_portal_disconnect(w, true, w->now + SEC(draw(w, 8)));
 		if (p->gateway_is_up)
-			portal_disconnect(w, false, w->now + SEC(draw(w, 8)));
+			sim_portal_disconnect(w, false, w->now + SEC(draw(w, 8)));
 		break;
 	case RELAY_RESTART:
 		sim_restart_relay(w, (unsigned)draw(w, SIM_RELAYS));
 		break;
 	case REVOKE:
-		portal_revoke(w, r);
+		sim_portal_revoke(w, r);
 		break;
 	case GRANT:
 		if (!r->is_granted)
-			portal_grant(w, r);
+			sim_portal_grant(w, r);
 		break;
 	case FILTERS:
 		if (r->n_filters > 0 && r->is_granted) {
 			r->n_filters--;
-			portal_change_filters(w, r);
+			sim_portal_change_filters(w, r);
 		}
 		break;
 	case EXPIRY:
@@ -193,10 +193,10 @@ static u64 run(u64 seed, bool is_loud)
 		sim_silence(w);
 		sim_run(w, SEC(10)); /* everybody is back and has been told */
 		if (!w->portal.resources[0].is_granted)
-			portal_grant(w, &w->portal.resources[0]);
+			sim_portal_grant(w, &w->portal.resources[0]);
 		for (size_t i = 0; i < w->portal.n_resources; i++)
 			if (SEC(w->portal.resources[i].expires_at) < sim_wall(w) + SEC(60))
-				portal_revoke(w, &w->portal.resources[i]);
+				sim_portal_revoke(w, &w->portal.resources[i]);
 		sim_run(w, SEC(1));
 		expect_service(w, "in the end");
 	}

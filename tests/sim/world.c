@@ -222,7 +222,7 @@ static struct world *make(u64 seed)
 	rng_seeded_init(&w->rng, seed);
 	rng_seeded_init(&w->machine_rng, seed ^ 0x5eedull);
 	w->net = internet_new(&w->rng.rng);
-	portal_init(w);
+	sim_portal_init(w);
 	return w;
 }
 
@@ -286,7 +286,7 @@ void sim_free(struct world *w)
 	gateway_free(w->gateway);
 	for (unsigned i = 0; i < SIM_RELAYS; i++)
 		turn_server_free(w->relays[i].server);
-	portal_free(w);
+	sim_portal_free(w);
 	internet_free(w->net);
 	free(w);
 }
@@ -530,7 +530,7 @@ static bool client_pump(struct world *w)
 		internet_send(w->net, w->now, w->client_host, SIM_PORT, &tx);
 	for (; client_poll_event(w->client, &e); worked = true)
 		if (e.type == CLIENT_SEND)
-			portal_take(w, true, e.message);
+			sim_portal_take(w, true, e.message);
 	return worked;
 }
 
@@ -556,7 +556,7 @@ static bool gateway_pump(struct world *w)
 		internet_send(w->net, w->now, w->gateway_host, SIM_PORT, &tx);
 	for (; gateway_poll_event(w->gateway, &e); worked = true)
 		if (e.type == GATEWAY_SEND)
-			portal_take(w, false, e.message);
+			sim_portal_take(w, false, e.message);
 	return worked;
 }
 
@@ -614,7 +614,7 @@ static void relay_turn(struct world *w, struct sim_relay *r)
 
 static u64 next_event(const struct world *w, u64 end)
 {
-	u64 next = time_min(end, time_min(internet_next(w->net), portal_next(w)));
+	u64 next = time_min(end, time_min(internet_next(w->net), sim_portal_next(w)));
 	next = time_min(next, time_min(client_next_timeout(w->client), gateway_next_timeout(w->gateway)));
 	for (unsigned i = 0; i < SIM_RELAYS; i++)
 		if (w->relays[i].server)
@@ -630,7 +630,7 @@ static void machines_turn(struct world *w)
 	struct udp_rx rx[32];
 	size_t n;
 
-	portal_turn(w);
+	sim_portal_turn(w);
 	if (w->now >= client_next_timeout(w->client))
 		client_timeout(w->client, w->now, sim_wall(w));
 	if (w->now >= gateway_next_timeout(w->gateway))
@@ -671,7 +671,7 @@ void sim_run(struct world *w, u64 span)
 			w->now = next;
 			turns = 0;
 		} else if (++turns > SPIN_LIMIT) {
-			sim_fail(w, "it spins: net %d, portal %d, client %d, gateway %d", internet_next(w->net) <= w->now, portal_next(w) <= w->now,
+			sim_fail(w, "it spins: net %d, portal %d, client %d, gateway %d", internet_next(w->net) <= w->now, sim_portal_next(w) <= w->now,
 				   client_next_timeout(w->client) <= w->now, gateway_next_timeout(w->gateway) <= w->now);
 		}
 		w->iterations++;
@@ -705,7 +705,7 @@ void sim_move_client(struct world *w)
 		h->local[1] = v6(10, 2 + n);
 	sim_run(w, MSEC(between(w, 0, 500)));
 	client_reset(w->client, w->now);
-	portal_disconnect(w, true, w->now + MSEC(between(w, 50, 400)));
+	sim_portal_disconnect(w, true, w->now + MSEC(between(w, 50, 400)));
 	(void)client_pump(w);
 }
 
@@ -714,7 +714,7 @@ void sim_restart_gateway(struct world *w, bool says_goodbye)
 	if (says_goodbye)
 		gateway_shutdown(w->gateway, w->now);
 	(void)gateway_pump(w);
-	portal_disconnect(w, false, w->now + MSEC(between(w, 100, 2000)));
+	sim_portal_disconnect(w, false, w->now + MSEC(between(w, 100, 2000)));
 	gateway_free(w->gateway);
 	w->gateway = gateway_new(&(struct gateway_config){ .rng = &w->machine_rng.rng }, w->now);
 	for (size_t i = 0; i < w->portal.n_resources; i++)
@@ -732,5 +732,5 @@ void sim_restart_relay(struct world *w, unsigned i)
 	r->is_announced = false;
 	sim_run(w, MSEC(between(w, 100, 3000)));
 	r->is_announced = true;
-	portal_announce_relays(w, &old, r);
+	sim_portal_announce_relays(w, &old, r);
 }

@@ -145,16 +145,16 @@ void sim_restart_gateway(struct world *w, bool says_goodbye);
 void sim_restart_relay(struct world *w, unsigned i); /* state and credentials gone; the portal tells after a while */
 
 /* --- portal.c: the stub and the oracle */
-void portal_init(struct world *w);
-void portal_free(struct world *w);
-u64 portal_next(const struct world *w);
-void portal_turn(struct world *w);
-void portal_take(struct world *w, bool from_client, const struct portal_message *m);
-void portal_disconnect(struct world *w, bool client, u64 up_at);
-void portal_grant(struct world *w, struct sim_resource *r);
-void portal_revoke(struct world *w, struct sim_resource *r);
-void portal_change_filters(struct world *w, struct sim_resource *r);
-void portal_announce_relays(struct world *w, const struct uuid *gone, const struct sim_relay *came);
+void sim_portal_init(struct world *w);
+void sim_portal_free(struct world *w);
+u64 sim_portal_next(const struct world *w);
+void sim_portal_turn(struct world *w);
+void sim_portal_take(struct world *w, bool from_client, const struct portal_message *m);
+void sim_portal_disconnect(struct world *w, bool client, u64 up_at);
+void sim_portal_grant(struct world *w, struct sim_resource *r);
+void sim_portal_revoke(struct world *w, struct sim_resource *r);
+void sim_portal_change_filters(struct world *w, struct sim_resource *r);
+void sim_portal_announce_relays(struct world *w, const struct uuid *gone, const struct sim_relay *came);
 /* A resource's own opinion of a packet, and whether any resource that the gateway (or the client) has allows it. */
 bool sim_filter_allows(const struct msg_filter *f, size_t n, u8 proto, u16 port);
 bool sim_gateway_may(const struct world *w, const struct ip *ip, u8 proto, u16 port);
