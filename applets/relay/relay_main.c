@@ -5,6 +5,7 @@
 #include "applets/common/ident.h"
 #include "applets/common/logging.h"
 #include "applets/common/portal_link.h"
+#include "applets/relay/control.h"
 #include "applets/relay/relay.h"
 #include "core/base/encode.h"
 #include "core/base/err.h"
@@ -26,6 +27,7 @@ struct app {
 	struct loop *loop;
 	struct relay *relay;
 	struct health *health;
+	struct control *control;
 	struct link *link; /* RELAY_PORTAL only */
 	struct rng_seeded seeded;
 	char secret[HEX_SIZE(SECRET_BYTES)];
@@ -102,6 +104,38 @@ static void open_health(struct app *app)
 		log_debug("no health checks", kv_ep("listen", &app->settings.health), kv_err(rc));
 }
 
+static int set_up_logging(const struct settings *s)
+{
+	struct logging logging = {
+		.program = "emberbox-relay",
+		.format = s->log_format == 1 ? LOG_JSON : LOG_HUMAN,
+	};
+	return logging_setup(&logging);
+}
+
+/* The filter comes from where the first one came from: the environment. A bad one leaves the present one as it is. */
+static int apply_filter(void *ctx, const char *filter)
+{
+	struct app *app = ctx;
+	char former[CONTROL_FILTER_MAX];
+	const char *env = getenv("RUST_LOG");
+
+	snprintf(former, sizeof(former), "%s", env ? env : "");
+	if (setenv("RUST_LOG", filter, 1) == 0 && set_up_logging(&app->settings) == 0)
+		return 0;
+	(void)setenv("RUST_LOG", former, 1);
+	return ERR_INVAL;
+}
+
+static void open_control(struct app *app)
+{
+	int rc = 0;
+
+	app->control = control_open(app->loop, &app->settings.control, apply_filter, app, &rc);
+	if (!app->control)
+		log_debug("no control endpoint", kv_ep("listen", &app->settings.control), kv_err(rc));
+}
+
 /* --- portal --------------------------------------------------------------------------------------------------------------------- */
 
 static void portal_connected(void *ctx)
@@ -155,7 +189,7 @@ static int join_portal(struct app *app, struct rng *rng)
 		.channel = {
 			.role = MSG_ROLE_RELAY,
 			.api_url = s->api_url,
-			.token = s->token,
+			.token = s->token.text,
 			.user_agent = user_agent,
 			.params = {
 				{ "name", s->name },
@@ -211,6 +245,7 @@ static int run(struct app *app)
 	sys_protect_memory();
 	drop_privileges();
 	open_health(app);
+	open_control(app);
 	sys_notify("READY=1");
 	loop_run(app->loop);
 	return app->exit_code;
@@ -223,18 +258,16 @@ int relay_main(int argc, char **argv)
 	settings_read(&app.settings, argc, argv);
 	if (app.settings.print_credentials > 0)
 		return print_credentials(&app.settings);
-	struct logging logging = {
-		.program = "emberbox-relay",
-		.format = app.settings.log_format == 1 ? LOG_JSON : LOG_HUMAN,
-	};
-	int rc = logging_setup(&logging);
+	int rc = set_up_logging(&app.settings);
 	if (rc != 0)
 		return rc;
 	rc = run(&app);
 	health_close(app.health);
+	control_close(app.control);
 	link_free(app.link);
 	relay_free(app.relay);
 	loop_free(app.loop);
 	secret_wipe(app.secret, sizeof(app.secret));
+	token_wipe(&app.settings.token);
 	return rc;
 }

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define F(f) offsetof(struct settings, f)
 
@@ -23,6 +24,8 @@ static const struct opt_def defs[] = {
 	{ "api-url", 0, "FIREZONE_API_URL", OPT_URL, F(api_url), .help = "portal to join: wss://api.example.org" },
 	{ "health-check-addr", 0, "HEALTH_CHECK_ADDR", OPT_ENDPOINT, F(health), .dflt = "0.0.0.0:8080",
 	  .help = "HTTP /healthz and /readyz" },
+	{ "control-endpoint", 0, "CONTROL_ENDPOINT", OPT_ENDPOINT, F(control), .dflt = "127.0.0.1:9999",
+	  .help = "HTTP POST /log_filter?directives=FILTER changes what is logged" },
 	{ "log-format", 0, "LOG_FORMAT", OPT_CHOICE, F(log_format), .dflt = "human", .choices = log_formats,
 	  .help = "log lines on stdout; RUST_LOG filters them" },
 	{ "ca", 0, "EMBERBOX_CA", OPT_STR, F(ca_file), .meta = "FILE", .help = "PEM file with the portal's authority" },
@@ -45,8 +48,6 @@ static const struct opt_def defs[] = {
 	{ "print-credentials", 0, NULL, OPT_DURATION, F(print_credentials), .meta = "TTL",
 	  .help = "print username, password and realm valid so long, as JSON, and exit; needs a fixed secret" },
 
-	{ "control-endpoint", 0, "CONTROL_ENDPOINT", OPT_ENDPOINT, F(control), .dflt = "127.0.0.1:9999",
-	  .flags = OPT_HIDDEN | OPT_IGNORED },
 	{ "otlp-grpc-endpoint", 0, "OTLP_GRPC_ENDPOINT", OPT_STR, 0, .flags = OPT_HIDDEN | OPT_IGNORED },
 	{ "ebpf-offloading", 0, "EBPF_OFFLOADING", OPT_STR, 0, .flags = OPT_HIDDEN | OPT_IGNORED },
 	{ "ebpf-attach-mode", 0, "EBPF_ATTACH_MODE", OPT_STR, 0, .flags = OPT_HIDDEN | OPT_IGNORED },
@@ -55,7 +56,7 @@ static const struct opt_def defs[] = {
 	{ "num-worker-threads", 0, "NUM_WORKER_THREADS", OPT_UINT, 0, .flags = OPT_HIDDEN | OPT_IGNORED },
 	{ "telemetry", 0, "TELEMETRY", OPT_FLAG, 0, .flags = OPT_HIDDEN | OPT_IGNORED },
 
-	{ "token", 0, "FIREZONE_TOKEN", OPT_STR, F(token), .flags = OPT_POSITIONAL | OPT_SECRET | OPT_EMPTY_UNSET,
+	{ "token", 0, "FIREZONE_TOKEN", OPT_STR, F(token_text), .flags = OPT_POSITIONAL | OPT_SECRET | OPT_EMPTY_UNSET,
 	  .help = "relay token of the portal, or a file that holds it" },
 	{ "name", 0, "FIREZONE_NAME", OPT_STR, F(name), .flags = OPT_POSITIONAL | OPT_EMPTY_UNSET,
 	  .help = "name to show in the portal" },
@@ -99,6 +100,17 @@ static void read_users(struct settings *s)
 	}
 }
 
+/* A text that names a file stands for what is in it (spec 50 §7.1). */
+static void read_token(struct settings *s)
+{
+	char why[TOKEN_WHY_BYTES];
+	bool is_file = access(s->token_text, F_OK) == 0;
+	int rc = is_file ? token_from_file(&s->token, s->token_text, false, why) : token_from_text(&s->token, s->token_text, why);
+
+	if (rc != 0)
+		fail(is_file ? 1 : 2, why);
+}
+
 static void choose_mode(struct settings *s)
 {
 	bool is_standalone = s->user_texts.n > 0 || s->static_auth_secret;
@@ -137,8 +149,10 @@ void settings_read(struct settings *s, int argc, char **argv)
 		fail(2, "--listen-port lies between --lowest-port and --highest-port");
 	if (s->mode == RELAY_PORTAL && !s->api_url)
 		fail(2, "which portal? Give --api-url URL (FIREZONE_API_URL), or stand alone with --user or --static-auth-secret");
-	if (s->mode == RELAY_PORTAL && !s->token)
+	if (s->mode == RELAY_PORTAL && !s->token_text)
 		fail(2, "the relay token is missing: give it as the first argument or in FIREZONE_TOKEN");
+	if (s->mode == RELAY_PORTAL)
+		read_token(s);
 	if (s->public4.family == 0 && s->public6.family == 0)
 		fail(1, "no public address: give --public-ip4-addr, --public-ip6-addr or both");
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "applets/common/options.h"
+#include "applets/common/token.h"
 #include "core/base/log.h"
 #include "core/turn/server.h"
 
@@ -17,7 +18,7 @@ enum relay_mode {
 struct settings {
 	struct ip public4, public6, bind4, bind6;
 	u64 listen_port, lowest_port, highest_port;
-	const char *api_url, *token, *name;
+	const char *api_url, *token_text, *name;
 	u64 rng_seed;
 	int log_format;
 	struct endpoint health;
@@ -32,6 +33,7 @@ struct settings {
 	u64 print_credentials; /* ns, 0 = run */
 
 	/* derived */
+	struct token token; /* RELAY_PORTAL; token_wipe() it */
 	enum relay_mode mode;
 	bool has_seed;
 	struct turn_user users[SETTINGS_USERS_MAX];

@@ -1,0 +1,159 @@
+#!/bin/bash
+# The relay's program on loopback of a network namespace of its own: options, exit codes, health, its portal's moods (spec 50 §7, items
+# 15, 47-50, 52-56). The portal is a stub that does as told; a real one is in the other tests of this ring.
+#
+# needs: root
+# packages: curl:curl python3:python3 ip:iproute2
+# timeout: 120
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+EMBERBOX=${EMBERBOX:-$PWD/build/static/all/emberbox}
+if [ -z "${IN_NAMESPACE:-}" ]; then
+	[ "$(id -u)" = 0 ] || { echo "skip relay_program: needs root"; exit 0; }
+	IN_NAMESPACE=1 EMBERBOX=$EMBERBOX exec unshare -n --kill-child "$0"
+fi
+ip link set lo up
+work=${SCRATCH:-}/relay-program.$$
+[ -n "${SCRATCH:-}" ] || work=$(mktemp -d)
+mkdir -p "$work"
+pids=
+trap 'kill $pids 2>/dev/null; wait 2>/dev/null; rm -rf "$work"' EXIT
+unset FIREZONE_TOKEN FIREZONE_NAME FIREZONE_API_URL PUBLIC_IP4_ADDR PUBLIC_IP6_ADDR LISTEN_PORT RUST_LOG
+
+verdict() { # verdict NAME STATUS
+	if [ "$2" = 0 ]; then echo "ok $1"; else echo "not ok $1"; fi
+}
+is() { [ "$1" = "$2" ] || { echo "  \"$1\" instead of \"$2\""; return 1; }; }
+http() { curl -s -o /dev/null -m 2 -w '%{http_code}' "$@"; }
+wait_for() { # wait_for SECONDS COMMAND...
+	local i
+	for i in $(seq $(($1 * 20))); do
+		"${@:2}" >/dev/null 2>&1 && return 0
+		sleep 0.05
+	done
+	return 1
+}
+is_ready() { [ "$(http http://127.0.0.1:8080/readyz)" = "$1" ]; }
+logged() { grep -q "$1" "$work/portal.log"; }
+ends_with() { # ends_with SECONDS PID STATUS
+	timeout "$1" tail --pid="$2" -f /dev/null || { echo "  still there after $1 s"; return 1; }
+	wait "$2"
+	is $? "$3"
+}
+portal() {
+	python3 tests/e2e/stub_portal.py 13001 "$work/mode" "$work/portal.log" &
+	portal=$!
+	pids="$pids $portal"
+	wait_for 5 curl -s -m 1 http://127.0.0.1:13001/ -o /dev/null
+	: >"$work/portal.log"
+}
+
+# ---- words on the command line
+
+"$EMBERBOX" relay --help >"$work/out" && grep -q 'public-ip4-addr' "$work/out" && grep -q 'Examples' "$work/out"
+verdict relay_help_teaches_by_example $?
+"$EMBERBOX" relay --user a:b >"$work/out" 2>&1
+{ is $? 1 && grep -q 'public-ip4-addr' "$work/out"; }
+verdict spec50_49_no_public_address_is_1 $?
+"$EMBERBOX" relay --no-such-option >"$work/out" 2>&1
+{ is $? 2 && grep -q -- '--no-such-option' "$work/out"; }
+verdict relay_unknown_option_names_itself $?
+"$EMBERBOX" relay --public-ip4-addr 300.1.2.3 --user a:b >"$work/out" 2>&1
+{ is $? 2 && grep -q '300.1.2.3' "$work/out"; }
+verdict relay_bad_value_names_itself $?
+"$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --api-url ws://127.0.0.1:1 >"$work/out" 2>&1
+{ is $? 2 && grep -qi 'token' "$work/out"; }
+verdict relay_missing_token_is_told $?
+"$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --user a:b --api-url ws://127.0.0.1:1 >"$work/out" 2>&1
+is $? 2
+verdict relay_portal_and_standalone_exclude_each_other $?
+"$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --bind-ip4-addr 203.0.113.99 --user a:b >"$work/out" 2>&1
+{ is $? 1 && grep -q '203.0.113.99' "$work/out"; }
+verdict relay_foreign_bind_address_is_told $?
+"$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --api-url ws://127.0.0.1:1 /dev/null >"$work/out" 2>&1
+[ $? -ne 0 ] && ! grep -q 'listening' "$work/out"
+verdict relay_empty_token_file_is_refused $?
+
+# ---- alone
+
+python3 tests/e2e/stun_probe.py 127.0.0.1 3478 wait 10 >"$work/answered" &
+probe=$!
+sleep 1 # the interpreter is up and asking
+start=$EPOCHREALTIME
+"$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --user alice:wonderland --allow-loopback-peers >"$work/relay.log" 2>&1 &
+relay=$!
+wait $probe
+verdict spec50_56_listens_on_3478 $?
+took=$(awk -v a="$start" -v b="$(cat "$work/answered")" 'BEGIN { printf "%d", (b - a) * 1000 }')
+echo "  first STUN answer $took ms after the start (goal 15 on an idle machine)"
+[ "$took" -lt 250 ]
+verdict relay_answers_at_once $?
+is "$(http http://127.0.0.1:8080/healthz) $(http http://127.0.0.1:8080/readyz) $(http http://127.0.0.1:8080/other)" "200 200 404"
+verdict relay_alone_is_ready $?
+"$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --user a:b >"$work/out" 2>&1
+{ is $? 1 && grep -q '3478.*in use' "$work/out"; }
+verdict relay_port_in_use_is_told $?
+is "$(http -X POST 'http://127.0.0.1:9999/log_filter?directives=relay%3Ddebug')" 200 &&
+	is "$(http -X POST 'http://127.0.0.1:9999/log_filter?directives=relay=loud')" 400 &&
+	is "$(http 'http://127.0.0.1:9999/log_filter?directives=info')" 404
+verdict relay_log_filter_changes_at_run_time $?
+read -r answered asked < <(python3 tests/e2e/stun_probe.py 127.0.0.1 3478 flood 3)
+echo "  under a flood of data: $answered of $asked requests answered"
+[ "${asked:-0}" -gt 50 ] && [ $((answered * 100)) -ge $((asked * 98)) ]
+verdict spec50_47_requests_are_answered_under_a_flood_of_data $?
+rss=$(awk '/VmRSS/ { print $2 }' /proc/$relay/status)
+kill -TERM $relay
+ends_with 5 $relay 0
+verdict spec50_55_sigterm_is_0 $?
+echo "  resident after the flood: $rss kB"
+
+# ---- with a portal
+
+echo ok >"$work/mode"
+portal
+printf ' tok\nen ' >"$work/token"
+PUBLIC_IP4_ADDR=127.0.0.1 PUBLIC_IP6_ADDR=::1 LISTEN_PORT=4478 FIREZONE_API_URL=ws://127.0.0.1:13001 FIREZONE_TOKEN=$work/token \
+	FIREZONE_NAME='my relay' LOG_FORMAT=json "$EMBERBOX" relay >"$work/relay.log" 2>&1 &
+relay=$!
+wait_for 5 is_ready 200 && grep -q '/relay/websocket?name=my+relay&ipv4=127.0.0.1&ipv6=%3A%3A1&port=4478\|/relay/websocket?name=my%20relay&ipv4=127.0.0.1&ipv6=%3A%3A1&port=4478' "$work/portal.log" &&
+	logged 'Bearer token"' && logged ' relay/0.1.0 (' && head -1 "$work/relay.log" | python3 -m json.tool >/dev/null
+verdict spec50_48_flags_come_from_the_environment $?
+secret=$(sed -n 's/.*"stamp_secret": "\([0-9a-f]*\)".*/\1/p' "$work/portal.log" | head -1)
+is ${#secret} 64
+verdict spec50_15_secret_is_64_hex_digits $?
+grep -q "$secret" "$work/relay.log"
+is $? 1
+verdict relay_never_logs_its_secret $?
+
+kill $portal
+wait $portal 2>/dev/null
+wait_for 5 is_ready 503 && is "$(http http://127.0.0.1:8080/healthz)" 200 && python3 tests/e2e/stun_probe.py 127.0.0.1 4478 wait 2 >/dev/null
+verdict spec50_51_relays_on_without_its_portal $?
+portal
+wait_for 10 is_ready 200
+verdict spec50_50_ready_follows_the_join_state $?
+again=$(sed -n 's/.*"stamp_secret": "\([0-9a-f]*\)".*/\1/p' "$work/portal.log" | tail -1)
+is "$again" "$secret"
+verdict spec50_53_same_secret_after_a_reconnect $?
+
+echo 401 >"$work/mode"
+kill $portal
+wait $portal 2>/dev/null
+portal
+ends_with 10 $relay 1
+verdict spec50_54_401_ends_with_1 $?
+echo token_expired >"$work/mode"
+"$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --api-url ws://127.0.0.1:13001 token >"$work/relay.log" 2>&1 &
+ends_with 10 $! 1
+verdict spec50_54_token_expired_ends_with_1 $?
+kill $portal
+start=$(date +%s)
+"$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --api-url ws://127.0.0.1:13001 token >"$work/relay.log" 2>&1 &
+relay=$!
+python3 tests/e2e/stun_probe.py 127.0.0.1 3478 wait 5 >/dev/null
+verdict relay_serves_before_it_joined $?
+ends_with 25 $relay 1
+status=$? took=$(($(date +%s) - start))
+[ $status = 0 ] && [ $took -ge 12 ] && [ $took -le 20 ]
+verdict spec50_52_gives_up_the_first_connection_after_15_s $?
+exit 0
