@@ -389,6 +389,28 @@ static struct pw_host *host_by_id(struct pw *w, const struct uuid *id)
 	return NULL;
 }
 
+static void hand_over(struct pw *w, const struct pw_signal *s)
+{
+	struct span text = SPAN(s->text, strlen(s->text));
+
+	if (s->is_added)
+		(void)node_add_candidate(s->to->node, w->now, &s->from->id, text);
+	else
+		(void)node_remove_candidate(s->to->node, w->now, &s->from->id, text);
+}
+
+static void signal(struct pw_host *from, struct pw_host *to, bool is_added, const char *text)
+{
+	struct pw *w = from->w;
+	struct pw_signal s = { w->now + USEC(from->portal_us), from, to, is_added, "" };
+
+	snprintf(s.text, sizeof(s.text), "%s", text);
+	if (from->portal_us == 0)
+		hand_over(w, &s);
+	else if (w->n_signals < PW_SIGNALS)
+		w->signal[w->n_signals++] = s;
+}
+
 static void on_event(struct pw_host *h, const struct node_event *e)
 {
 	struct pw_host *other = host_by_id(h->w, &e->id);
@@ -410,16 +432,14 @@ static void on_event(struct pw_host *h, const struct node_event *e)
 		for (size_t i = 0; i < e->n_candidates; i++) {
 			snprintf(h->added[h->n_added++ % PW_TEXTS], CANDIDATE_STRLEN, "%s", e->candidates[i]);
 			if (is_told)
-				(void)node_add_candidate(other->node, h->w->now, &h->id,
-							 SPAN(e->candidates[i], strlen(e->candidates[i])));
+				signal(h, other, true, e->candidates[i]);
 		}
 		break;
 	case NODE_CANDIDATES_REMOVED:
 		for (size_t i = 0; i < e->n_candidates; i++) {
 			snprintf(h->removed[h->n_removed++ % PW_TEXTS], CANDIDATE_STRLEN, "%s", e->candidates[i]);
 			if (is_told)
-				(void)node_remove_candidate(other->node, h->w->now, &h->id,
-							    SPAN(e->candidates[i], strlen(e->candidates[i])));
+				signal(h, other, false, e->candidates[i]);
 		}
 		break;
 	case NODE_NO_RELAYS:
@@ -485,12 +505,22 @@ void pw_run(struct pw *w, u64 duration)
 		unsigned best = next_due(w);
 		if (w->n_queue > 0)
 			next = time_min(next, w->queue[best].due);
+		for (unsigned i = 0; i < w->n_signals; i++)
+			next = time_min(next, w->signal[i].due);
 		if (next > end)
 			break;
 		w->now = MAX(w->now, next);
 		for (unsigned i = 0; i < w->n_hosts; i++)
 			if (node_next_timeout(w->host[i].node) <= w->now)
 				node_timeout(w->host[i].node, w->now, w->now + WALL_OFFSET);
+		for (unsigned i = 0; i < w->n_signals;) { /* in order */
+			if (w->signal[i].due > w->now) {
+				i++;
+				continue;
+			}
+			hand_over(w, &w->signal[i]);
+			memmove(&w->signal[i], &w->signal[i + 1], (--w->n_signals - i) * sizeof(*w->signal));
+		}
 		while (w->n_queue > 0 && w->queue[best = next_due(w)].due <= w->now) {
 			struct pw_datagram d = w->queue[best];
 			w->queue[best] = w->queue[--w->n_queue];

@@ -19,6 +19,7 @@
 #define PW_ALLOCS 8u
 #define PW_CHANNELS 64u
 #define PW_TEXTS 64u
+#define PW_SIGNALS 256u
 
 enum pw_nat { PW_NAT_NONE, PW_NAT_CONE, PW_NAT_SYMMETRIC };
 
@@ -42,6 +43,7 @@ struct pw_host {
 	bool is_dead;      /* neither sends nor receives */
 	bool is_mute_portal; /* its candidates are not passed on */
 	u32 latency_us;
+	u32 portal_us;     /* so long do its candidates take to the other side */
 
 	u8 psk_salt;
 	u64 rx_packets, rx_bytes, rx_goodbyes, rx_bad;
@@ -80,6 +82,14 @@ struct pw_datagram {
 	u8 ecn;
 };
 
+/* A candidate on its way through the portal. */
+struct pw_signal {
+	u64 due;
+	struct pw_host *from, *to;
+	bool is_added;
+	char text[CANDIDATE_STRLEN];
+};
+
 struct pw {
 	u64 now, order;
 	struct rng_seeded rng;
@@ -89,6 +99,8 @@ struct pw {
 	unsigned n_relays;
 	struct pw_datagram queue[PW_QUEUE];
 	unsigned n_queue;
+	struct pw_signal signal[PW_SIGNALS];
+	unsigned n_signals;
 	unsigned loss_percent;
 	u32 jitter_us;
 	bool (*drop)(struct pw *w, const struct endpoint *src, const struct endpoint *dst, const u8 *data, u32 len);

@@ -88,6 +88,31 @@ TEST(symmetric_nats_talk_over_a_relay)
 	pw_free(w);
 }
 
+/* Candidates of the two ends arrive at different times, so first checks run against closed NATs and unbound channels; nobody may then
+ * wait for a retransmission (spec 70 §1). */
+TEST(a_first_packet_waits_for_no_timer)
+{
+	static const enum pw_nat nats[] = { PW_NAT_NONE, PW_NAT_CONE, PW_NAT_SYMMETRIC };
+	static const u32 skews_us[][2] = { { 1000, 1000 }, { 6000, 1000 }, { 1000, 6000 } };
+
+	for (unsigned i = 0; i < ARRAY_LEN(nats); i++)
+		for (unsigned k = 0; k < ARRAY_LEN(skews_us); k++) {
+			struct pw_host *a, *b;
+			struct pw *w = world(&a, &b, nats[i], nats[i]);
+			a->portal_us = skews_us[k][0];
+			b->portal_us = skews_us[k][1];
+			a->latency_us = b->latency_us = w->relay[0].latency_us = 200;
+			pw_authorize(w, a, b);
+			u64 begin = w->now;
+			(void)pw_send(w, a, b, 100);
+			EXPECT(PW_RUN_UNTIL(w, SEC(1), b->rx_packets == 1));
+			(void)pw_send(w, b, a, 100);
+			EXPECT(PW_RUN_UNTIL(w, SEC(1), a->rx_packets == 1));
+			EXPECT(w->now - begin <= MSEC(13));
+			pw_free(w);
+		}
+}
+
 static bool drop_own_relay_is_far(struct pw *w, const struct endpoint *src, const struct endpoint *dst, const u8 *data, u32 len)
 {
 	(void)data, (void)len;
