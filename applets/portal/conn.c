@@ -2,11 +2,13 @@
 
 #include "applets/portal/conn.h"
 
+#include "applets/portal/model/forwarded.h"
 #include "applets/version.h"
 #include "core/base/log.h"
 #include "core/http/http.h"
 #include "platform/tcp.h"
 
+#include <ctype.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -215,47 +217,6 @@ static bool is_proxy(const struct serve_config *cfg, const struct ip *ip)
 	return false;
 }
 
-/* An entry of X-Forwarded-For: an address, also with port: v4:port, [v6]:port, and v6:port without brackets. */
-static bool parse_forwarded(struct span s, struct ip *out)
-{
-	struct endpoint ep;
-
-	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
-		s.p++;
-		s.n--;
-	}
-	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	if (ip_parse(s, out) == 0)
-		return true;
-	if (endpoint_parse(s, &ep) == 0) {
-		*out = ep.ip;
-		return true;
-	}
-	if (s.n > 2 && s.p[0] == '[' && s.p[s.n - 1] == ']')
-		return ip_parse(SPAN(s.p + 1, s.n - 2), out) == 0;
-	const u8 *colon = s.n ? memrchr(s.p, ':', s.n) : NULL;
-	return colon && ip_parse(SPAN(s.p, (size_t)(colon - s.p)), out) == 0;
-}
-
-/* The right-most address that no trusted proxy owns. */
-static struct ip real_ip(const struct conn *c, const struct http_head *h)
-{
-	struct span list = http_field(h, "x-forwarded-for");
-	struct ip ip = c->remote, hop;
-
-	while (list.p && is_proxy(c->server->cfg, &ip)) {
-		const u8 *comma = list.n ? memrchr(list.p, ',', list.n) : NULL;
-		struct span last = comma ? SPAN(comma + 1, list.n - (size_t)(comma + 1 - list.p)) : list;
-
-		if (!parse_forwarded(last, &hop))
-			break;
-		ip = hop;
-		list = comma ? SPAN(list.p, (size_t)(comma - list.p)) : SPAN_NONE;
-	}
-	return ip;
-}
-
 static void read_place(const struct conn *c, const struct http_head *h, struct hub_request *rq)
 {
 	struct span region;
@@ -265,7 +226,7 @@ static void read_place(const struct conn *c, const struct http_head *h, struct h
 	region = http_field(h, "x-azure-geo-country");
 	if (region.n != 2)
 		region = http_field(h, "x-geo-location-region");
-	if (region.n == 2) {
+	if (region.n == 2 && isalpha(region.p[0]) && isalpha(region.p[1])) {
 		rq->region[0] = (char)(region.p[0] & ~0x20);
 		rq->region[1] = (char)(region.p[1] & ~0x20);
 	}
@@ -278,7 +239,8 @@ static void upgrade(struct conn *c, const struct http_head *h)
 {
 	struct server *s = c->server;
 	struct phx_upgrade *u = calloc(1, sizeof(*u));
-	struct hub_request rq = { .upgrade = u, .remote_ip = real_ip(c, h) };
+	struct hub_request rq = { .upgrade = u, .remote_ip = forwarded_real_ip(c->remote, http_field(h, "x-forwarded-for"),
+								       s->cfg->proxies, s->cfg->n_proxies) };
 	struct hub_refusal refusal;
 	const char *detail = NULL;
 	u8 buf[RESPONSE_MAX];
@@ -353,45 +315,45 @@ static void take_plain(struct conn *c, struct span in)
 		peer_input(c->peer, loop_now(s->loop), loop_wall(s->loop), in);
 }
 
+/* The engine takes input only while its plaintext is fetched and its own bytes can leave: 0, or the connection cannot go on. */
 static int take_tls(struct conn *c, struct span in)
 {
+	bool was_stuck = false;
+
 	while (in.n > 0) {
+		struct span plain;
 		size_t used;
 		int rc = tls_input(c->tls, in, &used);
-		struct span plain;
 
 		if (rc)
 			return rc;
 		in = SPAN(in.p + used, in.n - used);
-		bool is_stuck = used == 0;
+		bool is_moving = used > 0;
 		while ((plain = tls_read(c->tls)).n > 0) {
 			take_plain(c, plain);
 			tls_read_done(c->tls, plain.n);
-			is_stuck = false;
+			is_moving = true;
 		}
-		if (is_stuck) {
-			/* the engine wants to write first */
-			rc = write_tls(c);
-			if (rc && rc != ERR_AGAIN)
-				return rc;
-			if (rc == ERR_AGAIN || used == 0)
-				return in.n > 0 && rc == ERR_AGAIN ? ERR_LIMIT : 0;
-		}
+		if (!is_moving && was_stuck)
+			return ERR_STATE;
+		was_stuck = !is_moving;
+		if (is_moving)
+			continue;
+		/* it wants to write first; a peer that takes nothing while it sends is not waited for */
+		rc = write_tls(c);
+		if (rc)
+			return rc;
 	}
 	return 0;
 }
 
-static bool at_end(struct conn *c)
+static void at_end(struct conn *c)
 {
 	struct server *s = c->server;
 
-	if (!c->peer) {
-		conn_free(c);
-		return false;
-	}
-	peer_eof(c->peer, loop_now(s->loop), loop_wall(s->loop));
+	if (c->peer)
+		peer_eof(c->peer, loop_now(s->loop), loop_wall(s->loop));
 	conn_free(c);
-	return false;
 }
 
 static void on_event(void *ctx, int fd, unsigned events, u64 now)
@@ -406,7 +368,7 @@ static void on_event(void *ctx, int fd, unsigned events, u64 now)
 		if (n == ERR_AGAIN)
 			break;
 		if (n <= 0) {
-			(void)at_end(c);
+			at_end(c);
 			return;
 		}
 		if (c->state == CONN_CLOSING)

@@ -80,7 +80,7 @@ static int admin_f(struct portal_world *w, const char *format, const char *a)
 
 /* ---- joining ---------------------------------------------------------------------------------------------------------------------- */
 
-TEST(spec60_02_an_account_begins_with_what_it_needs)
+TEST(spec60_2_an_account_begins_with_what_it_needs)
 {
 	struct portal_world *w = portal_new();
 
@@ -155,7 +155,7 @@ TEST(unknown_messages_and_topics_draw_errors_without_ending_anything)
 	portal_free(s.w);
 }
 
-TEST(spec60_06_devices_keep_row_name_and_addresses)
+TEST(spec60_6_devices_keep_row_name_and_addresses)
 {
 	struct scene s = scene_without_peers();
 	struct fake *c = join_client(s.w, s.client_token, "laptop", 'c');
@@ -391,6 +391,39 @@ TEST(spec10_62_failures_are_told_in_their_order)
 	s.g = connect_as(s.w, &old);
 	join(s.g, "null");
 	expect_failure(&s, s.resource, "version_mismatch");
+	portal_free(s.w);
+}
+
+static struct fake *gateway_of_version(struct scene *s, const char *user_agent)
+{
+	struct connect c = { .role = MSG_ROLE_GATEWAY, .token = s->gateway_token, .external_id = user_agent, .key = 'v', .user_agent = user_agent };
+	struct fake *f = connect_as(s->w, &c);
+
+	join(f, "null");
+	EXPECT_EVENT(f, "phx_reply");
+	EXPECT_EVENT(f, "init");
+	return f;
+}
+
+TEST(spec10_64_gateways_from_one_minor_below_to_one_above_the_client)
+{
+	static const struct {
+		const char *user_agent;
+		bool is_fit;
+	} cases[] = { { "x gateway/1.3.9", false }, { "x gateway/1.4.0", true }, { "x gateway/1.6.0", true }, { "x gateway/1.7.0", false } };
+	struct scene s = scene();
+
+	hang_up(s.g);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		s.g = gateway_of_version(&s, cases[i].user_agent);
+		if (cases[i].is_fit) {
+			ask_flow(&s, s.resource);
+			EXPECT_EVENT(s.g, "authorize_flow");
+		} else {
+			expect_failure(&s, s.resource, "version_mismatch");
+		}
+		hang_up(s.g);
+	}
 	portal_free(s.w);
 }
 

@@ -1,5 +1,6 @@
 /* The portal's rules without store or sockets: what may be stored, who may reach what, which addresses come next. */
 #include "applets/portal/model/access.h"
+#include "applets/portal/model/forwarded.h"
 #include "applets/portal/model/geo.h"
 #include "applets/portal/model/pool.h"
 #include "tests/unit/test.h"
@@ -17,13 +18,13 @@ static const char *pool_text(enum pool p, u32 address)
 	return ip_format(&ip, text);
 }
 
-TEST(spec60_08_first_device_gets_the_first_address)
+TEST(spec60_8_first_device_gets_the_first_address)
 {
 	EXPECT_STR(pool_text(POOL_IPV4, pool_after(POOL_IPV4, 0)), "100.64.0.1");
 	EXPECT_STR(pool_text(POOL_IPV6, pool_after(POOL_IPV6, 0)), "fd00:2021:1111::1");
 }
 
-TEST(spec60_09_allocation_wraps_after_the_last_usable_address)
+TEST(spec60_9_allocation_wraps_after_the_last_usable_address)
 {
 	u32 last4 = pool_after(POOL_IPV4, 0x645ffffd), last6 = pool_after(POOL_IPV6, 0x1ffffd);
 
@@ -163,7 +164,7 @@ static int account_with_dns(enum dns_type type, const char *servers)
 	return rc;
 }
 
-TEST(spec60_03_upstream_dns_servers_are_checked)
+TEST(spec60_3_upstream_dns_servers_are_checked)
 {
 	EXPECT_EQ(account_with_dns(DNS_CUSTOM, "9.9.9.9 2620:fe::fe"), 0);
 	EXPECT_EQ(account_with_dns(DNS_SYSTEM, NULL), 0);
@@ -212,7 +213,7 @@ static int actor_of(enum actor_type type, const char *email)
 	return rc;
 }
 
-TEST(spec60_04_people_have_an_email_and_machines_none)
+TEST(spec60_4_people_have_an_email_and_machines_none)
 {
 	EXPECT_EQ(actor_of(ACTOR_USER, "jo@example.com"), 0);
 	EXPECT_EQ(actor_of(ACTOR_ADMIN, NULL), ERR_INVAL);
@@ -415,7 +416,7 @@ static struct subject subject_of(u8 actor)
 	return s;
 }
 
-TEST(spec60_05_everyone_holds_people_without_rows_and_no_machines)
+TEST(spec60_5_everyone_holds_people_without_rows_and_no_machines)
 {
 	struct subject user = subject_of(USER), service = subject_of(SERVICE);
 	const struct resource *list[8];
@@ -538,4 +539,35 @@ TEST(distance_is_haversine)
 	EXPECT(place_distance(&berlin, &nowhere) > 1e9);
 	EXPECT(!place_parse(SPAN_STR("91,0")).is_known);
 	EXPECT(!place_parse(SPAN_STR("1,2,3")).is_known);
+}
+
+/* ---- behind proxies ---- */
+
+static const char *real_ip(const char *peer, const char *header)
+{
+	static char text[IP_STRLEN];
+	struct cidr proxies[2];
+	struct ip ip;
+
+	EXPECT_EQ(cidr_parse(SPAN_STR("10.0.0.0/8"), &proxies[0]), 0);
+	EXPECT_EQ(cidr_parse(SPAN_STR("fd00::/8"), &proxies[1]), 0);
+	EXPECT_EQ(ip_parse(SPAN(peer, strlen(peer)), &ip), 0);
+	ip = forwarded_real_ip(ip, header ? SPAN(header, strlen(header)) : SPAN_NONE, proxies, 2);
+	return ip_format(&ip, text);
+}
+
+TEST(the_right_most_untrusted_address_is_the_real_one)
+{
+	EXPECT_STR(real_ip("198.51.100.1", "203.0.113.9"), "198.51.100.1"); /* anybody can write a header */
+	EXPECT_STR(real_ip("10.0.0.1", "203.0.113.9"), "203.0.113.9");
+	EXPECT_STR(real_ip("10.0.0.1", "1.2.3.4, 203.0.113.9, 10.0.0.2"), "203.0.113.9");
+	EXPECT_STR(real_ip("10.0.0.1", "203.0.113.9:4711"), "203.0.113.9");
+	EXPECT_STR(real_ip("fd00::1", "[2001:db8::9]:4711"), "2001:db8::9");
+	EXPECT_STR(real_ip("fd00::1", "[2001:db8::9]"), "2001:db8::9");
+	EXPECT_STR(real_ip("fd00::1", "2001:db8:1:2:3:4:5:9:4711"), "2001:db8:1:2:3:4:5:9");
+	EXPECT_STR(real_ip("10.0.0.1", "unknown"), "10.0.0.1");
+	EXPECT_STR(real_ip("10.0.0.1", "203.0.113.9, unknown, 10.0.0.2"), "10.0.0.2");
+	EXPECT_STR(real_ip("10.0.0.1", ""), "10.0.0.1");
+	EXPECT_STR(real_ip("10.0.0.1", NULL), "10.0.0.1");
+	EXPECT_STR(real_ip("10.0.0.1", "10.0.0.3"), "10.0.0.3");
 }

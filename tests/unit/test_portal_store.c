@@ -169,7 +169,7 @@ TEST(what_is_stored_comes_back_after_reopening)
 	close_world(&w);
 }
 
-TEST(spec60_01_no_reference_crosses_accounts)
+TEST(spec60_1_no_reference_crosses_accounts)
 {
 	struct world w = open_world();
 
@@ -265,7 +265,7 @@ TEST(a_rolled_back_transaction_leaves_no_change)
 	close_world(&w);
 }
 
-TEST(spec60_07_addresses_are_given_with_the_row_or_not_at_all)
+TEST(spec60_7_addresses_are_given_with_the_row_or_not_at_all)
 {
 	struct world w = open_world();
 	struct device d;

@@ -94,7 +94,7 @@ static void print_json(const struct sheet *s, struct json_out *o)
 }
 
 /* Several lines or spaces at the ends would break a table. */
-static void print_cell(FILE *f, const struct cell *c, int width)
+static void print_cell(FILE *f, const struct cell *c, int width, bool is_last)
 {
 	const char *v = c->value ? c->value : "-";
 	int n = 0;
@@ -105,8 +105,9 @@ static void print_cell(FILE *f, const struct cell *c, int width)
 	}
 	if (*v)
 		fputs("…", f);
-	for (n += *v != 0; n < width; n++)
-		fputc(' ', f);
+	n += *v != 0;
+	if (!is_last)
+		fprintf(f, "%*s", MAX(width - n, 0), "");
 }
 
 static int columns(const char *s)
@@ -156,7 +157,10 @@ static void print_table(const struct sheet *s, FILE *f)
 			} else if (!c->is_detail && col < SHEET_COLUMNS_MAX) {
 				if (col > 0)
 					fputs("  ", f);
-				print_cell(f, pass == 0 ? &head : c, width[col]);
+				bool is_last = true;
+				for (u32 j = i + 1; j < s->n && s->cells[j].name; j++)
+					is_last &= s->cells[j].is_detail;
+				print_cell(f, pass == 0 ? &head : c, width[col], is_last);
 				col++;
 			}
 		}

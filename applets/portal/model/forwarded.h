@@ -1,0 +1,8 @@
+/* applets/portal/model/forwarded.h: the address of who really connects, behind reverse proxies (spec 60 §0.3). */
+#pragma once
+
+#include "core/ip/addr.h"
+
+/* `hop` is the TCP peer, `header` the value of X-Forwarded-For (p NULL: absent). Walks from the right: while the address at hand is a trusted
+ * proxy's, the entry before it is believed. An entry that is no address ends the walk. */
+struct ip forwarded_real_ip(struct ip hop, struct span header, const struct cidr *proxies, u32 n_proxies);
