@@ -10,6 +10,7 @@
 
 #define TUN_NAME "tun-firezone" /* spec 30 §15 */
 #define TUN_TXQUEUELEN 10000u
+#define TUN_GSO_SEGMENTS 49u /* of one super-packet: as many as fit one UDP message when each is a datagram of MAX_DATAGRAM bytes */
 
 struct tun;
 

@@ -3,10 +3,13 @@
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "platform/linux/netlink.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_link.h>
 #include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,6 +95,23 @@ static enum tun_offload probe_offload(int fd)
 	return TUN_OFFLOAD_NONE;
 }
 
+/* What is read at once then leaves as one UDP message, arrives as one and is written as one: without it a 64 KiB super-packet makes one
+ * message and a remainder at each of these steps. Best effort: it is only speed. */
+static void limit_super_packets(u32 ifindex)
+{
+	struct nl_sock nl;
+	struct nl_msg m;
+
+	if (nl_open(&nl, NETLINK_ROUTE) != 0)
+		return;
+	nl_begin(&m, RTM_NEWLINK, 0);
+	struct ifinfomsg *ifi = nl_header(&m, sizeof(*ifi));
+	ifi->ifi_index = (int)ifindex;
+	nl_put_u32(&m, IFLA_GSO_MAX_SEGS, TUN_GSO_SEGMENTS);
+	(void)nl_request(&nl, &m);
+	nl_close(&nl);
+}
+
 static int configure_link(struct tun *t, struct ifreq *ifr)
 {
 	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -146,6 +166,8 @@ int tun_open(struct tun **out, const char *name)
 	}
 	if (t->has_vnet)
 		t->offload = probe_offload(t->fd);
+	if (t->offload >= TUN_OFFLOAD_TSO)
+		limit_super_packets(t->ifindex);
 	*out = t;
 	return 0;
 }
