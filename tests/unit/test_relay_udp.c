@@ -6,8 +6,10 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-#define PORT_BASE 42100u
+/* Below the ephemeral ports; runs side by side do not meet. */
+#define PORT_BASE ((u16)(10000 + getpid() % 2000 * 10))
 
 static struct relay_sock_config config(u8 family, u16 port)
 {
@@ -55,7 +57,7 @@ TEST(port_in_use_and_foreign_addresses_are_named)
 TEST(requests_and_data_have_their_own_sockets)
 {
 	struct relay_sock *data, *control, *peer, *other;
-	struct relay_sock_config c = config(4, PORT_BASE + 1), pc = config(4, PORT_BASE + 2);
+	struct relay_sock_config c = config(4, (u16)(PORT_BASE + 1)), pc = config(4, (u16)(PORT_BASE + 2));
 	struct relay_ring *ring = relay_ring_new();
 	struct udp_rx rx[RELAY_RX_MESSAGES];
 	struct endpoint dst = { c.bind, c.port };
@@ -83,7 +85,7 @@ TEST(gather_lists_leave_as_runs_and_arrive_whole)
 {
 	for (u8 family = 4; family <= 6; family += 2) {
 		struct relay_sock *a, *b;
-		struct relay_sock_config ca = config(family, PORT_BASE + 3), cb = config(family, PORT_BASE + 4);
+		struct relay_sock_config ca = config(family, (u16)(PORT_BASE + 3)), cb = config(family, (u16)(PORT_BASE + 4));
 		struct relay_ring *ring = relay_ring_new();
 		struct udp_rx rx[RELAY_RX_MESSAGES];
 		struct endpoint dst = { cb.bind, cb.port };
@@ -124,7 +126,7 @@ TEST(gather_lists_leave_as_runs_and_arrive_whole)
 TEST(refused_runs_go_out_one_by_one)
 {
 	struct relay_sock *a, *b;
-	struct relay_sock_config ca = config(4, PORT_BASE + 5), cb = config(4, PORT_BASE + 6);
+	struct relay_sock_config ca = config(4, (u16)(PORT_BASE + 5)), cb = config(4, (u16)(PORT_BASE + 6));
 	struct relay_ring *ring = relay_ring_new();
 	struct udp_rx rx[RELAY_RX_MESSAGES];
 	struct endpoint dst = { cb.bind, cb.port };
@@ -155,7 +157,7 @@ TEST(refused_runs_go_out_one_by_one)
 TEST(empty_datagrams_pass)
 {
 	struct relay_sock *a, *b;
-	struct relay_sock_config ca = config(4, PORT_BASE + 7), cb = config(4, PORT_BASE + 8);
+	struct relay_sock_config ca = config(4, (u16)(PORT_BASE + 7)), cb = config(4, (u16)(PORT_BASE + 8));
 	struct relay_ring *ring = relay_ring_new();
 	struct udp_rx rx[RELAY_RX_MESSAGES];
 	struct endpoint dst = { cb.bind, cb.port };
@@ -166,5 +168,25 @@ TEST(empty_datagrams_pass)
 	EXPECT_EQ(rx[0].len, 0);
 	relay_sock_close(a);
 	relay_sock_close(b);
+	relay_ring_free(ring);
+}
+
+TEST(spec50_45_failed_sends_are_counted_only)
+{
+	struct relay_sock *a;
+	struct relay_sock_config c = config(4, PORT_BASE);
+	struct relay_ring *ring = relay_ring_new();
+	struct endpoint broadcast = { ip4(255, 255, 255, 255), 9 }, port_zero = { ip4(127, 0, 0, 1), 0 };
+	static u8 bytes[300];
+
+	REQUIRE(relay_sock_open(&a, &c) == 0);
+	send_text(a, ring, &broadcast, SPAN("x", 1)); /* not permitted without SO_BROADCAST */
+	send_text(a, ring, &port_zero, SPAN("x", 1));
+	struct span piece = SPAN(bytes, sizeof(bytes));
+	struct relay_tx run = { .src = &c.bind, .dst = &broadcast, .pieces = &piece, .n_pieces = 1, .len = 300, .seg = 100 };
+	relay_sock_send(a, ring, &run);
+	EXPECT_EQ(relay_io_stats(ring)->tx_errors, 5);
+	EXPECT_EQ(relay_io_stats(ring)->tx_datagrams, 0);
+	relay_sock_close(a);
 	relay_ring_free(ring);
 }

@@ -697,6 +697,31 @@ TEST(spec50_28_exhausted_range_is_508)
 	turn_world_end(&w);
 }
 
+/* The reply is looked at before anything else runs: the ports must be there already, and not there when it was an error. */
+TEST(spec50_29_ports_are_open_when_the_success_leaves)
+{
+	struct turn_client c;
+	struct turn_call k;
+	struct endpoint e;
+
+	start();
+	turn_client_init(&c, &w, CLIENT, WORLD_USER);
+	turn_learn_nonce(&c);
+	EXPECT_EQ(w.n_open, 0);
+	turn_call_begin(&c, &k, TURN_ALLOCATE);
+	stun_put_transport(&k.b, 17);
+	stun_put_family(&k.b, ATTR_ADDITIONAL_FAMILY, 6);
+	REQUIRE(turn_call_signed(&c, &k) == 0);
+	REQUIRE(stun_get_address(&k.reply, ATTR_XOR_RELAYED_ADDRESS, &e) == 0);
+	EXPECT(turn_world_port(&w, e.port, 4) && turn_world_port(&w, e.port, 6));
+	EXPECT_EQ(turn_refresh(&c, 0, true), 0);
+	w.refusals = 100;
+	w.open_rc = ERR_IO;
+	EXPECT_EQ(turn_allocate(&c, NULL), 508);
+	EXPECT_EQ(w.n_open, 0);
+	turn_world_end(&w);
+}
+
 TEST(spec50_30_taken_ports_are_skipped)
 {
 	struct turn_client c;
