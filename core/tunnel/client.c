@@ -262,7 +262,7 @@ void client_timeout(struct client *c, u64 now, u64 wall)
 	c->now = now;
 	node_timeout(c->node, now, wall);
 	take_node_events(c);
-	(void)sites_timeout(c);
+	sites_timeout(c);
 	flows_timeout(c, wall);
 }
 

@@ -40,12 +40,11 @@ u64 sites_next_timeout(const struct client *c)
 	return next;
 }
 
-u64 sites_timeout(struct client *c)
+void sites_timeout(struct client *c)
 {
 	for (struct site *s = c->sites; s; s = s->next)
 		if (s->status == SITE_OFFLINE && c->now >= time_add(s->since, SITE_OFFLINE_SPAN))
 			site_set(c, &s->id, SITE_UNKNOWN);
-	return sites_next_timeout(c);
 }
 
 /* Online if any site is, offline if all are (spec 30 §3.4). */

@@ -131,8 +131,8 @@ void resource_release(struct client *c, struct resource *r);
 void resources_free(struct client *c);
 void resource_set_sites(struct client *c, const struct resource *r, enum site_status status);
 void site_set(struct client *c, const struct uuid *id, enum site_status status);
-/* Offline sites return to Unknown; the time of the next one that does. */
-u64 sites_timeout(struct client *c);
+/* Offline sites return to Unknown. */
+void sites_timeout(struct client *c);
 u64 sites_next_timeout(const struct client *c);
 bool tun_config_poll(struct client *c, struct client_event *out);
 bool resource_list_poll(struct client *c, struct client_event *out);

@@ -111,8 +111,3 @@ bool routes_cover(const struct routes *r, const struct ip *ip)
 	cover(r, ip, &w);
 	return trie_walk_next(&w) != NULL;
 }
-
-bool routes_is_empty(const struct routes *r)
-{
-	return r->v4.count == 0 && r->v6.count == 0;
-}

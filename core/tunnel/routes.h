@@ -31,4 +31,3 @@ bool routes_remove(struct routes *r, const struct cidr *net, const struct uuid *
 /* The winner, NULL when nothing covers the address; `*permits` says whether its filter allows the traffic. */
 const struct route *routes_lookup(const struct routes *r, const struct ip *ip, enum l4_kind kind, u16 port, bool *permits);
 bool routes_cover(const struct routes *r, const struct ip *ip);
-bool routes_is_empty(const struct routes *r);

@@ -463,14 +463,9 @@ static void at_application(struct world *w, const u8 *data, const struct packet 
 	u32 header = p->l4 + (p->kind == L4_TCP ? 20u : 8u);
 	const u8 *body = data + header;
 	u32 n = p->len - header;
-	struct packet quoted;
 
-	if (packet_parse_quoted(data, p, &quoted) == 0) {
-		struct sim_probe *q = probe_of(w, &quoted.dst, quoted.proto, quoted.dst_port);
-		if (q && packet_is_prohibited(p))
-			q->is_refused = true;
-		return;
-	}
+	if (p->kind == L4_ICMP_ERROR)
+		return; /* a refusal */
 	if (!sim_client_may(w, &p->src))
 		sim_fail(w, "an answer from a resource that the client does not have");
 	w->bytes_back += n;

@@ -81,7 +81,7 @@ struct sim_relay {
 };
 
 struct sim_probe {
-	bool is_used, is_answered, is_refused;
+	bool is_used, is_answered;
 	bool is_endless; /* goes on after the answer */
 	struct ip dst;
 	u8 proto;
