@@ -188,8 +188,6 @@ TEST(spec50_46_two_allocations_of_one_relay)
 {
 	struct turn_client b;
 	u16 port_b;
-	char text[32];
-	struct wr t = wr_init(text, sizeof(text));
 
 	for (int family = 4; family <= 6; family += 2) {
 		start();
@@ -230,7 +228,6 @@ TEST(spec50_46_two_allocations_of_one_relay)
 		EXPECT_EQ(w.out[0].from_port, port);
 		turn_world_end(&w);
 	}
-	(void)t;
 }
 
 /* Runs stay runs: k equal datagrams in, k equal datagrams out in one transmit, the last one shorter. */
