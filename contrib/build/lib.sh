@@ -10,7 +10,7 @@ case $library in
 ev | sodium) src=$prefix/src/lib$library ;;
 *) src=$prefix/src/$library ;;
 esac
-CC=${CC:-musl-gcc} AR=${AR:-ar}
+export CC=${CC:-musl-gcc} AR=${AR:-ar}
 tmp=$prefix/obj/$library
 rm -rf "$tmp"
 mkdir -p "$tmp"
@@ -103,7 +103,7 @@ sqlite3)
 		-DSQLITE_DEFAULT_MEMSTATUS=0 -DSQLITE_LIKE_DOESNT_MATCH_BLOBS -DSQLITE_OMIT_PROGRESS_CALLBACK
 		-DSQLITE_OMIT_SHARED_CACHE -DSQLITE_OMIT_TRACE -DSQLITE_OMIT_TCL_VARIABLE -DSQLITE_USE_ALLOCA -DHAVE_USLEEP=1 -DHAVE_FDATASYNC=1 -DHAVE_GMTIME_R=1 -DHAVE_LOCALTIME_R=1"
 	cd "$src"
-	(cd "$tmp" && CC=gcc "$src/configure" --disable-tcl --disable-readline >/dev/null 2>config.err &&
+	(cd "$tmp" && "$src/configure" --disable-tcl --disable-readline >/dev/null 2>config.err &&
 		make -s sqlite3.c >/dev/null 2>>config.err) || { cat "$tmp/config.err" >&2; exit 1; }
 	cd "$tmp"
 	archive "$size $options" sqlite3.c
