@@ -177,8 +177,9 @@ $(FUZZERS): %: %.o $(if $(FUZZ),,$O/tests/fuzz/replay.o) $O/libtest.a $O/libembe
 	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) $(START) $^ $(SHARED_ALL) $(END) -o $@
 
 # What the rings need beyond the build, by one call to apt-get; a script whose needs are not met says so.
+packages_of = $(shell sed -n 's/^\# packages: *//p' /dev/null $(wildcard $1))
 TOOLS_CHECK = $(TOOLS) $(TOOLS_PORTAL) $(TOOLS_SYSTEM) $(TOOLS_SYSTEM_PORTAL) $(TOOLS_FUZZ) \
-	$(shell sed -n 's/^\# packages: *//p' /dev/null $(wildcard tests/e2e/test_*.sh tests/interop/test_*.sh))
+	$(call packages_of,tests/e2e/*.sh tests/interop/test_*.sh)
 STAGES := floors unit sim $(if $(SAN),fuzz-seeds,san) fuzz-short e2e interop
 check:
 	@contrib/build/tools.sh $(sort $(TOOLS_CHECK)) || true
@@ -212,6 +213,7 @@ land-check: $(BIN) $(UNIT) $(SIM)
 	@tests/run.sh $(UNIT)
 
 demo: $(BIN)
+	@contrib/build/tools.sh $(call packages_of,tests/e2e/demo.sh)
 	@EMBERBOX=$(abspath $(BIN)) tests/e2e/demo.sh
 bench: $(BIN) $(LOADS)
 	@for b in $(or $(BENCH:%=tests/bench/%.sh),$(wildcard tests/bench/*.sh)); do \
