@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 names=$(mktemp)
 trap 'rm -f "$names"' EXIT
 grep -rhoE --include='*.c' --include='*.sh' --include='*.py' --include='*.js' --include='*.go' '\bspec[0-9]+_[0-9]+(_[0-9a-zA-Z_]*)?' tests |
-	grep -oE 'spec[0-9]+_[0-9]+' | sed -E 's/^spec(.*)_(.*)/\1 \2/' | sort -u >"$names"
+	grep -oE 'spec[0-9]+_[0-9]+' | sed -E 's/^spec([0-9]+)_0*([0-9]+)$/\1 \2/' | sort -u >"$names"
 
 for spec in contrib/protocol/[0-9]*-*.md; do
 	awk -v spec="$spec" -v show="${1:-}" '
