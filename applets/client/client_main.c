@@ -5,13 +5,13 @@
 #include "applets/common/corridor.h"
 #include "applets/common/ident.h"
 #include "applets/common/logging.h"
+#include "applets/common/net_watch.h"
 #include "applets/common/portal_link.h"
 #include "applets/common/startup.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/crypto/aead.h"
 #include "core/tunnel/client.h"
-#include "platform/net.h"
 #include "platform/sys.h"
 #include "platform/udp.h"
 
@@ -30,10 +30,9 @@ struct session {
 	struct loop *loop;
 	struct client *client;
 	struct corridor *corridor;
-	struct net *net;
+	struct net_watch net;
 	struct link *link;
-	struct loop_fd *net_watch;
-	struct loop_timer net_timer, log_timer;
+	struct loop_timer log_timer;
 	bool is_ready;
 	int exit_code;
 };
@@ -50,7 +49,7 @@ static void leave(struct session *s, int exit_code)
 static void apply_tun_config(struct session *s, const struct client_tun_config *tun)
 {
 	unsigned stack = 0;
-	int rc = net_set_addresses(s->net, &tun->ipv4, &tun->ipv6, &stack);
+	int rc = net_set_addresses(s->net.net, &tun->ipv4, &tun->ipv6, &stack);
 
 	if (rc) {
 		log_error("cannot give the tunnel interface its addresses", kv_err(rc), kv_s("reason", strerror(errno)),
@@ -58,7 +57,7 @@ static void apply_tun_config(struct session *s, const struct client_tun_config *
 		leave(s, 1);
 		return;
 	}
-	rc = net_set_routes(s->net, tun->routes, tun->n_routes);
+	rc = net_set_routes(s->net.net, tun->routes, tun->n_routes);
 	if (rc) {
 		log_error("cannot set the routes into the tunnel", kv_err(rc), kv_u("routes", tun->n_routes));
 		leave(s, 1);
@@ -74,17 +73,6 @@ static void apply_tun_config(struct session *s, const struct client_tun_config *
 		leave(s, 0);
 }
 
-static const char *path_name(enum node_path path)
-{
-	switch (path) {
-	case PATH_DIRECT: return "direct";
-	case PATH_PEER_RELAY: return "relayed by the gateway's relay";
-	case PATH_OWN_RELAY: return "relayed by our relay";
-	case PATH_BOTH_RELAYS: return "relayed by both relays";
-	}
-	return "unknown";
-}
-
 static void handle_event(struct session *s, const struct client_event *e)
 {
 	switch (e->type) {
@@ -98,7 +86,7 @@ static void handle_event(struct session *s, const struct client_event *e)
 		break;
 	}
 	case CLIENT_GATEWAY_PATH:
-		log_info("path to gateway", kv_uuid("gateway", &e->peer), kv_s("path", path_name(e->path)),
+		log_info("path to gateway", kv_uuid("gateway", &e->peer), kv_s("path", node_path_name(e->path)),
 			 kv_ep("local", &e->local), kv_ep("remote", &e->remote));
 		break;
 	case CLIENT_RESOURCES_CHANGED:
@@ -285,28 +273,9 @@ static void on_signal(void *ctx, int signo)
 	leave(s, 0);
 }
 
-static void net_arm(struct session *s)
+static void uplink_changed(void *ctx)
 {
-	loop_timer_set(s->loop, &s->net_timer, net_next_timeout(s->net));
-}
-
-static void net_readable(void *ctx, int fd, unsigned events, u64 now)
-{
-	struct session *s = ctx;
-
-	(void)fd;
-	(void)events;
-	net_input(s->net, now);
-	net_arm(s);
-}
-
-static void net_due(void *ctx, u64 now)
-{
-	struct session *s = ctx;
-
-	if (net_timeout(s->net, now))
-		reset(s, "addresses or default route of this host");
-	net_arm(s);
+	reset(ctx, "addresses or default route of this host");
 }
 
 static void log_clean_due(void *ctx, u64 now)
@@ -334,14 +303,9 @@ static int open_network(struct session *s)
 
 	if (rc)
 		return startup_fail(PROGRAM, what, rc);
-	rc = net_open(&s->net, corridor_ifindex(s->corridor));
+	rc = net_watch_open(&s->net, s->loop, corridor_ifindex(s->corridor), uplink_changed, s);
 	if (rc)
 		return startup_fail(PROGRAM, "network configuration", rc);
-	s->net_watch = loop_fd_add(s->loop, net_fd(s->net), LOOP_READ, net_readable, s);
-	if (!s->net_watch)
-		return startup_fail(PROGRAM, "network notifications", ERR_NOMEM);
-	s->net_timer = (struct loop_timer){ .cb = net_due, .ctx = s };
-	net_arm(s);
 	return 0;
 }
 
@@ -384,8 +348,7 @@ static void close_all(struct session *s)
 {
 	link_free(s->link);
 	corridor_close(s->corridor, GOODBYE_GRACE);
-	loop_fd_del(s->net_watch);
-	net_close(s->net);
+	net_watch_close(&s->net);
 	client_free(s->client);
 	loop_free(s->loop);
 }

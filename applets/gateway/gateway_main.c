@@ -5,6 +5,7 @@
 #include "applets/common/health.h"
 #include "applets/common/ident.h"
 #include "applets/common/logging.h"
+#include "applets/common/net_watch.h"
 #include "applets/common/portal_link.h"
 #include "applets/common/startup.h"
 #include "applets/gateway/settings.h"
@@ -13,7 +14,6 @@
 #include "core/crypto/aead.h"
 #include "core/tunnel/gateway.h"
 #include "platform/firewall.h"
-#include "platform/net.h"
 #include "platform/sys.h"
 #include "platform/udp.h"
 
@@ -30,11 +30,10 @@ struct session {
 	struct loop *loop;
 	struct gateway *gateway;
 	struct corridor *corridor;
-	struct net *net;
+	struct net_watch net;
 	struct link *link;
 	struct health *health;
-	struct loop_fd *net_watch;
-	struct loop_timer net_timer, end_timer;
+	struct loop_timer end_timer;
 	bool has_firewall;
 	bool is_ready;
 	bool is_leaving;
@@ -66,7 +65,7 @@ static void end_due(void *ctx, u64 now)
 static void apply_tun_config(struct session *s, const struct gateway_tun_config *tun)
 {
 	unsigned stack = 0;
-	int rc = net_set_addresses(s->net, &tun->ipv4, &tun->ipv6, &stack);
+	int rc = net_set_addresses(s->net.net, &tun->ipv4, &tun->ipv6, &stack);
 
 	if (rc) {
 		log_error("cannot give the tunnel interface its addresses", kv_err(rc), kv_s("reason", strerror(errno)),
@@ -74,7 +73,7 @@ static void apply_tun_config(struct session *s, const struct gateway_tun_config 
 		leave(s, 1);
 		return;
 	}
-	rc = net_set_routes(s->net, tun->routes, ARRAY_LEN(tun->routes));
+	rc = net_set_routes(s->net.net, tun->routes, ARRAY_LEN(tun->routes));
 	if (rc) {
 		log_error("cannot set the routes into the tunnel", kv_err(rc));
 		leave(s, 1);
@@ -85,17 +84,6 @@ static void apply_tun_config(struct session *s, const struct gateway_tun_config 
 	s->is_ready = true;
 	log_info("tunnel interface is up", kv_s("interface", s->cfg->tun_name), kv_ip("ipv4", &tun->ipv4), kv_ip("ipv6", &tun->ipv6));
 	sys_notify("READY=1");
-}
-
-static const char *path_name(enum node_path path)
-{
-	switch (path) {
-	case PATH_DIRECT: return "direct";
-	case PATH_PEER_RELAY: return "relayed by the client's relay";
-	case PATH_OWN_RELAY: return "relayed by our relay";
-	case PATH_BOTH_RELAYS: return "relayed by both relays";
-	}
-	return "unknown";
 }
 
 static void handle_event(struct session *s, const struct gateway_event *e)
@@ -114,7 +102,7 @@ static void handle_event(struct session *s, const struct gateway_event *e)
 	case GATEWAY_CLIENT_LOST:
 		break; /* logged by the engine */
 	case GATEWAY_CLIENT_PATH:
-		log_info("path to client", kv_uuid("client", &e->peer), kv_s("path", path_name(e->path)), kv_ep("local", &e->local),
+		log_info("path to client", kv_uuid("client", &e->peer), kv_s("path", node_path_name(e->path)), kv_ep("local", &e->local),
 			 kv_ep("remote", &e->remote));
 		break;
 	}
@@ -272,30 +260,6 @@ static void on_signal(void *ctx, int signo)
 	leave(ctx, 0);
 }
 
-static void net_arm(struct session *s)
-{
-	loop_timer_set(s->loop, &s->net_timer, net_next_timeout(s->net));
-}
-
-static void net_readable(void *ctx, int fd, unsigned events, u64 now)
-{
-	struct session *s = ctx;
-
-	(void)fd;
-	(void)events;
-	net_input(s->net, now);
-	net_arm(s);
-}
-
-/* A gateway never resets (spec 20 §9.5): its connections heal by themselves. The copies of link routes follow. */
-static void net_due(void *ctx, u64 now)
-{
-	struct session *s = ctx;
-
-	net_timeout(s->net, now);
-	net_arm(s);
-}
-
 /* --- start and end ------------------------------------------------------------------------------------------------------------------ */
 
 /* A gateway that cannot forward still runs: the packaged units set up forwarding themselves (spec 40 §2.2). */
@@ -338,14 +302,10 @@ static int open_network(struct session *s)
 
 	if (rc)
 		return startup_fail(PROGRAM, what, rc);
-	rc = net_open(&s->net, corridor_ifindex(s->corridor));
+	/* A gateway never resets (spec 20 §9.5): its connections heal by themselves. */
+	rc = net_watch_open(&s->net, s->loop, corridor_ifindex(s->corridor), NULL, s);
 	if (rc)
 		return startup_fail(PROGRAM, "network configuration", rc);
-	s->net_watch = loop_fd_add(s->loop, net_fd(s->net), LOOP_READ, net_readable, s);
-	if (!s->net_watch)
-		return startup_fail(PROGRAM, "network notifications", ERR_NOMEM);
-	s->net_timer = (struct loop_timer){ .cb = net_due, .ctx = s };
-	net_arm(s);
 	if (!s->cfg->keeps_firewall)
 		open_firewall(s);
 	open_health(s);
@@ -386,11 +346,10 @@ static void close_all(struct session *s)
 {
 	link_free(s->link);
 	corridor_close(s->corridor, GOODBYE_GRACE);
-	loop_fd_del(s->net_watch);
 	health_close(s->health);
 	if (s->has_firewall)
 		firewall_remove(s->cfg->tun_name);
-	net_close(s->net);
+	net_watch_close(&s->net);
 	gateway_free(s->gateway);
 	loop_free(s->loop);
 }

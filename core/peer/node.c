@@ -472,3 +472,14 @@ int node_conn_info(const struct node *n, const struct uuid *id, struct node_conn
 					.last_handshake = c->wg.last_handshake };
 	return 0;
 }
+
+const char *node_path_name(enum node_path path)
+{
+	switch (path) {
+	case PATH_DIRECT: return "direct";
+	case PATH_PEER_RELAY: return "relayed by the peer's relay";
+	case PATH_OWN_RELAY: return "relayed by our relay";
+	case PATH_BOTH_RELAYS: return "relayed by both relays";
+	}
+	return "unknown";
+}

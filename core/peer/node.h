@@ -143,6 +143,7 @@ enum node_event_type {
 };
 
 enum node_path { PATH_DIRECT, PATH_PEER_RELAY, PATH_OWN_RELAY, PATH_BOTH_RELAYS }; /* spec 20 §10 */
+const char *node_path_name(enum node_path path); /* for people: "direct", "relayed by …" */
 
 struct node_event {
 	enum node_event_type type;
