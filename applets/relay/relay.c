@@ -76,15 +76,13 @@ static void set_expiry_timer(struct relay *r)
 		loop_timer_set(r->loop, &r->expiry, next);
 }
 
-static void on_listener(void *ctx, int fd, unsigned events, u64 now)
+static void serve(struct listener *l, u64 now)
 {
-	struct listener *l = ctx;
 	struct relay *r = l->relay;
 	struct udp_rx rx[RELAY_RX_MESSAGES];
 	bool has_more;
+	int n = l->sock ? relay_sock_recv(l->sock, r->ring, rx) : 0;
 
-	(void)fd, (void)events;
-	int n = relay_sock_recv(l->sock, r->ring, rx);
 	if (n <= 0)
 		return;
 	struct turn_input in = { .rx = rx, .n = (size_t)n };
@@ -93,6 +91,21 @@ static void on_listener(void *ctx, int fd, unsigned events, u64 now)
 		send_all(r);
 	} while (has_more);
 	set_expiry_timer(r);
+}
+
+/* A client may send data right behind its CHANNEL-BIND, without waiting for the answer (spec 20 §7.6). The two come on different
+ * sockets: requests are taken first, whichever socket was readable first. */
+static void on_listener(void *ctx, int fd, unsigned events, u64 now)
+{
+	struct listener *l = ctx;
+	struct relay *r = l->relay;
+
+	(void)fd, (void)events;
+	if (l == &r->data4)
+		serve(&r->control4, now);
+	else if (l == &r->data6)
+		serve(&r->control6, now);
+	serve(l, now);
 }
 
 static void on_port(void *ctx, int fd, unsigned events, u64 now)
