@@ -47,7 +47,7 @@ gateway_term)
 	pings 4
 	sleep 1
 	check exits_cleanly stop $used TERM
-	within spec40_65_goodbye_moves_clients_at_once 500
+	within spec40_65_goodbye_moves_clients_at_once 250
 	;;
 gateway_kill)
 	world cone cone
@@ -58,7 +58,7 @@ gateway_kill)
 	pings 9
 	sleep 1
 	stop $used KILL 2>/dev/null
-	within silent_gateway_is_left 5000
+	within silent_gateway_is_left 4500
 	;;
 client_moves)
 	world cone cone
@@ -69,7 +69,7 @@ client_moves)
 	pings 8
 	sleep 1.5
 	client_moves 66
-	within address_change_is_noticed 2000
+	within address_change_is_noticed 1500
 	check transfer_survives wait $transfer
 	check transfer_is_whole cmp "$E2E/fetched" "$E2E/www/file"
 	;;
@@ -96,7 +96,7 @@ relay_restart)
 	sleep 1
 	check relay_stops stop relay TERM
 	start_relay relay
-	within relayed_path_comes_back 6000
+	within relayed_path_comes_back 4000
 	;;
 esac
 finish
