@@ -34,7 +34,7 @@ function floor(path, part) {
 	return 8
 }
 BEGIN {
-	split("base:0 json:1 crypto:1 stun:1 ip:1 http:1 loop:1 ice:2 turn:2 wg:2 dns:2 phoenix:2 peer:3 tunnel:4", list, " ")
+	split("base:0 json:1 crypto:1 stun:1 ip:1 http:1 loop:1 ice:2 turn:2 wg:2 dns:2 phoenix:2 tcp:2 peer:3 tunnel:4", list, " ")
 	for (i in list) { split(list[i], pair, ":"); rank[pair[1]] = pair[2] }
 }
 {
