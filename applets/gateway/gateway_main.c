@@ -371,7 +371,8 @@ static int start(const struct gateway_settings *cfg)
 		fprintf(stderr, "%s: %s\n", PROGRAM, why);
 		goto out;
 	}
-	s.gateway = gateway_new(&(struct gateway_config){ .rng = sys_rng() }, loop_now(s.loop));
+	s.gateway = gateway_new(&(struct gateway_config){ .rng = sys_rng(), .has_flow_logs = cfg->has_flow_logs,
+							   .validates_checksums = cfg->validates_checksums }, loop_now(s.loop));
 	if (!s.gateway) {
 		rc = startup_fail(PROGRAM, "start", ERR_NOMEM);
 		goto out;

@@ -1,8 +1,8 @@
 #include "core/base/log.h"
 
+#include "core/base/calendar.h"
 #include "core/base/cursor.h"
 #include "core/base/err.h"
-#include "core/base/time.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,32 +194,11 @@ static void put_value(struct wr *w, const struct kv *kv, enum log_format format)
 	put_string(w, SPAN(buf, strlen(buf)), format);
 }
 
-/* Days since 1970-01-01 to year, month, day in the proleptic Gregorian calendar. */
-static void civil_date(u64 days, unsigned *year, unsigned *month, unsigned *day)
-{
-	u64 z = days + 719468;
-	u64 era = z / 146097;
-	u64 doe = z % 146097;
-	u64 yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-	u64 doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-	u64 mp = (5 * doy + 2) / 153;
-
-	*day = (unsigned)(doy - (153 * mp + 2) / 5 + 1);
-	*month = (unsigned)(mp < 10 ? mp + 3 : mp - 9);
-	*year = (unsigned)(yoe + era * 400 + (*month <= 2));
-}
-
 static void put_timestamp(struct wr *w, u64 wall_ns)
 {
-	char buf[64];
-	unsigned year, month, day;
-	u64 secs = wall_ns / NSEC_PER_SEC;
+	char buf[RFC3339_STRLEN];
 
-	civil_date(secs / 86400, &year, &month, &day);
-	snprintf(buf, sizeof(buf), "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", year, month, day,
-		 (unsigned)(secs / 3600 % 24), (unsigned)(secs / 60 % 60), (unsigned)(secs % 60),
-		 (unsigned)(wall_ns / 1000000 % 1000));
-	wr_str(w, buf);
+	wr_str(w, rfc3339_format(wall_ns, 3, buf));
 }
 
 static void put_line_human(struct wr *w, enum log_level level, const char *target, const char *msg,

@@ -1,5 +1,7 @@
 #include "core/http/http.h"
 
+#include "core/base/calendar.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -148,16 +150,10 @@ int http_date_parse(struct span value, u64 *unix_secs)
 char *http_date_format(u64 unix_secs, char buf[static HTTP_DATE_STRLEN])
 {
 	u64 days = unix_secs / 86400, secs = unix_secs % 86400;
-	/* the inverse of days_of() */
-	u64 z = days + 719468;
-	u64 era = z / 146097, doe = z % 146097;
-	u64 yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-	u64 doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-	u64 mp = (5 * doy + 2) / 153;
-	u64 day = doy - (153 * mp + 2) / 5 + 1, month = mp < 10 ? mp + 3 : mp - 9, year = yoe + era * 400 + (month <= 2);
+	struct calendar_date d = calendar_date(days);
 
-	snprintf(buf, HTTP_DATE_STRLEN, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", weekdays + (days + 4) % 7 * 3, (unsigned)(day % 100),
-		 months + (month - 1) * 3, (unsigned)(year % 10000), (unsigned)(secs / 3600), (unsigned)(secs / 60 % 60), (unsigned)(secs % 60));
+	snprintf(buf, HTTP_DATE_STRLEN, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", weekdays + (days + 4) % 7 * 3, d.day % 100,
+		 months + (d.month - 1) * 3, d.year % 10000, (unsigned)(secs / 3600), (unsigned)(secs / 60 % 60), (unsigned)(secs % 60));
 	return buf;
 }
 

@@ -89,14 +89,6 @@ static bool has_same_ip_header(const struct aggregate *g, const u8 *a, const u8 
 	return (a[6] & 0x40) || (u16)(get_be16(a + 4) + g->segments) == get_be16(b + 4);
 }
 
-static bool is_checksum_right(const u8 *data, const struct packet *p)
-{
-	u32 n = p->len - p->l4;
-	bool is_v6 = p->src.family == 6;
-	u64 sum = csum_pseudo(data + (is_v6 ? 8 : 12), is_v6 ? 16 : 4, n, p->proto);
-	return csum_fold(csum_add(sum, data + p->l4, n)) == 0xffff;
-}
-
 /* Could this packet be a segment of an aggregate at all? */
 static bool is_joinable(struct coalescer *c, const u8 *data, const struct packet *p, u32 *header)
 {
@@ -114,7 +106,7 @@ static bool is_joinable(struct coalescer *c, const u8 *data, const struct packet
 	} else {
 		return false;
 	}
-	if (is_checksum_right(data, p))
+	if (packet_l4_checksum_is_right(data, p))
 		return true;
 	c->stats.bad_checksum++;
 	return false;

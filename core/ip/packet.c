@@ -237,3 +237,29 @@ void packet_merge_ecn(u8 *data, struct packet *p, u8 outer_ecn)
 		data[1] |= ECN_CE << 4;
 	}
 }
+
+bool packet_l4_checksum_is_right(const u8 *data, const struct packet *p)
+{
+	const u8 *l4 = data + p->l4;
+	u32 n = p->kind == L4_UDP && get_be16(l4 + 4) >= 8 ? get_be16(l4 + 4) : p->len - p->l4;
+	bool is_v6 = p->src.family == 6;
+
+	if (p->kind == L4_UDP && !is_v6 && get_be16(l4 + 6) == 0)
+		return true;
+	u64 sum = csum_pseudo(data + (is_v6 ? 8 : 12), is_v6 ? 16 : 4, n, p->proto);
+	return csum_fold(csum_add(sum, l4, n)) == 0xffff;
+}
+
+bool packet_ip_checksum_is_right(const u8 *data, const struct packet *p)
+{
+	return p->src.family == 6 || csum_fold(csum_add(0, data, (size_t)(data[0] & 15u) * 4)) == 0xffff;
+}
+
+u32 packet_payload_len(const u8 *data, const struct packet *p)
+{
+	u32 n = p->len - p->l4;
+
+	if (p->kind == L4_TCP)
+		return n - (u32)(data[p->l4 + 12] >> 4) * 4;
+	return p->kind == L4_UDP ? n - 8 : 0;
+}

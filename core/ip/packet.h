@@ -75,3 +75,10 @@ bool packet_is_prohibited(const struct packet *p);
 /* Inner packet with the congestion mark of the datagram that carried it: becomes CE when the outer is CE and it is ECT itself; the IPv4
  * header checksum follows (spec 20 §1.6). `p->tos` is kept in step. */
 void packet_merge_ecn(u8 *data, struct packet *p, u8 outer_ecn);
+
+/* Of TCP or UDP, over the whole of the transport part; a UDP packet without checksum (0, IPv4 only) is right. */
+bool packet_l4_checksum_is_right(const u8 *data, const struct packet *p);
+/* Of the header; true for IPv6, which has none. */
+bool packet_ip_checksum_is_right(const u8 *data, const struct packet *p);
+/* Bytes behind the header of TCP or UDP, 0 for any other kind. */
+u32 packet_payload_len(const u8 *data, const struct packet *p);

@@ -16,12 +16,15 @@ struct gateway *gateway_new(const struct gateway_config *cfg, u64 now)
 	g->next_tick = TIME_NEVER;
 	g->held_last = &g->held;
 	g->cache.generation = 1;
+	g->validates_checksums = cfg->validates_checksums;
 	outbox_init(&g->outbox);
 	table_init(&g->peers_by_id, sizeof(struct uuid), GATEWAY_PEERS_MAX, cfg->rng);
 	table_init(&g->peers_by_ip, sizeof(struct ip), 2 * GATEWAY_PEERS_MAX, cfg->rng);
 	g->node = node_new(&node, now);
 	g->coalescer = coalesce_new();
-	if (!g->node || !g->coalescer) {
+	if (cfg->has_flow_logs)
+		g->flowlog = flowlog_new(cfg->rng);
+	if (!g->node || !g->coalescer || (cfg->has_flow_logs && !g->flowlog)) {
 		gateway_free(g);
 		return NULL;
 	}
@@ -33,6 +36,7 @@ void gateway_free(struct gateway *g)
 	if (!g)
 		return;
 	access_free(g);
+	flowlog_free(g->flowlog);
 	table_deinit(&g->peers_by_id);
 	table_deinit(&g->peers_by_ip);
 	outbox_deinit(&g->outbox);
@@ -226,13 +230,16 @@ void gateway_timeout(struct gateway *g, u64 now, u64 wall)
 	take_node_events(g);
 	if (now >= g->next_tick)
 		access_tick(g, wall);
+	if (g->flowlog && now >= flowlog_next_tick(g->flowlog))
+		flowlog_tick(g->flowlog, now);
 	if (g->n_held > 0)
 		access_resume(g, wall);
 }
 
 u64 gateway_next_timeout(const struct gateway *g)
 {
-	return time_min(node_next_timeout(g->node), access_next_timeout(g));
+	u64 flows = g->flowlog ? flowlog_next_tick(g->flowlog) : TIME_NEVER;
+	return time_min(time_min(node_next_timeout(g->node), access_next_timeout(g)), flows);
 }
 
 void gateway_shutdown(struct gateway *g, u64 now)

@@ -29,6 +29,8 @@ struct gateway;
 
 struct gateway_config {
 	struct rng *rng; /* borrowed */
+	bool has_flow_logs;       /* one log line per finished flow (spec 40 §13): gateway_flowlog.h */
+	bool validates_checksums; /* a warning per packet of the TUN with a wrong one; it is forwarded all the same (spec 40 §1.1) */
 };
 
 struct gateway *gateway_new(const struct gateway_config *cfg, u64 now); /* NULL: out of memory */

@@ -11,6 +11,7 @@ static void grant_free(struct grant *r)
 	if (!r)
 		return;
 	filter_deinit(&r->filter);
+	flow_about_drop(r->about);
 	free(r);
 }
 
@@ -49,7 +50,7 @@ static void grant_remove(struct gateway *g, struct client_peer *p, struct grant 
 		}
 	if (p->internet == r) {
 		p->internet = NULL;
-		for (const struct grant *i = p->grants; i; i = i->next)
+		for (struct grant *i = p->grants; i; i = i->next)
 			if (i->type == MSG_RESOURCE_INTERNET)
 				p->internet = i;
 	}
@@ -77,6 +78,9 @@ static int grant_add(struct gateway *g, struct client_peer *p, struct grant *r)
 		else
 			set_filter(g, known, &r->filter), r->filter = (struct filter){ 0 };
 		known->expires_at = r->expires_at;
+		flow_about_drop(known->about);
+		known->about = r->about;
+		r->about = NULL;
 		grant_free(r);
 		return 0;
 	}
@@ -202,7 +206,9 @@ static struct authorization *authorization_make(const struct gateway *g, const s
 	a->peer.is_controlling = false;
 	a->ref = text_copy(m->ref);
 	a->grant = grant_make(&m->resource, m->expires_at);
-	if (!a->ref || !a->grant || ice_from_message(&a->peer.local, &m->gateway_ice) || ice_from_message(&a->peer.remote, &m->client_ice)) {
+	if (a->grant && g->flowlog)
+		a->grant->about = flow_about_new(m);
+	if (!a->ref || !a->grant || (g->flowlog && !a->grant->about) || ice_from_message(&a->peer.local, &m->gateway_ice) || ice_from_message(&a->peer.remote, &m->client_ice)) {
 		authorization_free(a);
 		return NULL;
 	}

@@ -34,25 +34,32 @@ static bool is_excluded(const struct ip *ip)
 	return false;
 }
 
-static enum verdict decide(const struct client_peer *p, const struct ip *ip, enum l4_kind kind, u16 port)
+/* `*by` is the resource that allows, NULL when none does. */
+static enum verdict decide(const struct client_peer *p, const struct ip *ip, enum l4_kind kind, u16 port, struct grant **by)
 {
 	bool permits = false;
 	const struct route *best;
 
+	*by = NULL;
 	if (ip_is_peer(ip)) /* whatever a resource says: these are machines of other clients */
 		return REFUSED;
 	best = routes_lookup(&p->routes, ip, kind, port, &permits);
-	if (best && permits)
+	if (best && permits) {
+		*by = best->owner;
 		return ALLOWED;
+	}
 	if (!p->internet || ip_is_proxy(ip))
 		return REFUSED;
-	if (!is_excluded(ip))
+	if (!is_excluded(ip)) {
+		*by = p->internet;
 		return ALLOWED;
+	}
 	return best ? REFUSED : EXCLUDED;
 }
 
 /* `ip` and `port` are the resource's. */
-static enum verdict classify(struct gateway *g, const struct client_peer *p, const struct ip *ip, enum l4_kind kind, u16 port)
+static enum verdict classify(struct gateway *g, const struct client_peer *p, const struct ip *ip, enum l4_kind kind, u16 port,
+			     struct grant **by)
 {
 	struct flow_key key = { .ip = *ip, .kind = (u8)kind, .port = kind == L4_TCP || kind == L4_UDP ? port : 0, .owner = p };
 	bool is_hit;
@@ -60,8 +67,10 @@ static enum verdict classify(struct gateway *g, const struct client_peer *p, con
 
 	if (!is_hit) {
 		g->stats.lookups++;
-		e->verdict = (u8)decide(p, ip, kind, key.port);
+		e->verdict = (u8)decide(p, ip, kind, key.port, by);
+		e->value = *by;
 	}
+	*by = e->value;
 	return (enum verdict)e->verdict;
 }
 
@@ -112,8 +121,18 @@ static void deliver(struct gateway *g, const struct inner *in, struct packet *p)
 	coalesce_add(g->coalescer, in->data, p);
 }
 
+static void log_flow_out(struct gateway *g, u64 wall, const struct inner *in, const struct grant *by, const struct packet *p)
+{
+	struct node_conn_info conn;
+
+	if (!by->about || node_conn_info(g->node, in->id, &conn))
+		return;
+	flowlog_from_client(g->flowlog, g->now, wall, by->about, in->data, p, NULL, &(struct flow_outer){ conn.local, conn.remote });
+}
+
 static void inner_packet(struct gateway *g, u64 wall, const struct inner *in, struct goodbyes *bye)
 {
+	struct grant *by;
 	struct packet p;
 	int rc = packet_parse(in->data, in->len, TUNNEL_MTU, &p);
 
@@ -149,8 +168,10 @@ static void inner_packet(struct gateway *g, u64 wall, const struct inner *in, st
 		deliver(g, in, &p);
 		return;
 	}
-	switch (classify(g, peer, &p.dst, p.kind, p.dst_port)) {
+	switch (classify(g, peer, &p.dst, p.kind, p.dst_port, &by)) {
 	case ALLOWED:
+		if (g->flowlog)
+			log_flow_out(g, wall, in, by, &p);
 		deliver(g, in, &p);
 		break;
 	case REFUSED:
@@ -185,6 +206,8 @@ void gateway_udp_input(struct gateway *g, u64 now, u64 wall, struct udp_rx *rx, 
 	g->tun_next = 0;
 	while (n > 0) {
 		size_t count, chunk = rx_chunk(rx, n);
+		if (g->flowlog)
+			flowlog_datagrams(g->flowlog, rx, chunk);
 		node_input(g->node, now, wall, rx, chunk);
 		struct inner *inner = node_inner(g->node, &count);
 		for (size_t i = 0; i < count; i++)
@@ -231,8 +254,30 @@ static void encapsulate(struct gateway *g, u64 wall, const struct client_peer *p
 	}
 }
 
+static void log_flow_back(struct gateway *g, const struct grant *by, const struct segmenter *s)
+{
+	u32 bytes = packet_payload_len(s->data, &s->p);
+	u32 n = s->how == SEGMENT_PLAIN ? 1 : (s->payload + s->mss - 1) / s->mss;
+
+	if (by->about)
+		flowlog_from_resource(g->flowlog, g->now, by->about, &s->p, n, bytes);
+}
+
+/* What is not yet complete because the kernel left it to us cannot be wrong. */
+static void check_sums(const struct tun_pkt *pkt, const struct packet *p)
+{
+	bool is_l4_left = pkt->vnet.gso_type != VNET_GSO_NONE || (pkt->vnet.flags & VNET_NEEDS_CSUM);
+
+	if (!packet_ip_checksum_is_right(pkt->data, p))
+		log_warn("packet from the TUN has a wrong IPv4 checksum", kv_ip("src", &p->src), kv_ip("dst", &p->dst));
+	if ((p->kind == L4_TCP || p->kind == L4_UDP) && !is_l4_left && !packet_l4_checksum_is_right(pkt->data, p))
+		log_warn(p->kind == L4_TCP ? "packet from the TUN has a wrong TCP checksum" : "packet from the TUN has a wrong UDP checksum",
+			 kv_ip("src", &p->src), kv_u("src_port", p->src_port), kv_ip("dst", &p->dst), kv_u("dst_port", p->dst_port));
+}
+
 static void tun_packet(struct gateway *g, u64 wall, const struct tun_pkt *pkt)
 {
+	struct grant *by;
 	struct segmenter s;
 	int rc = segment_init(&s, pkt);
 
@@ -243,6 +288,8 @@ static void tun_packet(struct gateway *g, u64 wall, const struct tun_pkt *pkt)
 		return;
 	}
 	const struct packet *p = &s.p;
+	if (g->validates_checksums)
+		check_sums(pkt, p);
 	const struct client_peer *peer = ip_is_peer(&p->dst) ? table_get(&g->peers_by_ip, &p->dst) : NULL;
 	if (!peer) {
 		gateway_drop(g, DROP_NOT_A_PEER, 1);
@@ -253,10 +300,12 @@ static void tun_packet(struct gateway *g, u64 wall, const struct tun_pkt *pkt)
 			gateway_drop(g, DROP_NO_PORTS, 1);
 			return;
 		}
-		if (classify(g, peer, &p->src, p->kind, p->src_port) != ALLOWED) {
+		if (classify(g, peer, &p->src, p->kind, p->src_port, &by) != ALLOWED) {
 			gateway_drop(g, DROP_NOT_ALLOWED, 1);
 			return;
 		}
+		if (g->flowlog)
+			log_flow_back(g, by, &s);
 	}
 	encapsulate(g, wall, peer, &s);
 }

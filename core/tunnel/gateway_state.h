@@ -3,6 +3,7 @@
  *	gateway.c          doors, messages, time, events
  *	gateway_access.c   clients, their resources, expiry, held authorizations
  *	gateway_packets.c  the packet path
+ *	gateway_flowlog.c  a log line per finished flow, when asked for
  */
 #pragma once
 
@@ -14,6 +15,7 @@
 #include "core/tunnel/convert.h"
 #include "core/tunnel/flow.h"
 #include "core/tunnel/gateway.h"
+#include "core/tunnel/gateway_flowlog.h"
 #include "core/tunnel/outbox.h"
 #include "core/tunnel/routes.h"
 
@@ -26,6 +28,7 @@ struct grant {
 	struct cidr net;
 	struct filter filter;
 	u64 expires_at; /* Unix seconds or MSG_NEVER_EXPIRES */
+	struct flow_about *about; /* NULL: flows are not logged */
 	struct grant *next;
 };
 
@@ -36,7 +39,7 @@ struct client_peer {
 	struct ip own4, own6;     /* ours, as they were when it came */
 	struct grant *grants;
 	u32 n_grants;
-	const struct grant *internet;
+	struct grant *internet;
 	struct routes routes;
 	struct client_peer *next, **link;
 };
@@ -80,6 +83,8 @@ struct gateway {
 	struct client_peer *last_peer;
 	struct tunnel_stats stats;
 	struct flow_cache cache;
+	struct flowlog *flowlog; /* NULL: flows are not logged */
+	bool validates_checksums;
 };
 
 /* --- gateway_access.c */
