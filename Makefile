@@ -4,6 +4,7 @@
 #   make DEPS=system    a dynamic binary against installed libraries
 #   make SAN=1          the same with AddressSanitizer and UndefinedBehaviorSanitizer
 #   make APPLETS="…"    only these applets; the others and their libraries are not linked
+#   make DOH=0          without DNS over HTTPS and nghttp2
 #   make V=1            whole command lines
 
 BUILD ?= build
@@ -38,14 +39,16 @@ optimise = $(if $(SAN)$(FUZZ),-O1,$(if $(filter $(KERNELS),$1),-O3 -funroll-loop
 # FILE:PACKAGE: what contrib/build/tools.sh installs when FILE (a command or a path) is missing.
 TOOLS := gcc:gcc /usr/include/linux/if_tun.h:linux-libc-dev
 TOOLS_STATIC := musl-gcc:musl-tools dpkg-source:dpkg-dev xz:xz-utils
-TOOLS_STATIC_PORTAL := tclsh:tcl
+TOOLS_STATIC_portal := tclsh:tcl
 TOOLS_SYSTEM := pkg-config:pkg-config /usr/include/ev.h:libev-dev /usr/include/bearssl.h:libbearssl-dev \
 	/usr/include/sodium.h:libsodium-dev /usr/include/cjson/cJSON.h:libcjson-dev
-TOOLS_SYSTEM_PORTAL := /usr/include/sqlite3.h:libsqlite3-dev
+TOOLS_SYSTEM_portal := /usr/include/sqlite3.h:libsqlite3-dev
+TOOLS_SYSTEM_doh := /usr/include/nghttp2/nghttp2.h:libnghttp2-dev
 TOOLS_FUZZ := clang:clang /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a:libclang-rt-dev
 
 LIBS := ev bearssl cjson sodium
 LIBS_PORTAL := sqlite3
+LIBS_DOH := nghttp2
 
 ifeq ($(VARIANT),static)
 CC := musl-gcc
@@ -56,14 +59,15 @@ LDFLAGS_ALL += -static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text,-z,rel
 START = $(MUSL)/rcrt1.o $(MUSL)/crti.o
 END = $(MUSL)/crtn.o
 TOOLS += $(TOOLS_STATIC)
-TOOLS_PORTAL := $(TOOLS_STATIC_PORTAL)
+TOOLS_portal := $(TOOLS_STATIC_portal)
 archives = $(patsubst %,$D/lib/lib%.a,$1)
 else
 CC := gcc
 pkg = $(shell pkg-config --$1 $2 2>/dev/null)
-CFLAGS_ALL += $(call pkg,cflags,libsodium libcjson sqlite3)
+CFLAGS_ALL += $(call pkg,cflags,libsodium libcjson) $(call pkg,cflags,sqlite3) $(call pkg,cflags,libnghttp2)
 TOOLS += $(TOOLS_SYSTEM)
-TOOLS_PORTAL := $(TOOLS_SYSTEM_PORTAL)
+TOOLS_portal := $(TOOLS_SYSTEM_portal)
+TOOLS_doh := $(TOOLS_SYSTEM_doh)
 shared = $(foreach l,$1,$(or $(call pkg,libs,lib$l),$(call pkg,libs,$l),-l$l)) -lm
 endif
 
@@ -88,15 +92,23 @@ ifneq ($(filter-out $(APPLETS_ALL),$(APPLETS)),)
 $(error no such applet: $(filter-out $(APPLETS_ALL),$(APPLETS)) (there are: $(APPLETS_ALL)))
 endif
 
+# The applets that ask upstream resolvers get DNS over HTTPS; all others get core/dns/no_doh.c and no nghttp2.
+DOH ?= $(if $(filter client dns-proxy dns_proxy,$(APPLETS)),1,0)
+
 objs = $(patsubst %.c,$O/%.o,$1)
 applet_objs = $(call objs,$(foreach a,$1,$(wildcard applets/$a/*.c applets/$a/*/*.c)))
-OBJ_BASE := $(call objs,$(wildcard core/*/*.c platform/linux/*.c applets/common/*.c))
-OBJ_SET := $(OBJ_BASE) $(call applet_objs,$(APPLETS))
-OBJ_ALL := $(OBJ_BASE) $(call applet_objs,$(APPLETS_ALL))
+OBJ_DOH := $(call objs,$(wildcard core/dns/doh.c core/dns/doh_h[12].c))
+OBJ_NO_DOH := $(call objs,core/dns/no_doh.c)
+OBJ_BASE := $(filter-out $(OBJ_DOH) $(OBJ_NO_DOH),$(call objs,$(wildcard core/*/*.c platform/linux/*.c applets/common/*.c)))
+OBJ_SET := $(OBJ_BASE) $(if $(filter 0,$(DOH)),$(OBJ_NO_DOH),$(OBJ_DOH)) $(call applet_objs,$(APPLETS))
+OBJ_ALL := $(OBJ_BASE) $(OBJ_DOH) $(call applet_objs,$(APPLETS_ALL))
 
 # The binary of a set of applets has a folder of its own; objects are shared.
 empty :=
 SET := $(if $(filter-out $(APPLETS),$(APPLETS_ALL)),set-$(subst $(empty) $(empty),-,$(strip $(APPLETS))),all)
+ifneq ($(filter command% environment%,$(origin DOH)),)
+SET := $(SET)-doh$(DOH)
+endif
 S := $O/$(SET)
 BIN := $S/emberbox
 
@@ -111,8 +123,8 @@ TEST_OBJ := $(patsubst %,%.o,$(UNIT) $(SIM) $(FUZZERS) $(DRIVERS) $(LOADS)) $O/t
 SIM_SEEDS ?= 1000
 
 TOOLS_READY := $(BUILD)/tools-$(VARIANT)
-LIBS_SET := $(if $(filter portal,$(APPLETS)),$(LIBS_PORTAL)) $(LIBS)
-LIBS_ALL := $(LIBS_PORTAL) $(LIBS)
+LIBS_SET := $(if $(filter portal,$(APPLETS)),$(LIBS_PORTAL)) $(if $(filter 0,$(DOH)),,$(LIBS_DOH)) $(LIBS)
+LIBS_ALL := $(LIBS_PORTAL) $(LIBS_DOH) $(LIBS)
 SHARED_SET := $(call shared,$(LIBS_SET))
 SHARED_ALL := $(call shared,$(LIBS_ALL))
 
@@ -134,8 +146,9 @@ $O/objects: FORCE
 $S/applets.h: FORCE
 	$(call keep,'#define APPLETS(X) $(foreach a,$(APPLETS),X($a))')
 
-$(OBJ_ALL) $(TEST_LIB_OBJ) $(TEST_OBJ) $S/main.o: | $(TOOLS_READY) $(call archives,$(LIBS))
+$(OBJ_ALL) $(OBJ_NO_DOH) $(TEST_LIB_OBJ) $(TEST_OBJ) $S/main.o: | $(TOOLS_READY) $(call archives,$(LIBS))
 $(call applet_objs,portal) $(TEST_OBJ): | $(TOOLS_READY)-portal $(call archives,$(LIBS_PORTAL))
+$(OBJ_DOH) $(TEST_OBJ): | $(TOOLS_READY)-doh $(call archives,$(LIBS_DOH))
 
 $O/%.o: %.c $O/flags
 	@mkdir -p $(@D)
@@ -160,12 +173,14 @@ $(BIN): $S/main.o $S/libember.a $(call archives,$(LIBS_SET))
 
 $(TOOLS_READY): contrib/build/tools.sh
 	@contrib/build/tools.sh $(TOOLS) && mkdir -p $(@D) && touch $@
-$(TOOLS_READY)-portal: $(TOOLS_READY)
-	@contrib/build/tools.sh $(TOOLS_PORTAL) && touch $@
+$(TOOLS_READY)-%: $(TOOLS_READY)
+	@contrib/build/tools.sh $(TOOLS_$*) && touch $@
 
-$D/src/fetched: | $(TOOLS_READY)
+# A folder of sources is complete when it is there; what lacks is fetched in one go.
+SOURCES := $(addprefix $D/src/,$(sort $(shell sed -n 's/^\([a-z0-9]\+\) .*/\1/p' contrib/build/tested-versions)))
+$D/src/fetched: $(if $(filter-out $(wildcard $(SOURCES)),$(SOURCES)),FORCE) | $(TOOLS_READY)
 	@contrib/build/fetch.sh $D/src && touch $@
-$D/lib/lib%.a: contrib/build/lib.sh $D/src/fetched
+$D/lib/lib%.a: contrib/build/lib.sh | $D/src/fetched
 	$(call say,LIB,$*)CC=$(CC) contrib/build/lib.sh $* $D
 $D/lib/libsqlite3.a: | $(TOOLS_READY)-portal
 
@@ -178,7 +193,7 @@ $(FUZZERS): %: %.o $(if $(FUZZ),,$O/tests/fuzz/replay.o) $O/libtest.a $O/libembe
 
 # What the rings need beyond the build, by one call to apt-get; a script whose needs are not met says so.
 packages_of = $(shell sed -n 's/^\# packages: *//p' /dev/null $(wildcard $1))
-TOOLS_CHECK = $(TOOLS) $(TOOLS_PORTAL) $(TOOLS_SYSTEM) $(TOOLS_SYSTEM_PORTAL) $(TOOLS_FUZZ) \
+TOOLS_CHECK = $(TOOLS) $(TOOLS_portal) $(TOOLS_SYSTEM) $(TOOLS_SYSTEM_portal) $(TOOLS_SYSTEM_doh) $(TOOLS_FUZZ) \
 	$(call packages_of,tests/e2e/*.sh tests/interop/test_*.sh)
 STAGES := floors unit sim $(if $(SAN),fuzz-seeds,san) fuzz-short e2e interop
 check:

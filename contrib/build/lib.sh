@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds one library as a static archive: lib.sh ev|sodium|bearssl|cjson|sqlite3 DIR, with CC, AR and JOBS from the environment.
+# Builds one library as a static archive: lib.sh ev|sodium|bearssl|cjson|nghttp2|sqlite3 DIR, with CC, AR and JOBS from the environment.
 #
 # Reads DIR/src (see fetch.sh), writes DIR/lib/libNAME.a and its headers under DIR/include. Every function gets a section of its
 # own, so that the final link keeps only what the applets use.
@@ -97,6 +97,17 @@ cjson)
 	archive "$size -DCJSON_HIDE_SYMBOLS" cJSON.c
 	mkdir -p "$prefix/include/cjson"
 	cp cJSON.h "$prefix/include/cjson/"
+	;;
+nghttp2)
+	cd "$src/lib"
+	version=$(sed -n 's/^AC_INIT(\[nghttp2\], \[\([0-9.]*\).*/\1/p' ../configure.ac)
+	sed -e "s/@PACKAGE_VERSION@/$version/; s/@PACKAGE_VERSION_NUM@/$(echo "$version" | awk -F. '{ printf "0x%02x%02x%02x", $1, $2, $3 }')/" \
+		includes/nghttp2/nghttp2ver.h.in >includes/nghttp2/nghttp2ver.h
+	# shellcheck disable=SC2046
+	archive "$size -Iincludes -DNGHTTP2_STATICLIB -DHAVE_ARPA_INET_H=1 -DHAVE_NETINET_IN_H=1 -DHAVE_TIME_H=1 -DHAVE_CLOCK_GETTIME=1
+		-DHAVE_DECL_CLOCK_MONOTONIC=1" $(find . -name '*.c' | sort)
+	mkdir -p "$prefix/include/nghttp2"
+	cp includes/nghttp2/*.h "$prefix/include/nghttp2/"
 	;;
 sqlite3)
 	options="-DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_OMIT_DEPRECATED -DSQLITE_DQS=0
