@@ -28,6 +28,7 @@ struct tls {
 		unsigned index; /* of the certificate being fed */
 	} verifier;
 	bool is_server;
+	const char *protocols[TLS_PROTOCOLS_MAX];
 	char host[HOST_SIZE];
 	char reason[TLS_REASON_MAX];
 	int err;
@@ -143,7 +144,7 @@ static void verifier_init(struct verifier *v, const struct tls_anchors *a, u64 w
 
 /* --- making one ------------------------------------------------------------------------------------------------------------------------ */
 
-static void set_up(struct tls *t, struct rng *rng)
+static void set_up(struct tls *t, const char *const *protocols, size_t n, struct rng *rng)
 {
 	br_ssl_engine_context *eng = &t->eng;
 	u8 seed[48];
@@ -158,6 +159,9 @@ static void set_up(struct tls *t, struct rng *rng)
 	br_ssl_engine_set_default_aes_gcm(eng);
 	br_ssl_engine_set_default_ec(eng);
 	br_ssl_engine_add_flags(eng, BR_OPT_NO_RENEGOTIATION);
+	for (size_t i = 0; i < n; i++)
+		t->protocols[i] = protocols[i];
+	br_ssl_engine_set_protocol_names(eng, t->protocols, n);
 	br_ssl_engine_set_buffers_bidi(eng, t->in, sizeof(t->in), t->out, sizeof(t->out));
 	rng_fill(rng, seed, sizeof(seed));
 	br_ssl_engine_inject_entropy(eng, seed, sizeof(seed));
@@ -166,10 +170,18 @@ static void set_up(struct tls *t, struct rng *rng)
 
 int tls_client_new(const struct tls_anchors *a, const char *host, u64 wall_secs, struct rng *rng, struct tls **out)
 {
+	return tls_client_new_alpn(a, host, NULL, 0, wall_secs, rng, out);
+}
+
+int tls_client_new_alpn(const struct tls_anchors *a, const char *host, const char *const *protocols, size_t n, u64 wall_secs, struct rng *rng,
+			struct tls **out)
+{
 	struct tls *t;
 
 	if (strlen(host) >= HOST_SIZE)
 		return ERR_INVAL;
+	if (n > TLS_PROTOCOLS_MAX)
+		return ERR_LIMIT;
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return ERR_NOMEM;
@@ -177,7 +189,7 @@ int tls_client_new(const struct tls_anchors *a, const char *host, u64 wall_secs,
 	(void)ip_parse(SPAN(host, strlen(host)), &t->verifier.address); /* family stays 0 for a name */
 	verifier_init(&t->verifier, a, wall_secs);
 	br_ssl_client_zero(&t->client);
-	set_up(t, rng);
+	set_up(t, protocols, n, rng);
 	br_ssl_engine_set_default_rsavrfy(&t->eng);
 	br_ssl_engine_set_default_ecdsa(&t->eng);
 	br_ssl_engine_set_x509(&t->eng, &t->verifier.vtable);
@@ -191,13 +203,21 @@ int tls_client_new(const struct tls_anchors *a, const char *host, u64 wall_secs,
 
 int tls_server_new(const struct tls_identity *id, struct rng *rng, struct tls **out)
 {
-	struct tls *t = calloc(1, sizeof(*t));
+	return tls_server_new_alpn(id, NULL, 0, rng, out);
+}
 
+int tls_server_new_alpn(const struct tls_identity *id, const char *const *protocols, size_t n, struct rng *rng, struct tls **out)
+{
+	struct tls *t;
+
+	if (n > TLS_PROTOCOLS_MAX)
+		return ERR_LIMIT;
+	t = calloc(1, sizeof(*t));
 	if (!t)
 		return ERR_NOMEM;
 	t->is_server = true;
 	br_ssl_server_zero(&t->server);
-	set_up(t, rng);
+	set_up(t, protocols, n, rng);
 	br_ssl_engine_add_flags(&t->eng, BR_OPT_ENFORCE_SERVER_PREFERENCES);
 	if (br_skey_decoder_key_type(&id->key) == BR_KEYTYPE_RSA)
 		br_ssl_server_set_single_rsa(&t->server, id->chain, id->n, br_skey_decoder_get_rsa(&id->key), BR_KEYTYPE_SIGN,
@@ -427,6 +447,11 @@ void tls_close(struct tls *t)
 bool tls_is_ready(const struct tls *t)
 {
 	return t->err == 0 && br_ssl_engine_current_state(&t->eng) & (BR_SSL_SENDAPP | BR_SSL_RECVAPP);
+}
+
+const char *tls_protocol(const struct tls *t)
+{
+	return tls_is_ready(t) ? br_ssl_engine_get_selected_protocol((br_ssl_engine_context *)&t->eng) : NULL;
 }
 
 bool tls_is_closed(const struct tls *t)

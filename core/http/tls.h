@@ -6,7 +6,7 @@
  *   [handshake] ──TLS_READY──▶ [open] ──close_notify or tls_close()──▶ [closed]         any alert or bad certificate ──▶ [failed]
  *
  * BearSSL speaks TLS 1.0 to 1.2; we allow 1.2 only, with ECDHE and AEAD suites (ChaCha20-Poly1305, AES-GCM). There is no TLS 1.3: a server that
- * demands it cannot be reached. No ALPN, no session resumption. The wall clock of certificate checks is passed in.
+ * demands it cannot be reached. No session resumption. The wall clock of certificate checks is passed in.
  */
 #pragma once
 
@@ -17,6 +17,7 @@
 #define TLS_ANCHORS_MAX 1024u /* certificates in a CA bundle */
 #define TLS_CHAIN_MAX 16u     /* certificates in our own chain */
 #define TLS_REASON_MAX 160u
+#define TLS_PROTOCOLS_MAX 4u  /* names of ALPN */
 
 /* --- trust and identity: made once, shared by any number of connections, which borrow them --- */
 struct tls_anchors;
@@ -39,6 +40,11 @@ struct tls;
 /* `host` is the name or address literal to be found in the certificate; names are also sent as SNI. `wall_secs` = Unix time now. */
 int tls_client_new(const struct tls_anchors *a, const char *host, u64 wall_secs, struct rng *rng, struct tls **out) MUST_CHECK;
 int tls_server_new(const struct tls_identity *id, struct rng *rng, struct tls **out) MUST_CHECK;
+/* The same with application protocols (ALPN, RFC 7301), best first; the strings are borrowed until tls_free(). A client offers them, a server
+ * picks its first that the client offers. No protocol in common is no error: tls_protocol() tells. ERR_LIMIT: over TLS_PROTOCOLS_MAX. */
+int tls_client_new_alpn(const struct tls_anchors *a, const char *host, const char *const *protocols, size_t n, u64 wall_secs, struct rng *rng,
+			struct tls **out) MUST_CHECK;
+int tls_server_new_alpn(const struct tls_identity *id, const char *const *protocols, size_t n, struct rng *rng, struct tls **out) MUST_CHECK;
 void tls_free(struct tls *t);
 
 /* Takes what fits of the network's bytes; `*used` may be less than in.n: read plaintext, then offer the rest. 0, or the failure. */
@@ -59,6 +65,8 @@ void tls_close(struct tls *t);
 
 bool tls_is_ready(const struct tls *t);  /* handshake done */
 bool tls_is_closed(const struct tls *t);
+/* The application protocol both agreed on, one of those given; NULL: none, or the handshake is not done. */
+const char *tls_protocol(const struct tls *t);
 /* 0 while all is well. ERR_AUTH: the certificate is not acceptable; ERR_EXPIRED: it is expired or not yet valid; ERR_DENIED: it is for
  * another name; ERR_MALFORMED and others: protocol. */
 int tls_error(const struct tls *t);

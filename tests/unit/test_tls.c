@@ -19,6 +19,9 @@ static struct span text(const char *s)
 	return SPAN(s, strlen(s));
 }
 
+static const char *const *client_protocols, *const *server_protocols;
+static size_t n_client_protocols, n_server_protocols;
+
 static int open_pair(const char *ca, const char *chain, const char *key, const char *host, u64 when)
 {
 	struct tls_anchors *a;
@@ -28,8 +31,9 @@ static int open_pair(const char *ca, const char *chain, const char *key, const c
 	rng_seeded_init(&rng, 5);
 	EXPECT_EQ(tls_anchors_new(text(ca), &a, NULL), 0);
 	EXPECT_EQ(tls_identity_new(text(chain), text(key), &id), 0);
-	EXPECT_EQ(tls_client_new(a, host, when, &rng.rng, &client), 0);
-	EXPECT_EQ(tls_server_new(id, &rng.rng, &server), 0);
+	EXPECT_EQ(tls_client_new_alpn(a, host, client_protocols, n_client_protocols, when, &rng.rng, &client), 0);
+	EXPECT_EQ(tls_server_new_alpn(id, server_protocols, n_server_protocols, &rng.rng, &server), 0);
+	EXPECT(tls_protocol(client) == NULL);
 
 	/* Bytes travel in pieces of 1 to 700 until nobody has any. */
 	for (bool moved = true; moved;) {
@@ -219,5 +223,46 @@ TEST(what_is_no_tls_is_said_to_be_none)
 	EXPECT(tls_input(client, SPAN_STR("HTTP/1.1 400 Bad Request\r\n\r\n"), &used) != 0);
 	EXPECT(strstr(tls_reason(client), "does not speak TLS") != NULL);
 	tls_free(client);
+	tls_anchors_free(a);
+}
+
+/* What a client that offers `offer` and a server that knows `known` agree on. */
+static void check_alpn(const char *const *offer, size_t n_offer, const char *const *known, size_t n_known, const char *want)
+{
+	client_protocols = offer, n_client_protocols = n_offer;
+	server_protocols = known, n_server_protocols = n_known;
+	EXPECT_EQ(open_pair(ca_pem, ec_pem, ec_key, "portal.example", NOW), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		const char *got = tls_protocol(i ? server : client);
+		EXPECT_STR(got ? got : "none", want ? want : "none");
+	}
+	transfer(client, server, 100);
+	transfer(server, client, 100);
+	close_pair();
+	client_protocols = server_protocols = NULL;
+	n_client_protocols = n_server_protocols = 0;
+}
+
+TEST(alpn_agrees_on_the_servers_first_choice_that_the_client_offers)
+{
+	static const char *const both[] = { "h2", "http/1.1" }, *const other[] = { "http/1.1", "h2" }, *const odd[] = { "dot" };
+
+	check_alpn(both, 2, both, 2, "h2");
+	check_alpn(both, 2, other, 2, "http/1.1");
+	check_alpn(both, 2, both, 1, "h2");
+	check_alpn(both, 2, both + 1, 1, "http/1.1");
+	check_alpn(both + 1, 1, both, 2, "http/1.1");
+	check_alpn(both, 2, odd, 1, NULL);
+	check_alpn(both, 2, NULL, 0, NULL);
+	check_alpn(NULL, 0, both, 2, NULL);
+}
+
+TEST(alpn_takes_no_more_names_than_its_limit)
+{
+	static const char *const many[TLS_PROTOCOLS_MAX + 1] = { "a", "b", "c", "d", "e" };
+	struct tls_anchors *a;
+
+	REQUIRE(tls_anchors_new(text(ca_pem), &a, NULL) == 0);
+	EXPECT_EQ(tls_client_new_alpn(a, "portal.example", many, ARRAY_LEN(many), NOW, &rng.rng, &client), ERR_LIMIT);
 	tls_anchors_free(a);
 }
