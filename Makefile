@@ -30,7 +30,7 @@ LDFLAGS_ALL := -Wl,--gc-sections -Wl,--as-needed
 AR := gcc-ar
 
 # Code that every packet passes is built for speed, the rest for size.
-HOT := core/crypto/% core/turn/server_data% core/wg/% core/peer/% core/tunnel/% core/ip/% platform/linux/tun% platform/linux/udp% \
+HOT := core/crypto/% core/turn/server_data% core/wg/% core/peer/% core/tunnel/% core/ip/% core/dns/% platform/linux/tun% platform/linux/udp% \
 	platform/linux/relay_udp%
 # Kernels of intrinsics need their loops unrolled into registers.
 KERNELS := core/crypto/aead_%

@@ -11,7 +11,7 @@
 #define DNS_MESSAGE_MAX 65535u
 #define DNS_UDP_MIN 512u       /* what every client takes */
 #define DNS_EDNS_UDP 1232u     /* what we announce */
-#define DNS_RECORDS_MAX 5957u  /* that fit into a message: (65535 - 12) / 11 */
+#define DNS_RECORDS_MAX 5956u  /* that fit into a message: (65535 - 12) / 11 */
 
 enum dns_type {
 	DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_SOA = 6, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_SRV = 33, DNS_OPT = 41,
@@ -29,6 +29,7 @@ enum dns_rcode { DNS_NOERROR = 0, DNS_FORMERR = 1, DNS_SERVFAIL = 2, DNS_NXDOMAI
 #define DNS_FLAG_RA 0x0080u
 #define DNS_FLAG_AD 0x0020u
 #define DNS_FLAG_CD 0x0010u
+#define DNS_FLAG_OPCODE 0x7800u
 #define DNS_OPCODE(flags) (((flags) >> 11) & 15u)
 
 struct dns_question {
@@ -41,19 +42,23 @@ struct dns_query {
 	u16 id, flags;
 	struct dns_question q;
 	u32 question_end; /* offset behind the question: header + question are the bytes [0, question_end) */
+	u32 end;          /* offset behind the last record; what follows is no part of the message */
 	bool has_edns, is_dnssec_ok;
+	bool has_client_subnet; /* RFC 7871: the answer may be for that subnet only */
 	u16 udp_size;     /* that the asker takes over UDP: EDNS's, at least DNS_UDP_MIN */
 };
 
-/* ERR_MALFORMED: not parsable, not a query, not exactly one question, or trailing garbage in a section it names. */
+/* ERR_MALFORMED: not parsable, not a query, not exactly one question, or fewer records than it counts. Octets behind the last record
+ * are ignored, as resolvers do. */
 int dns_query_parse(struct span message, struct dns_query *out) MUST_CHECK;
 
-/* A well-formed response. Every record of every section was walked and lies within the message. */
+/* A well-formed response. Every record of every section was walked and lies within the message. Servers that fail may leave the question
+ * out (FORMERR, NOTIMP of old ones): then q.name.len is 0 and nothing matches. */
 struct dns_response {
 	u16 id, flags;
 	u8 rcode; /* of the header; extended codes by EDNS are not merged in */
 	struct dns_question q;
-	u32 question_end;
+	u32 question_end, end; /* as of a query */
 	u16 n_answers, n_authority, n_additional;
 };
 
@@ -84,6 +89,8 @@ bool dns_walk_next(struct dns_walk *w, struct dns_record *out);
 /* Names of an address or alias record. ERR_MALFORMED when the data does not fit the type. */
 int dns_record_ip(const struct dns_record *r, struct ip *out) MUST_CHECK;     /* A, AAAA */
 int dns_record_name(const struct dns_record *r, struct span message, struct dns_name *out) MUST_CHECK; /* CNAME, PTR, NS */
+/* The seconds a negative answer with this SOA may be kept, before the record's own TTL bounds it (RFC 2308 §5). */
+int dns_record_soa_minimum(const struct dns_record *r, struct span message, u32 *secs) MUST_CHECK;
 
 /* --- making messages. `w` is positioned at the start of an empty buffer; wr_ok() tells at the end whether all fitted. --- */
 
@@ -96,6 +103,8 @@ void dns_answer_rdata(struct wr *w, u16 type, u32 ttl, struct span rdata);
 /* Header and question of `response` with TC set and all other counts 0 (spec 30 §10.4). */
 void dns_truncate(struct wr *w, struct span response, const struct dns_response *r);
 
+/* An OPT record at the end of the message (RFC 6891); the count follows. */
+void dns_opt_write(struct wr *w, u16 udp_size, bool is_dnssec_ok);
 /* A query of our own: RD set, one question; `udp_size` > 0 adds an OPT record. */
 void dns_query_write(struct wr *w, u16 id, const struct dns_question *q, u16 udp_size);
 
