@@ -13,8 +13,13 @@
  *
  * Judging: another question, another sender (the carrier says who answered), not a response, or not parsable is counted and ignored:
  * the exchange goes on. SERVFAIL or REFUSED of one server lets the next one try; the last one's is passed on. Equal queries in flight to
- * one group share their exchanges. Each server has a smoothed round-trip time and a count of failures, which decide order and pace within a
- * group that says so (`is_ordered` false).
+ * one group share their exchanges. A truncated answer by UDP is asked for again by TCP; if that fails it is passed on as it is. Over TCP
+ * and HTTPS an answer that is judged wrong ends the exchange as a failure, since no other will follow.
+ *
+ * Each server has a smoothed round-trip time (RFC 6298), which gives the pace: a server is *slow* after srtt + 4 rttvar, at least
+ * FORWARD_PACE_MIN, so that a healthy one is not raced. A server that failed FORWARD_DEAD_AFTER times in a row stands behind all others.
+ * What is not asked first is probed now and then: a query goes to it as well, at the same time, so learning costs no query any time. An
+ * exchange overtaken by a quicker server goes on for FORWARD_LINGER, to tell slow from dead.
  *
  * Exchanges carry an ID of the forwarder's choice, random; answers leave with the asker's ID. Nothing is allocated per query after
  * forwarder_new() but the copy of the message, which the limit bounds.
@@ -31,6 +36,13 @@
 #define FORWARD_URL_MAX 512u
 #define FORWARD_TIMEOUT SEC(5)         /* of a query; spec 30 §1.2. In the tunnel SEC(10) */
 #define FORWARD_ATTEMPTS_MAX 6u        /* exchanges of one query */
+#define FORWARD_QUERIES_LIMIT 8000u    /* the most that queries_max may be */
+#define FORWARD_PACE_MIN MSEC(200)     /* resolvers answer from cache in 1 ms and by recursion in 150 */
+#define FORWARD_PACE_MAX SEC(1)
+#define FORWARD_PACE_UNKNOWN MSEC(400) /* no answer seen yet */
+#define FORWARD_DEAD_AFTER 3u          /* failures in a row */
+#define FORWARD_PROBE_EVERY SEC(60)    /* of one server; of a dead one from 1 s, doubling up to this */
+#define FORWARD_LINGER SEC(2)
 
 enum dns_transport { DNS_OVER_UDP, DNS_OVER_TCP, DNS_OVER_HTTPS };
 
@@ -44,16 +56,18 @@ struct dns_server {
 struct forward_group {
 	const struct dns_server *servers; /* copied */
 	size_t n;
-	bool is_ordered; /* always in this order; else the quickest first */
+	bool is_ordered; /* in this order, the dead last; else the quickest first, the dead last */
 	u64 timeout;     /* 0 = FORWARD_TIMEOUT */
 };
 
 struct forwarder;
 
-struct forwarder *forwarder_new(struct rng *rng, u32 queries_max); /* 0 = FORWARD_QUERIES_MAX; NULL: out of memory */
+/* queries_max 0 = FORWARD_QUERIES_MAX. NULL: out of memory. */
+struct forwarder *forwarder_new(struct rng *rng, u32 queries_max);
 void forwarder_free(struct forwarder *f);
 
-/* Defines or replaces a group; n = 0 removes it: its queries in flight end with SERVFAIL. ERR_LIMIT, ERR_NOMEM. */
+/* Defines or replaces a group. Servers that stay keep what is known of them and their exchanges; queries in flight go on with the new
+ * ones. n = 0 removes it: its queries in flight end with SERVFAIL. ERR_LIMIT, ERR_NOMEM. */
 int forwarder_set_group(struct forwarder *f, u64 now, u32 group, const struct forward_group *g) MUST_CHECK;
 
 /* `query` was parsed as `q`. `came_by_tcp`: such a query is forwarded by TCP at once and its answer may be long. The answer carries
@@ -61,16 +75,17 @@ int forwarder_set_group(struct forwarder *f, u64 now, u32 group, const struct fo
 int forwarder_ask(struct forwarder *f, u64 now, u32 group, struct span query, const struct dns_query *q, bool came_by_tcp, u64 token) MUST_CHECK;
 /* The asker is gone; no answer comes. */
 void forwarder_forget(struct forwarder *f, u64 token);
-/* Everything in flight ends with SERVFAIL (reset, roaming: spec 30 §13). */
+/* Everything in flight ends with SERVFAIL and what is known of servers is forgotten (reset, roaming: spec 30 §13). */
 void forwarder_reset(struct forwarder *f, u64 now);
 
 struct dns_exchange {
-	u32 id;
+	u32 id;        /* never 0 */
 	bool is_cancel; /* nobody waits for this one any more; only id counts */
 	u32 group;
 	const struct dns_server *server; /* borrowed until the next call of any door */
 	enum dns_transport transport;
-	struct span message;             /* likewise */
+	struct span message;             /* likewise. Its DNS ID is random; 0 over HTTPS (spec 30 §10.4). A carrier may use another ID on the
+					  * wire if it puts this one into the response */
 };
 bool forwarder_poll_exchange(struct forwarder *f, struct dns_exchange *out);
 
@@ -93,13 +108,18 @@ u64 forwarder_next_timeout(const struct forwarder *f);
 
 struct forward_stats {
 	u64 asked, answered, servfail_made, refused_limit, shared;
-	u64 exchanges, raced, retried_tcp, next_server;
+	u64 exchanges;
+	u64 raced, repeated, probes;      /* of them: another server because the first was slow; the same again; to learn */
+	u64 retried_tcp, next_server;     /* after truncation; after a failure */
+	u64 late;                         /* answers of exchanges that nobody waits for any more */
 	u64 wrong_id, wrong_question, wrong_sender, malformed;
 };
 const struct forward_stats *forwarder_stats(const struct forwarder *f);
 struct forward_server_stats {
-	u64 srtt; /* ns, 0 unknown */
+	u64 srtt, rttvar; /* ns, 0 unknown */
 	u32 failures_in_row;
 	u64 asked, answered, failed;
 };
 bool forwarder_server_stats(const struct forwarder *f, u32 group, u32 server, struct forward_server_stats *out);
+/* The index of the server that the next query of this group would be sent to first. ERR_NOT_FOUND: no such group. */
+int forwarder_best_server(const struct forwarder *f, u32 group);
