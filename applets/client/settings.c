@@ -42,8 +42,10 @@ static const struct opt_def defs[] = {
 	  .help = "raise the system's limits of socket buffers" },
 	{ "no-telemetry", 0, "FIREZONE_NO_TELEMETRY", OPT_FLAG, .flags = OPT_IGNORED,
 	  .help = "accepted for compatibility: nothing is ever sent to anybody but portal, relays and gateways" },
-	{ "metrics", 0, "FIREZONE_METRICS", OPT_CHOICE, .choices = metrics, .flags = OPT_IGNORED | OPT_HIDDEN },
-	{ "otlp-grpc-endpoint", 0, "OTLP_GRPC_ENDPOINT", OPT_STR, .flags = OPT_IGNORED | OPT_HIDDEN },
+	{ "metrics", 0, "FIREZONE_METRICS", OPT_CHOICE, .choices = metrics, .flags = OPT_IGNORED | OPT_HIDDEN,
+	  .help = "metrics are not pushed" },
+	{ "otlp-grpc-endpoint", 0, "OTLP_GRPC_ENDPOINT", OPT_STR, .flags = OPT_IGNORED | OPT_HIDDEN,
+	  .help = "metrics are not pushed" },
 };
 
 static const struct opt_command commands[] = {

@@ -423,6 +423,19 @@ static enum opt_outcome fill_in(struct parse *p)
 	return OPTIONS_RUN;
 }
 
+/* Who relies on what has no effect here must learn it before he waits for it. */
+static void tell_ignored(const struct parse *p)
+{
+	const unsigned silent = OPT_IGNORED | OPT_HIDDEN;
+
+	for (size_t i = 0; i < p->spec->n_defs; i++) {
+		const struct opt_def *def = &p->spec->defs[i];
+		char name[80];
+		if (p->given[i] && (def->flags & silent) == silent && def->help)
+			fprintf(p->err, "%s: %s has no effect: %s\n", p->spec->program, shown_name(def, name), def->help);
+	}
+}
+
 enum opt_outcome options_parse(const struct opt_spec *spec, int argc, char *const *argv, const struct opt_env *env, void *config,
 			       bool *given, int *rest, FILE *out, FILE *err)
 {
@@ -437,6 +450,8 @@ enum opt_outcome options_parse(const struct opt_spec *spec, int argc, char *cons
 	o = command_line(&p, argc, argv, rest);
 	if (o == OPTIONS_RUN)
 		o = fill_in(&p);
+	if (o == OPTIONS_RUN)
+		tell_ignored(&p);
 	if (given)
 		memcpy(given, p.given, spec->n_defs * sizeof(*given));
 	return o;

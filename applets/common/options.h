@@ -42,7 +42,8 @@ enum opt_type {
 #define OPT_SECRET (1u << 3)      /* never shown in messages; its variable is removed from the environment once read */
 #define OPT_EMPTY_UNSET (1u << 4) /* OPT_STR: "" from anywhere counts as not given (other types always do that for the environment) */
 #define OPT_ENV_ONLY (1u << 5)    /* no command line form */
-#define OPT_IGNORED (1u << 6)     /* accepted for compatibility, value checked, no effect; `field` is not written */
+#define OPT_IGNORED (1u << 6)     /* accepted for compatibility, value checked, no effect; `field` is not written.
+				   * Hidden besides: `help`, if any, is said on `err` when it is given, as the reason */
 
 #define OPT_LIST_MAX 64u
 

@@ -127,11 +127,17 @@ static int apply_filter(void *ctx, const char *filter)
 	return ERR_INVAL;
 }
 
+static const struct turn_server_stats *control_stats(void *ctx)
+{
+	return relay_stats(((struct app *)ctx)->relay);
+}
+
 static void open_control(struct app *app)
 {
 	int rc = 0;
 
-	app->control = control_open(app->loop, &app->settings.control, apply_filter, app, &rc);
+	app->control = control_open(app->loop,
+				    &(struct control_config){ app->settings.control, apply_filter, control_stats, app }, &rc);
 	if (!app->control)
 		log_debug("no control endpoint", kv_ep("listen", &app->settings.control), kv_err(rc));
 }

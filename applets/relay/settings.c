@@ -25,7 +25,7 @@ static const struct opt_def defs[] = {
 	{ "health-check-addr", 0, "HEALTH_CHECK_ADDR", OPT_ENDPOINT, F(health), .dflt = "0.0.0.0:8080",
 	  .help = "HTTP /healthz and /readyz" },
 	{ "control-endpoint", 0, "CONTROL_ENDPOINT", OPT_ENDPOINT, F(control), .dflt = "127.0.0.1:9999",
-	  .help = "HTTP POST /log_filter?directives=FILTER changes what is logged" },
+	  .help = "HTTP: POST /log_filter?directives=FILTER changes what is logged, GET /metrics counts" },
 	{ "log-format", 0, "LOG_FORMAT", OPT_CHOICE, F(log_format), .dflt = "human", .choices = log_formats,
 	  .help = "log lines on stdout; RUST_LOG filters them" },
 	{ "ca", 0, "EMBERBOX_CA", OPT_STR, F(ca_file), .meta = "FILE", .help = "PEM file with the portal's authority" },
@@ -48,12 +48,15 @@ static const struct opt_def defs[] = {
 	{ "print-credentials", 0, NULL, OPT_DURATION, F(print_credentials), .meta = "TTL",
 	  .help = "print username, password and realm valid so long, as JSON, and exit; needs a fixed secret" },
 
-	{ "otlp-grpc-endpoint", 0, "OTLP_GRPC_ENDPOINT", OPT_STR, 0, .flags = OPT_HIDDEN | OPT_IGNORED },
-	{ "ebpf-offloading", 0, "EBPF_OFFLOADING", OPT_STR, 0, .flags = OPT_HIDDEN | OPT_IGNORED },
+	{ "otlp-grpc-endpoint", 0, "OTLP_GRPC_ENDPOINT", OPT_STR, 0, .flags = OPT_HIDDEN | OPT_IGNORED,
+	  .help = "metrics are not pushed; let the collector scrape /metrics of the control endpoint" },
+	{ "ebpf-offloading", 0, "EBPF_OFFLOADING", OPT_STR, 0, .flags = OPT_HIDDEN | OPT_IGNORED,
+	  .help = "this relay works in user space only" },
 	{ "ebpf-attach-mode", 0, "EBPF_ATTACH_MODE", OPT_STR, 0, .flags = OPT_HIDDEN | OPT_IGNORED },
 	{ "ebpf-int4-addr", 0, "EBPF_INT4_ADDR", OPT_IP4, 0, .flags = OPT_HIDDEN | OPT_IGNORED },
 	{ "ebpf-int6-addr", 0, "EBPF_INT6_ADDR", OPT_IP6, 0, .flags = OPT_HIDDEN | OPT_IGNORED },
-	{ "num-worker-threads", 0, "NUM_WORKER_THREADS", OPT_UINT, 0, .flags = OPT_HIDDEN | OPT_IGNORED },
+	{ "num-worker-threads", 0, "NUM_WORKER_THREADS", OPT_UINT, 0, .flags = OPT_HIDDEN | OPT_IGNORED,
+	  .help = "one thread does all the work" },
 	{ "telemetry", 0, "TELEMETRY", OPT_FLAG, 0, .flags = OPT_HIDDEN | OPT_IGNORED },
 
 	{ "token", 0, "FIREZONE_TOKEN", OPT_STR, F(token_text), .flags = OPT_POSITIONAL | OPT_SECRET | OPT_EMPTY_UNSET,
@@ -131,10 +134,6 @@ void settings_read(struct settings *s, int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_LEN(defs); i++) {
 		if (strcmp(defs[i].name, "rng-seed") == 0)
 			s->has_seed = given[i];
-		if (given[i] && strcmp(defs[i].name, "ebpf-offloading") == 0)
-			fprintf(stderr, "emberbox relay: --ebpf-offloading: this build relays in user space only\n");
-		if (given[i] && strcmp(defs[i].name, "otlp-grpc-endpoint") == 0)
-			fprintf(stderr, "emberbox relay: --otlp-grpc-endpoint: metrics are not exported by this build\n");
 	}
 	read_users(s);
 	choose_mode(s);

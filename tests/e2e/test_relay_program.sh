@@ -97,6 +97,10 @@ is "$(http -X POST 'http://127.0.0.1:9999/log_filter?directives=relay%3Ddebug')"
 	is "$(http -X POST 'http://127.0.0.1:9999/log_filter?directives=relay=loud')" 400 &&
 	is "$(http 'http://127.0.0.1:9999/log_filter?directives=info')" 404
 verdict relay_log_filter_changes_at_run_time $?
+curl -s http://127.0.0.1:9999/metrics >"$work/metrics"
+grep -qx 'allocations_total 0' "$work/metrics" && grep -qE '^responses_total\{response_class="success"\} [1-9]' "$work/metrics" &&
+	grep -qx 'data_relayed_userspace_bytes 0' "$work/metrics"
+verdict relay_metrics_can_be_scraped $?
 read -r answered asked < <(python3 tests/e2e/stun_probe.py 127.0.0.1 3478 flood 3)
 echo "  under a flood of data: $answered of $asked requests answered"
 [ "${asked:-0}" -gt 50 ] && [ $((answered * 100)) -ge $((asked * 98)) ]

@@ -29,7 +29,7 @@ static const struct opt_def defs[] = {
 	{ "api-url", 'u', "API_URL", OPT_URL, F(url), .help = "portal", .flags = OPT_REQUIRED },
 	{ "user", 0, "USERS", OPT_LIST, F(users), .meta = "NAME:PASSWORD", .help = "repeatable" },
 	{ "id", 'i', "ID", OPT_STR, F(id), .flags = OPT_EMPTY_UNSET, .help = "device" },
-	{ "threads", 0, "THREADS", OPT_UINT, 0, .flags = OPT_IGNORED | OPT_HIDDEN },
+	{ "threads", 0, "THREADS", OPT_UINT, 0, .flags = OPT_IGNORED | OPT_HIDDEN, .help = "one is enough" },
 	{ "token", 0, "TOKEN", OPT_STR, F(token), .flags = OPT_POSITIONAL | OPT_SECRET, .help = "of the relay" },
 	{ "name", 0, "NAME", OPT_STR, F(name), .flags = OPT_POSITIONAL, .help = "to show" },
 };
@@ -112,6 +112,7 @@ TEST(options_typed_values_and_positionals)
 	EXPECT_STR(cfg.token, "tok");
 	EXPECT_STR(cfg.name, "-name");
 	EXPECT(!cfg.telemetry);
+	EXPECT_STR(err_text, "emberbox thing: --threads has no effect: one is enough\n");
 	REQUIRE(cfg.users.n == 2);
 	EXPECT_STR(cfg.users.item[1], "b:2");
 	env_pairs[0] = NULL;
