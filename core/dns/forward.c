@@ -172,18 +172,25 @@ static enum dns_transport transport_for(const struct job *j, const struct dns_se
 	return s->transport == DNS_OVER_UDP && (j->came_by_tcp || j->wants_tcp) ? DNS_OVER_TCP : s->transport;
 }
 
+static void exchange_queue(struct forwarder *f, struct exchange *e)
+{
+	e->state = EX_QUEUED;
+	e->next = NULL;
+	e->link = f->queued_tail;
+	*f->queued_tail = e;
+	f->queued_tail = &e->next;
+}
+
 static struct exchange *exchange_start(struct forwarder *f, struct job *j, u64 now, u8 server)
 {
 	struct server *s = &j->group->servers[server];
 	u32 before = times_asked(j, server);
 	struct exchange *e = &j->exchanges[j->n_exchanges++];
-	*e = (struct exchange){ .job = j, .started = now, .server = server, .state = EX_QUEUED };
+	*e = (struct exchange){ .job = j, .started = now, .server = server };
 	e->transport = (u8)transport_for(j, &s->conf);
 	if (e->transport != DNS_OVER_HTTPS)
 		e->wire_id = (u16)rng_u32(f->rng);
-	e->link = f->queued_tail;
-	*f->queued_tail = e;
-	f->queued_tail = &e->next;
+	exchange_queue(f, e);
 	s->asked++;
 	f->stats.exchanges++;
 	j->next_attempt = now + (server_pace(s, e->transport) << before);
@@ -632,8 +639,15 @@ void forwarder_response(struct forwarder *f, u64 now, u32 id, const struct endpo
 void forwarder_failed(struct forwarder *f, u64 now, u32 id, int error)
 {
 	struct exchange *e = exchange_find(f, id);
-	if (e)
-		exchange_failed(f, e, now, error != ERR_LIMIT && error != ERR_NOMEM);
+	if (!e)
+		return;
+	if (error == ERR_AGAIN && e->job->state == JOB_ASKING && !e->is_again) {
+		e->is_again = true;
+		f->stats.again++;
+		exchange_queue(f, e);
+		return;
+	}
+	exchange_failed(f, e, now, error != ERR_LIMIT && error != ERR_NOMEM);
 }
 
 bool forwarder_poll_answer(struct forwarder *f, struct dns_answer *out)

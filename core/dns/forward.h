@@ -91,6 +91,8 @@ bool forwarder_poll_exchange(struct forwarder *f, struct dns_exchange *out);
 
 /* Unknown ids are ignored: answers may cross with cancels. `from` NULL: the connection vouches for the sender (TCP, HTTPS). */
 void forwarder_response(struct forwarder *f, u64 now, u32 id, const struct endpoint *from, struct span message);
+/* ERR_AGAIN: a kept connection ended before the answer; the exchange comes out once more, for a new connection. ERR_LIMIT, ERR_NOMEM: the
+ * carrier's own fault, not the server's. */
 void forwarder_failed(struct forwarder *f, u64 now, u32 id, int error);
 
 struct dns_answer {
@@ -111,6 +113,7 @@ struct forward_stats {
 	u64 exchanges;
 	u64 raced, repeated, probes;      /* of them: another server because the first was slow; the same again; to learn */
 	u64 retried_tcp, next_server;     /* after truncation; after a failure */
+	u64 again;                        /* sent once more over a new connection */
 	u64 late;                         /* answers of exchanges that nobody waits for any more */
 	u64 wrong_id, wrong_question, wrong_sender, malformed;
 };

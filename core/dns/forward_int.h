@@ -41,6 +41,7 @@ struct exchange {
 	u8 transport;
 	u8 state;
 	bool is_probe;
+	bool is_again; /* its connection ended under it once; not twice */
 };
 
 /* asking:    exchanges are under way for its waiters
