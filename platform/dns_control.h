@@ -25,6 +25,12 @@
  * etc-resolv-conf never loses what somebody wrote: the backup (temporary file, fsync, rename) is complete before the first byte of
  * the file changes; the file starts with DNS_CONTROL_MAGIC exactly as long as it is ours; when it is not what we wrote, it is left alone
  * and that is logged. It is rewritten in place, for container runtimes mount it. A symlink or a missing file is refused.
+ *
+ * dnsmasq reads server= lines at its start only (SIGHUP reads servers-file= again, but does not get through OpenWrt's jail), so the drop-in
+ * DNS_CONTROL_DROP_IN comes and goes with a restart by the service manager, which also works without our capabilities. Its folder is
+ * the first conf-dir= of OpenWrt's generated /var/etc/dnsmasq.conf.*, else the first that exists of /tmp/dnsmasq.*.d, /tmp/dnsmasq.d and
+ * /etc/dnsmasq.d; the upstreams are in the first resolv-file= of the same configuration, else in /tmp/resolv.conf.d/resolv.conf.auto,
+ * /tmp/resolv.conf.auto or resolv_conf. dnsmasq with stop-dns-rebind (OpenWrt's default) refuses answers with our IPv6 proxies.
  */
 #pragma once
 
@@ -32,6 +38,7 @@
 #include "core/ip/addr.h"
 
 #define DNS_CONTROL_MAGIC "# BEGIN Firezone DNS configuration" /* spec 30 §16; the same as Firezone's, so either restores after the other */
+#define DNS_CONTROL_DROP_IN "emberbox-sentinels.conf"
 #define DNS_CONTROL_SERVERS_MAX 32u       /* resolvers read, sentinels set; further ones are left out */
 #define DNS_CONTROL_DOMAIN_MAX 253u
 #define DNS_CONTROL_WHY_BYTES 512u
@@ -50,10 +57,9 @@ struct dns_control_paths {
 	const char *resolv_conf;      /* /etc/resolv.conf */
 	const char *backup;           /* /etc/resolv.conf.before-firezone */
 	const char *resolvectl;       /* found in PATH */
-	const char *dnsmasq_dir;      /* its conf-dir; NULL: the first of /tmp/dnsmasq.d, /tmp/dnsmasq.*.d, /etc/dnsmasq.d that exists */
-	const char *dnsmasq_resolv;   /* its upstreams; NULL: /tmp/resolv.conf.d/resolv.conf.auto, /tmp/resolv.conf.auto, else resolv_conf */
-	const char *dnsmasq_restart;  /* words separated by blanks; NULL: /etc/init.d/dnsmasq restart, or systemctl restart dnsmasq */
-	const char *dnsmasq_reload;   /* SIGHUP by the service manager: reads servers anew, empties the cache; as above with reload */
+	const char *dnsmasq_dir;      /* its conf-dir; NULL: as below */
+	const char *dnsmasq_resolv;   /* where its upstreams are; NULL: as below */
+	const char *dnsmasq_restart;  /* words separated by blanks; NULL: /etc/init.d/dnsmasq restart, else systemctl restart dnsmasq */
 };
 
 struct dns_control;
@@ -102,6 +108,10 @@ struct dns_control_event {
 	struct ip servers[DNS_CONTROL_SERVERS_MAX]; /* in order, without duplicates, IPv6 scopes dropped */
 };
 bool dns_control_poll_event(struct dns_control *c, struct dns_control_event *out);
+
+/* The files whose content changes with the system's resolvers, for polling (platform/host_news.h). */
+#define DNS_CONTROL_FILES_MAX 2u
+size_t dns_control_files(struct dns_control *c, const char *out[static DNS_CONTROL_FILES_MAX]);
 
 /* One line about the last failure, with paths, exit status and what the program said. */
 const char *dns_control_why(const struct dns_control *c);

@@ -8,7 +8,7 @@
  *
  * There is no event at start. The D-Bus connection is our own and minimal (platform/linux/dbus.h): a Unix socket, EXTERNAL, Hello,
  * AddMatch. Without a bus nothing is lost but promptness: files are polled instead, and the bus is tried again after
- * HOST_NEWS_RETRY_MIN, doubled up to HOST_NEWS_RETRY_MAX. After a reconnection both kinds are told once, for signals may have been missed.
+ * HOST_NEWS_RETRY_MIN, doubled up to HOST_NEWS_RETRY_MAX. After a reconnection DNS is told once, for signals may have been missed.
  *
  *      [no bus] ── retry ──▶ [greeting] ── Hello, AddMatch answered ──▶ [listening]
  *         ▲                      │ HOST_NEWS_GREETING                        │

@@ -4,6 +4,7 @@
 #include "applets/version.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "platform/dns_control.h"
 #include "platform/tun.h"
 
 #include <stdio.h>
@@ -11,7 +12,7 @@
 
 #define F(field) offsetof(struct client_settings, field)
 
-static const char *const dns_methods[] = { "disabled", "etc-resolv-conf", "systemd-resolved", NULL };
+static const char *const dns_methods[] = { "disabled", "etc-resolv-conf", "systemd-resolved", "dnsmasq", NULL }; /* enum dns_control_method */
 static const char *const log_formats[] = { "human", "json", NULL };
 static const char *const metrics[] = { "stdout", "otel-collector", NULL };
 
@@ -28,8 +29,12 @@ static const struct opt_def defs[] = {
 	  .help = "identity of this device; default: stored or derived from the machine" },
 	{ "activate-internet-resource", 0, "FIREZONE_ACTIVATE_INTERNET_RESOURCE", OPT_FLAG, F(wants_internet),
 	  .help = "send all other traffic through the Internet Resource when there is one" },
-	{ "dns-control", 0, "FIREZONE_DNS_CONTROL", OPT_CHOICE, F(dns_control), .dflt = "systemd-resolved", .choices = dns_methods,
-	  .help = "how the system's DNS is taken over; names as resources are not served by this version, so it leaves DNS alone" },
+	{ "dns-control", 0, "FIREZONE_DNS_CONTROL", OPT_CHOICE, F(dns_control), .choices = dns_methods,
+	  .help = "how programs of this machine come to ask the client for names; default: systemd-resolved, on OpenWrt dnsmasq" },
+	{ "dnsmasq-dir", 0, "EMBERBOX_DNSMASQ_DIR", OPT_STR, F(dnsmasq_dir), .meta = "DIR", .flags = OPT_EMPTY_UNSET,
+	  .help = "where dnsmasq looks for drop-in files (its conf-dir); default: found" },
+	{ "dnsmasq-restart", 0, "EMBERBOX_DNSMASQ_RESTART", OPT_STR, F(dnsmasq_restart), .meta = "COMMAND", .flags = OPT_EMPTY_UNSET,
+	  .help = "program and arguments that restart dnsmasq; default: by the service manager" },
 	{ "max-partition-time", 'm', "MAX_PARTITION_TIME", OPT_DURATION, F(max_partition_ns),
 	  .help = "give up when the portal was out of reach for so long, e.g. 5m, 1h, 30d; default: never" },
 	{ "log-dir", 'l', "LOG_DIR", OPT_STR, F(log_dir), .meta = "DIR", .flags = OPT_EMPTY_UNSET, .help = "also log to a file in this directory" },
@@ -93,6 +98,7 @@ static int read_token(struct client_settings *cfg)
 int client_settings_read(struct client_settings *cfg, int argc, char **argv)
 {
 	memset(cfg, 0, sizeof(*cfg));
+	cfg->dns_control = (int)dns_control_default();
 	int rest = options_or_exit(&spec, argc, argv, cfg, NULL);
 	if (rest < argc && strcmp(argv[rest], "standalone") == 0)
 		rest++;

@@ -6,8 +6,6 @@
 
 #define CLIENT_TOKEN_PATH "/etc/dev.firezone.client/token"
 
-enum dns_control { DNS_DISABLED, DNS_ETC_RESOLV_CONF, DNS_SYSTEMD_RESOLVED };
-
 struct client_settings {
 	const char *api_url;
 	const char *ca_file;	/* NULL: the system's trust anchors */
@@ -17,7 +15,8 @@ struct client_settings {
 	const char *log_dir;	/* NULL: none */
 	const char *tun_name;
 	u64 max_partition_ns;	/* 0: for ever */
-	int dns_control;
+	int dns_control; /* enum dns_control_method */
+	const char *dnsmasq_dir, *dnsmasq_restart; /* NULL: found (platform/dns_control.h) */
 	int log_format;
 	bool is_check, is_exit; /* --check, --exit */
 	bool wants_internet;

@@ -25,6 +25,7 @@ struct system_dns_callbacks {
 };
 
 struct system_dns {
+	enum dns_control_method method;
 	struct loop *loop;
 	struct dns_control *control;
 	struct host_news *news;
