@@ -128,14 +128,36 @@ char *dns_name_text(const struct dns_name *n, char buf[static DNS_NAME_STRLEN])
 	return buf;
 }
 
+/* fold() of eight octets: bit 7 of each tells whether it is a capital, moved down it becomes the bit that makes it small. */
+static inline u64 fold8(u64 v)
+{
+	const u64 ones = 0x0101010101010101ull, low = v & 0x7f * ones;
+	u64 above_z = low + (0x7f - 'Z') * ones, from_a = low + (0x80 - 'A') * ones;
+
+	return v | (~v & (from_a ^ above_z) & 0x80 * ones) >> 2;
+}
+
 bool dns_octets_eq(const u8 *a, const u8 *b, size_t n)
 {
-	if (memcmp(a, b, n) == 0)
-		return true;
-	for (size_t i = 0; i < n; i++)
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8)
+		if (fold8(get_le64(a + i)) != fold8(get_le64(b + i)))
+			return false;
+	for (; i < n; i++)
 		if (fold(a[i]) != fold(b[i]))
 			return false;
 	return true;
+}
+
+void dns_octets_fold(u8 *out, const u8 *in, size_t n)
+{
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8)
+		put_le64(out + i, fold8(get_le64(in + i)));
+	for (; i < n; i++)
+		out[i] = fold(in[i]);
 }
 
 bool dns_name_eq(const struct dns_name *a, const struct dns_name *b)
@@ -145,8 +167,7 @@ bool dns_name_eq(const struct dns_name *a, const struct dns_name *b)
 
 void dns_name_fold(struct dns_name *n)
 {
-	for (unsigned i = 0; i < n->len; i++)
-		n->wire[i] = fold(n->wire[i]);
+	dns_octets_fold(n->wire, n->wire, n->len);
 	memset(n->wire + n->len, 0, DNS_NAME_MAX - n->len);
 }
 

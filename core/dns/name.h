@@ -31,6 +31,7 @@ char *dns_name_text(const struct dns_name *n, char buf[static DNS_NAME_STRLEN]);
 bool dns_name_eq(const struct dns_name *a, const struct dns_name *b);
 /* The same of n octets of uncompressed names or labels. */
 bool dns_octets_eq(const u8 *a, const u8 *b, size_t n);
+void dns_octets_fold(u8 *out, const u8 *in, size_t n); /* may be the same place */
 /* Lower-case ASCII, for table keys. The octets behind `len` become zero, so that the struct may be compared as memory. */
 void dns_name_fold(struct dns_name *n);
 /* `n` is `parent` or below it. */
