@@ -1,4 +1,5 @@
 #define LOG_TARGET "tunnel::client"
+#include "core/tunnel/client_devices.h"
 #include "core/tunnel/client_state.h"
 
 #include <stdlib.h>
@@ -22,9 +23,10 @@ struct client *client_new(const struct client_config *cfg, u64 now)
 	table_init(&c->peers_by_ip, sizeof(struct ip), 2 * CLIENT_GATEWAYS_MAX, cfg->rng);
 	c->node = node_new(&node, now);
 	c->coalescer = coalesce_new();
+	c->devices = devices_new(cfg->rng);
 	c->replies = calloc(CLIENT_REPLIES_MAX, sizeof(*c->replies));
 	c->reply_len = calloc(CLIENT_REPLIES_MAX, sizeof(*c->reply_len));
-	if (!c->node || !c->coalescer || !c->replies || !c->reply_len) {
+	if (!c->node || !c->coalescer || !c->devices || !c->replies || !c->reply_len) {
 		client_free(c);
 		return NULL;
 	}
@@ -38,6 +40,7 @@ void client_free(struct client *c)
 	while (c->flows)
 		flow_drop(c, c->flows);
 	gateways_free(c);
+	devices_free(c);
 	resources_free(c);
 	table_deinit(&c->resources_by_id);
 	table_deinit(&c->sites_by_id);
@@ -79,11 +82,11 @@ void client_no_relays(struct client *c)
 		c->stats.messages_refused++;
 }
 
-static void signal_candidates(struct client *c, enum msg_type type, const struct node_event *e)
+void client_signal_candidates(struct client *c, enum msg_type type, const struct node_event *e)
 {
 	if (outbox_candidates(&c->outbox, type, &e->id, e->candidates, e->n_candidates)) {
 		c->stats.messages_refused++;
-		log_warn("candidates are lost, too much waits for the portal", kv_uuid("gateway", &e->id));
+		log_warn("candidates are lost, too much waits for the portal", kv_uuid("peer", &e->id));
 	}
 }
 
@@ -91,6 +94,8 @@ static void on_node_event(struct client *c, const struct node_event *e)
 {
 	struct gateway_peer *g = e->type == NODE_NO_RELAYS ? NULL : table_get(&c->gateways_by_id, &e->id);
 
+	if (device_node_event(c, e))
+		return;
 	switch (e->type) {
 	case NODE_CONN_ESTABLISHED:
 		if (g)
@@ -105,10 +110,10 @@ static void on_node_event(struct client *c, const struct node_event *e)
 			gateway_lost(c, g);
 		break;
 	case NODE_CANDIDATES_ADDED:
-		signal_candidates(c, MSG_NEW_GATEWAY_ICE_CANDIDATES, e);
+		client_signal_candidates(c, MSG_NEW_GATEWAY_ICE_CANDIDATES, e);
 		break;
 	case NODE_CANDIDATES_REMOVED:
-		signal_candidates(c, MSG_INVALIDATE_GATEWAY_ICE_CANDIDATES, e);
+		client_signal_candidates(c, MSG_INVALIDATE_GATEWAY_ICE_CANDIDATES, e);
 		break;
 	case NODE_NO_RELAYS:
 		client_no_relays(c);
@@ -132,7 +137,7 @@ bool client_poll_event(struct client *c, struct client_event *out)
 	take_node_events(c);
 	if (tun_config_poll(c, out) || resource_list_poll(c, out))
 		return true;
-	if (c->portal_is_up && flow_intent_poll(c, out)) {
+	if (c->portal_is_up && (flow_intent_poll(c, out) || device_intent_poll(c, out))) {
 		c->stats.messages_out++;
 		return true;
 	}
@@ -208,12 +213,20 @@ int client_message(struct client *c, u64 now, u64 wall, const struct portal_mess
 	case MSG_GATEWAY_ICE_INVALIDATED:
 		candidates_from_message(c->node, now, &m->candidates, false);
 		break;
-	case MSG_CLIENT_ICE_CANDIDATES:
-	case MSG_CLIENT_ICE_INVALIDATED:
-	case MSG_CLIENT_ICE_CANDIDATE_ERROR:
 	case MSG_CLIENT_DEVICE_ACCESS_AUTHORIZED:
+		device_authorized(c, wall, &m->device_access_authorized);
+		break;
 	case MSG_CLIENT_DEVICE_ACCESS_DENIED:
-		log_debug("message between clients is left out", kv_s("message", msg_type_name(m->type)));
+		device_denied(c, &m->device_access_denied);
+		break;
+	case MSG_CLIENT_ICE_CANDIDATES:
+		device_candidates(c, &m->candidates, true);
+		break;
+	case MSG_CLIENT_ICE_INVALIDATED:
+		device_candidates(c, &m->candidates, false);
+		break;
+	case MSG_CLIENT_ICE_CANDIDATE_ERROR:
+		log_debug("a client did not take our candidates", kv_uuid("client", &m->candidate_error.client_id));
 		break;
 	case MSG_INIT_GATEWAY:
 	case MSG_INIT_RELAY:
@@ -237,6 +250,7 @@ int client_message(struct client *c, u64 now, u64 wall, const struct portal_mess
 	}
 	take_node_events(c);
 	flows_resume(c, wall);
+	devices_resume(c, wall);
 	return 0;
 }
 
@@ -264,11 +278,13 @@ void client_timeout(struct client *c, u64 now, u64 wall)
 	take_node_events(c);
 	sites_timeout(c);
 	flows_timeout(c, wall);
+	devices_timeout(c, wall);
 }
 
 u64 client_next_timeout(const struct client *c)
 {
-	return time_min(node_next_timeout(c->node), time_min(flows_next_timeout(c), sites_next_timeout(c)));
+	return time_min(time_min(node_next_timeout(c->node), devices_next_timeout(c)),
+			time_min(flows_next_timeout(c), sites_next_timeout(c)));
 }
 
 void client_reset(struct client *c, u64 now)
@@ -279,6 +295,7 @@ void client_reset(struct client *c, u64 now)
 	take_node_events(c);
 	for (struct gateway_peer *g = c->gateways; g; g = g->next)
 		gateway_lost(c, g);
+	devices_reset(c);
 	outbox_deinit(&c->outbox);
 	for (struct flow *f = c->flows; f; f = f->next)
 		flow_ask_again(c, f);
@@ -293,6 +310,7 @@ void client_shutdown(struct client *c, u64 now)
 		gateway_lost(c, g);
 	while (c->flows)
 		flow_drop(c, c->flows);
+	devices_reset(c);
 }
 
 /* --- looking in ----------------------------------------------------------------------------------------------------------------------- */
@@ -323,6 +341,7 @@ void client_status(const struct client *c, struct client_status *out)
 		.n_resources = c->resources_by_id.count,
 		.n_gateways = client_gateways(c, NULL, 0),
 		.n_pending = c->n_flows,
+		.n_devices = devices_count(c),
 	};
 }
 

@@ -12,6 +12,7 @@
  *     │                                                         │                                      │
  *     └──── gateway lost (failed, closed, goodbye, reset); resource removed ───────────────────────────┘
  *
+ * Other clients are peers, too, when the portal allows it: see client_devices.c.
  * A flow_created that finds relays known but not yet heard of is held for their first round trip, with the candidates that follow it.
  *
  * Call order in a turn of the loop: inputs, client_flush() after TUN input, client_poll_tun() until dry, client_poll_transmit() until dry,
@@ -143,6 +144,7 @@ size_t client_gateways(const struct client *c, struct client_gateway *out, size_
 struct client_status {
 	bool has_interface, portal_is_up, internet_is_active;
 	size_t n_resources, n_gateways, n_pending;
+	size_t n_devices; /* other clients connected (spec 30 §6.4) */
 };
 void client_status(const struct client *c, struct client_status *out);
 const struct tunnel_stats *client_stats(const struct client *c);

@@ -356,8 +356,8 @@ static int connect_held(struct client *c, u64 wall, struct flow *f)
 		held_free(c, f);
 		return rc;
 	}
-	for (size_t i = 0; i < h->n_candidates; i++)
-		(void)node_add_candidate(c->node, c->now, &g->id, SPAN(h->candidates[i], strlen(h->candidates[i])));
+	for (size_t i = 0; i < h->candidates.n; i++)
+		(void)node_add_candidate(c->node, c->now, &g->id, SPAN(h->candidates.text[i], strlen(h->candidates.text[i])));
 	authorize(c, f->resource, g);
 	log_info("flow is authorized", kv_uuid("resource", &f->resource->id), kv_uuid("gateway", &g->id));
 	send_buffered(c, wall, f, g);
@@ -412,22 +412,25 @@ void flows_resume(struct client *c, u64 wall)
 	}
 }
 
+void held_candidates_add(struct held_candidates *h, const struct msg_candidates *list)
+{
+	for (size_t i = 0; i < list->n && h->n < HELD_CANDIDATES; i++) {
+		size_t n = strlen(list->text[i]);
+		if (n >= CANDIDATE_STRLEN)
+			continue;
+		char *to = h->text[h->n++];
+		memset(to, 0, CANDIDATE_STRLEN);
+		memcpy(to, list->text[i], n);
+	}
+}
+
 void flow_held_candidates(struct client *c, const struct uuid *gateway, const struct msg_candidates *list)
 {
 	if (c->n_held == 0)
 		return;
-	for (struct flow *f = c->flows; f; f = f->next) {
-		if (!f->held || !uuid_eq(&f->held->gateway, gateway))
-			continue;
-		for (size_t i = 0; i < list->n && f->held->n_candidates < HELD_CANDIDATES; i++) {
-			size_t n = strlen(list->text[i]);
-			if (n >= CANDIDATE_STRLEN)
-				continue;
-			char *to = f->held->candidates[f->held->n_candidates++];
-			memset(to, 0, CANDIDATE_STRLEN);
-			memcpy(to, list->text[i], n);
-		}
-	}
+	for (struct flow *f = c->flows; f; f = f->next)
+		if (f->held && uuid_eq(&f->held->gateway, gateway))
+			held_candidates_add(&f->held->candidates, list);
 }
 
 void flow_creation_failed(struct client *c, const struct msg_flow_creation_failed *m)

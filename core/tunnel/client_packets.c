@@ -1,4 +1,5 @@
 #define LOG_TARGET "tunnel::client"
+#include "core/tunnel/client_devices.h"
 #include "core/tunnel/client_state.h"
 
 #include "core/tunnel/control.h"
@@ -63,29 +64,29 @@ static void buffer_segments(struct client *c, struct resource *r, struct segment
 	}
 }
 
-static void send_slowly(struct client *c, u64 wall, const struct gateway_peer *g, struct segmenter *s)
+static void send_slowly(struct client *c, u64 wall, const struct uuid *to, struct segmenter *s)
 {
 	u8 packet[TUNNEL_MTU];
 	u32 len;
 
 	while ((len = segment_next_len(s)) > 0) {
 		segment_write(s, packet);
-		if (node_send(c->node, c->now, wall, &g->id, SPAN(packet, len), packet_ecn(&s->p)))
+		if (node_send(c->node, c->now, wall, to, SPAN(packet, len), packet_ecn(&s->p)))
 			client_drop(c, DROP_NOT_CONNECTED, 1);
 	}
 }
 
-/* ERR_NOT_FOUND when the gateway's connection is gone and nothing was sent. */
-static int encapsulate(struct client *c, u64 wall, const struct gateway_peer *g, struct segmenter *s)
+/* ERR_NOT_FOUND when the peer's connection is gone and nothing was sent. */
+static int encapsulate(struct client *c, u64 wall, const struct uuid *to, struct segmenter *s)
 {
 	struct node_stage stage;
 	u32 len;
-	int rc = node_stage_open(c->node, c->now, &g->id, packet_ecn(&s->p), &stage);
+	int rc = node_stage_open(c->node, c->now, to, packet_ecn(&s->p), &stage);
 
 	if (rc == ERR_NOT_FOUND)
 		return rc;
 	if (rc) {
-		send_slowly(c, wall, g, s);
+		send_slowly(c, wall, to, s);
 		return 0;
 	}
 	while ((len = segment_next_len(s)) > 0) {
@@ -115,11 +116,31 @@ static void to_resource(struct client *c, u64 wall, struct segmenter *s)
 		return;
 	}
 	if (r->gateway) {
-		if (encapsulate(c, wall, r->gateway, s) == 0)
+		if (encapsulate(c, wall, &r->gateway->id, s) == 0)
 			return;
 		gateway_lost(c, r->gateway);
 	}
 	buffer_segments(c, r, s);
+}
+
+/* A gateway's own address, or another client's (spec 30 §4, step 8). */
+static void to_peer(struct client *c, u64 wall, struct segmenter *s)
+{
+	const struct gateway_peer *g = table_get(&c->peers_by_ip, &s->p.dst);
+	const struct uuid *device = g ? NULL : device_at(c, &s->p.dst);
+
+	if (g) {
+		if (encapsulate(c, wall, &g->id, s))
+			client_drop(c, DROP_NOT_A_PEER, 1);
+		return;
+	}
+	if (device) {
+		struct uuid id = *device;
+		if (encapsulate(c, wall, &id, s) == 0)
+			return;
+		(void)device_lost(c, &id);
+	}
+	device_wanted(c, s);
 }
 
 static void tun_packet(struct client *c, u64 wall, const struct tun_pkt *pkt)
@@ -146,9 +167,7 @@ static void tun_packet(struct client *c, u64 wall, const struct tun_pkt *pkt)
 	} else if (p->kind != L4_TCP && p->kind != L4_UDP && p->kind != L4_ECHO) {
 		client_drop(c, DROP_NO_PORTS, 1);
 	} else if (ip_is_peer(&p->dst)) {
-		const struct gateway_peer *g = table_get(&c->peers_by_ip, &p->dst);
-		if (!g || encapsulate(c, wall, g, &s))
-			client_drop(c, DROP_NOT_A_PEER, 1);
+		to_peer(c, wall, &s);
 	} else {
 		to_resource(c, wall, &s);
 	}
@@ -217,7 +236,7 @@ static void inner_packet(struct client *c, const struct inner *in, struct goodby
 		on_control(c, in, bye);
 		return;
 	}
-	if (!g || !g->is_peer || !is_allowed_source(g, &p.src)) {
+	if (g ? !g->is_peer || !is_allowed_source(g, &p.src) : !device_sends(c, in->id, &p.src)) {
 		client_drop(c, DROP_NOT_ALLOWED, 1);
 		return;
 	}
@@ -225,7 +244,7 @@ static void inner_packet(struct client *c, const struct inner *in, struct goodby
 		client_drop(c, DROP_FOREIGN_SOURCE, 1);
 		return;
 	}
-	if (packet_is_prohibited(&p))
+	if (g && packet_is_prohibited(&p))
 		on_prohibited(c, in->data, &p);
 	packet_merge_ecn(in->data, &p, in->outer_ecn);
 	c->stats.tun_tx_packets++;
@@ -252,12 +271,15 @@ void client_udp_input(struct client *c, u64 now, u64 wall, struct udp_rx *rx, si
 	coalesce_finish(c->coalescer);
 	for (u32 i = 0; i < bye.n; i++) {
 		struct gateway_peer *g = table_get(&c->gateways_by_id, &bye.id[i]);
-		log_info("gateway said goodbye", kv_uuid("gateway", &bye.id[i]));
+		log_info("peer said goodbye", kv_uuid("peer", &bye.id[i]));
 		node_forget(c->node, &bye.id[i]);
 		if (g)
 			gateway_lost(c, g);
+		else
+			(void)device_lost(c, &bye.id[i]);
 	}
 	flows_resume(c, wall);
+	devices_resume(c, wall);
 }
 
 bool client_poll_tun(struct client *c, struct tun_pkt *out)

@@ -4,6 +4,7 @@
  *	client_resources.c  resources, sites, what the user sees, TUN configuration
  *	client_flows.c      gateways and the flow state machine
  *	client_packets.c    the packet path
+ *	client_devices.c    other clients as peers
  */
 #pragma once
 
@@ -19,7 +20,7 @@
 #include "core/tunnel/routes.h"
 
 #define CLIENT_EVENTS_MAX 64u /* waiting for poll; more are lost: they are news, not state */
-#define HELD_CANDIDATES 64u   /* of one gateway while its flow is held */
+#define HELD_CANDIDATES 64u   /* of one peer while its flow is held */
 #define REFUSALS_DOUBLED 5u   /* FLOW_RETRY_INTERVAL grows so often: 64 s */
 #define REFUSALS_FORGOTTEN MINUTES(5)
 #define HELD_SPAN SEC(8)      /* the gateway gives up after 10 s without candidates (spec 20 §9.2) */
@@ -43,14 +44,19 @@ struct gateway_peer {
 	struct gateway_peer *next;
 };
 
+/* What came for a connection that is not there yet. */
+struct held_candidates {
+	size_t n;
+	char text[HELD_CANDIDATES][CANDIDATE_STRLEN];
+};
+
 /* flow_created, waiting for a relay's first answer. */
 struct held_flow {
 	u64 until;
 	struct uuid gateway, site;
 	struct ip ipv4, ipv6;
 	struct node_peer peer;
-	size_t n_candidates;
-	char candidates[HELD_CANDIDATES][CANDIDATE_STRLEN];
+	struct held_candidates candidates;
 };
 
 struct flow {
@@ -99,6 +105,7 @@ struct client {
 	struct gateway_peer *gateways;
 	struct flow *flows;
 	u32 n_flows, n_held;
+	struct devices *devices;
 	struct routes cidrs;
 
 	struct outbox outbox;
@@ -151,6 +158,8 @@ u64 flows_next_timeout(const struct client *c);
 void flow_ask_again(struct client *c, struct flow *f);
 /* Held flows whose relays have answered meanwhile go on. */
 void flows_resume(struct client *c, u64 wall);
+/* Those beyond HELD_CANDIDATES and overlong ones are left out. */
+void held_candidates_add(struct held_candidates *h, const struct msg_candidates *list);
 void flow_held_candidates(struct client *c, const struct uuid *gateway, const struct msg_candidates *list);
 bool flow_intent_poll(struct client *c, struct client_event *out);
 /* Forgets what hangs on a gateway's connection, which is gone already or is about to go. */
@@ -162,6 +171,7 @@ void gateways_free(struct client *c);
 /* --- client.c */
 void client_event_push(struct client *c, const struct client_event *e);
 void client_no_relays(struct client *c);
+void client_signal_candidates(struct client *c, enum msg_type type, const struct node_event *e);
 
 static inline void client_drop(struct client *c, enum tunnel_drop why, u64 n)
 {

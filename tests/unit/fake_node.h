@@ -284,6 +284,12 @@ bool node_poll_event(struct node *n, struct node_event *out)
 	return true;
 }
 
+const char *node_path_name(enum node_path path)
+{
+	(void)path;
+	return "direct";
+}
+
 const struct node_stats *node_stats(const struct node *n)
 {
 	return &n->stats;

@@ -195,7 +195,8 @@ TEST(spec30_14_a_peer_address_is_never_a_resource)
 	start(r, 2);
 	client_set_internet(c, now, true);
 	(void)events();
-	send_to("100.64.9.9");
+	send_to("100.64.9.9"); /* asked for as a device (test_client_devices.c) */
+	send_to("fd00:2021:1111::9:9");
 	EXPECT_EQ(events().flows, 0);
 	EXPECT_EQ(client_stats(c)->dropped[DROP_NOT_A_PEER], 1);
 	send_to("10.1.1.1");
