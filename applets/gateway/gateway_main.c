@@ -101,6 +101,9 @@ static void handle_event(struct session *s, const struct gateway_event *e)
 	case GATEWAY_CLIENT_CONNECTED:
 	case GATEWAY_CLIENT_LOST:
 		break; /* logged by the engine */
+	case GATEWAY_RESOLVE:
+		gateway_resolved(s->gateway, loop_now(s->loop), loop_wall(s->loop), e->token, NULL, 0, ERR_UNSUPPORTED);
+		break;
 	case GATEWAY_CLIENT_PATH:
 		log_info("path to client", kv_uuid("client", &e->peer), kv_s("path", node_path_name(e->path)), kv_ep("local", &e->local),
 			 kv_ep("remote", &e->remote));

@@ -15,6 +15,7 @@ struct gateway *gateway_new(const struct gateway_config *cfg, u64 now)
 	g->now = now;
 	g->next_tick = TIME_NEVER;
 	g->held_last = &g->held;
+	g->resolutions_last = &g->resolutions;
 	g->cache.generation = 1;
 	g->validates_checksums = cfg->validates_checksums;
 	outbox_init(&g->outbox);
@@ -117,6 +118,8 @@ bool gateway_poll_event(struct gateway *g, struct gateway_event *out)
 		*out = (struct gateway_event){ .type = GATEWAY_TUN_CONFIG, .tun = &g->tun };
 		return true;
 	}
+	if (dns_poll(g, out))
+		return true;
 	if (g->n_events > 0) {
 		*out = g->events[g->first_event];
 		g->first_event = (g->first_event + 1) % GATEWAY_EVENTS_MAX;
@@ -230,6 +233,7 @@ void gateway_timeout(struct gateway *g, u64 now, u64 wall)
 	take_node_events(g);
 	if (now >= g->next_tick)
 		access_tick(g, wall);
+	dns_timeout(g, wall);
 	if (g->flowlog && now >= flowlog_next_tick(g->flowlog))
 		flowlog_tick(g->flowlog, now);
 	if (g->n_held > 0)
@@ -239,7 +243,8 @@ void gateway_timeout(struct gateway *g, u64 now, u64 wall)
 u64 gateway_next_timeout(const struct gateway *g)
 {
 	u64 flows = g->flowlog ? flowlog_next_tick(g->flowlog) : TIME_NEVER;
-	return time_min(time_min(node_next_timeout(g->node), access_next_timeout(g)), flows);
+	u64 policy = time_min(access_next_timeout(g), dns_next_timeout(g));
+	return time_min(time_min(node_next_timeout(g->node), policy), flows);
 }
 
 void gateway_shutdown(struct gateway *g, u64 now)
@@ -259,6 +264,10 @@ size_t gateway_clients(const struct gateway *g, struct gateway_client *out, size
 		if (n >= max)
 			continue;
 		out[n] = (struct gateway_client){ .id = p->id, .ipv4 = p->ipv4, .ipv6 = p->ipv6, .n_resources = p->n_grants };
+		if (p->dns) {
+			out[n].n_proxies = p->dns->proxies.count;
+			out[n].n_sessions = p->dns->nat.n_live;
+		}
 		out[n].is_connected = node_is_connected(g->node, &p->id);
 		(void)node_conn_info(g->node, &p->id, &out[n].conn);
 	}
@@ -272,6 +281,7 @@ void gateway_status(const struct gateway *g, struct gateway_status *out)
 		.portal_is_up = g->portal_is_up,
 		.n_clients = g->peers_by_id.count,
 		.n_held = g->n_held,
+		.n_resolutions = g->n_resolutions,
 	};
 }
 

@@ -1,4 +1,4 @@
-/* core/tunnel/gateway.h: what a gateway does with packets and portal messages (spec 40 §3–§8, §10, §12, §14).
+/* core/tunnel/gateway.h: what a gateway does with packets and portal messages (spec 40 §3–§10, §12, §14).
  *
  * It owns a node (core/peer) and, per client, the resources that client may use until when.
  *
@@ -8,6 +8,12 @@
  *                 │
  *                 ├── every known relay failed, or there is none: no_relays, still held for what the portal sends next
  *                 └── HOLD_SPAN over, or rejected: dropped without an answer
+ *
+ * A DNS resource (spec 40 §9): the client assigns proxy addresses to a name, the owner resolves it, the client is told and may send:
+ *
+ *   assigned IPs ──▶ [waiting] ── GATEWAY_RESOLVE, then gateway_resolved() ──▶ mapping installed, status Active
+ *        │               └── RESOLVE_SPAN over, access gone, name not the resource's: status Inactive
+ *        └── not authorized, or an address outside the proxy ranges: status Inactive at once; too many waiting: silence
  *
  * A client's peer state outlives its connection (spec 40 §4.1); it goes with the last resource, a goodbye, or other tunnel addresses.
  *
@@ -24,6 +30,11 @@
 #define GATEWAY_HELD_MAX 1024u      /* authorizations waiting for a relay */
 #define HOLD_SPAN SEC(10)           /* the portal gives up after 15 s (spec 10 §7.3) */
 #define GATEWAY_TICK SEC(1)         /* spec 40 §4.5 */
+#define GATEWAY_RESOLUTIONS_MAX 1000u      /* waiting; more are dropped without a status (spec 40 §9.3) */
+#define GATEWAY_CLIENT_RESOLUTIONS_MAX 250u /* of them of one client */
+#define RESOLVE_SPAN SEC(10)               /* spec 40 §9.3 */
+#define GATEWAY_PROXIES_MAX 16384u         /* proxy addresses of one client; the name assigned longest ago gives way */
+#define PROXY_RESOURCES_MAX 64u            /* resources that share a proxy address */
 
 struct gateway;
 
@@ -63,6 +74,7 @@ enum gateway_event_type {
 	GATEWAY_CLIENT_CONNECTED, /* peer */
 	GATEWAY_CLIENT_PATH,      /* peer, path, local, remote */
 	GATEWAY_CLIENT_LOST,      /* peer: the connection; authorizations may remain */
+	GATEWAY_RESOLVE,          /* token, domain: to be answered by gateway_resolved() */
 };
 
 struct gateway_event {
@@ -72,10 +84,16 @@ struct gateway_event {
 	struct uuid peer;
 	enum node_path path;
 	struct endpoint local, remote;
+	u64 token;
+	const char *domain; /* without final dot, to be taken as relative (spec 40 §9.3); borrowed until the next poll */
 };
 
 /* flow_authorized always leaves before candidates of its connection (spec 40 §3.3). */
 bool gateway_poll_event(struct gateway *g, struct gateway_event *out);
+
+/* What the domain of a GATEWAY_RESOLVE means here, both families in any order; none is an answer too. `error`: it is not known, the client may
+ * ask again. Tokens nobody waits for any more are ignored. */
+void gateway_resolved(struct gateway *g, u64 now, u64 wall, u64 token, const struct ip *ips, size_t n, int error);
 
 /* Forgets all clients and says goodbye to the connected ones; poll transmits afterwards, then free (spec 40 §14.3). */
 void gateway_shutdown(struct gateway *g, u64 now);
@@ -84,6 +102,7 @@ struct gateway_client {
 	struct uuid id;
 	struct ip ipv4, ipv6;
 	u32 n_resources;
+	u32 n_proxies, n_sessions; /* of DNS resources */
 	bool is_connected;
 	struct node_conn_info conn;
 };
@@ -93,6 +112,7 @@ size_t gateway_clients(const struct gateway *g, struct gateway_client *out, size
 struct gateway_status {
 	bool has_interface, portal_is_up;
 	size_t n_clients, n_held;
+	size_t n_resolutions; /* waiting for gateway_resolved() */
 };
 void gateway_status(const struct gateway *g, struct gateway_status *out);
 const struct tunnel_stats *gateway_stats(const struct gateway *g);

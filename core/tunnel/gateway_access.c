@@ -12,7 +12,24 @@ static void grant_free(struct grant *r)
 		return;
 	filter_deinit(&r->filter);
 	flow_about_drop(r->about);
+	free(r->pattern);
 	free(r);
+}
+
+/* A resource whose pattern cannot be used exists, but no name belongs to it (spec 40 §9.4). */
+static int set_pattern(struct grant *r, const struct msg_resource *m)
+{
+	if (m->type != MSG_RESOURCE_DNS)
+		return 0;
+	r->pattern = malloc(sizeof(*r->pattern));
+	if (!r->pattern)
+		return ERR_NOMEM;
+	if (dns_pattern_init(r->pattern, m->address)) {
+		log_warn("pattern of a resource matches no name", kv_uuid("resource", &m->id), kv_s("address", m->address));
+		free(r->pattern);
+		r->pattern = NULL;
+	}
+	return 0;
 }
 
 static struct grant *grant_make(const struct msg_resource *m, u64 expires_at)
@@ -24,14 +41,15 @@ static struct grant *grant_make(const struct msg_resource *m, u64 expires_at)
 	r->type = m->type;
 	r->net = m->net;
 	r->expires_at = expires_at;
-	if (filter_init(&r->filter, m->filters, m->n_filters)) {
+	if (set_pattern(r, m) || filter_init(&r->filter, m->filters, m->n_filters)) {
+		free(r->pattern);
 		free(r);
 		return NULL;
 	}
 	return r;
 }
 
-static struct grant *grant_find(const struct client_peer *p, const struct uuid *id)
+struct grant *grant_find(const struct client_peer *p, const struct uuid *id)
 {
 	for (struct grant *r = p->grants; r; r = r->next)
 		if (uuid_eq(&r->id, id))
@@ -43,6 +61,7 @@ static void grant_remove(struct gateway *g, struct client_peer *p, struct grant 
 {
 	if (r->type == MSG_RESOURCE_CIDR)
 		(void)routes_remove(&p->routes, &r->net, &r->id);
+	proxies_close(p, r);
 	for (struct grant **link = &p->grants; *link; link = &(*link)->next)
 		if (*link == r) {
 			*link = r->next;
@@ -87,6 +106,8 @@ static int grant_add(struct gateway *g, struct client_peer *p, struct grant *r)
 	int rc = p->n_grants == GATEWAY_RESOURCES_MAX ? ERR_LIMIT : 0;
 	if (!rc && r->type == MSG_RESOURCE_CIDR)
 		rc = routes_add(&p->routes, &r->net, &r->id, &r->filter, r);
+	if (!rc)
+		rc = proxies_open(p, r);
 	if (rc) {
 		grant_free(r);
 		return rc;
@@ -110,6 +131,7 @@ static void peer_free(struct client_peer *p)
 		p->grants = r->next;
 		grant_free(r);
 	}
+	proxies_free(p);
 	routes_deinit(&p->routes);
 	free(p);
 }
@@ -134,6 +156,7 @@ void peer_drop(struct gateway *g, struct client_peer *p, bool says_goodbye)
 		g->last_peer = NULL;
 	flow_cache_clear(&g->cache);
 	outbox_forget(&g->outbox, &p->id);
+	dns_forget(g, &p->id);
 	if (says_goodbye)
 		gateway_event_push(g, &(struct gateway_event){ .type = GATEWAY_CLIENT_LOST, .peer = p->id });
 	peer_free(p);
@@ -419,6 +442,8 @@ void access_tick(struct gateway *g, u64 wall)
 			else
 				next = time_min(next, left);
 		}
+		if (p->dns)
+			nat_tick(&p->dns->nat, g->now);
 		if (p->n_grants == 0)
 			peer_drop(g, p, true);
 	}
@@ -446,4 +471,5 @@ void access_free(struct gateway *g)
 		g->peers = p->next;
 		peer_free(p);
 	}
+	dns_forget(g, NULL);
 }

@@ -1,13 +1,11 @@
 #define LOG_TARGET "tunnel::gateway"
 #include "core/tunnel/gateway_state.h"
 
-#include "core/tunnel/control.h"
-
 #include <stdlib.h>
 
 /* --- what a client may reach (spec 40 §8, §19) ------------------------------------------------------------------------------------------- */
 
-enum verdict { ALLOWED, REFUSED, EXCLUDED };
+enum verdict { ALLOWED, TRANSLATED, REFUSED, EXCLUDED }; /* translated: allowed, through the NAT only */
 
 /* Never reached through the Internet resource, only through a resource of their own. */
 static const struct cidr not_internet4[] = {
@@ -46,7 +44,7 @@ static enum verdict decide(const struct client_peer *p, const struct ip *ip, enu
 	best = routes_lookup(&p->routes, ip, kind, port, &permits);
 	if (best && permits) {
 		*by = best->owner;
-		return ALLOWED;
+		return ip_is_proxy(ip) ? TRANSLATED : ALLOWED;
 	}
 	if (!p->internet || ip_is_proxy(ip))
 		return REFUSED;
@@ -121,13 +119,64 @@ static void deliver(struct gateway *g, const struct inner *in, struct packet *p)
 	coalesce_add(g->coalescer, in->data, p);
 }
 
-static void log_flow_out(struct gateway *g, u64 wall, const struct inner *in, const struct grant *by, const struct packet *p)
+/* `domain`: NULL unless the packet went to a proxy address. */
+static void log_flow_out(struct gateway *g, u64 wall, const struct inner *in, const struct grant *by, const struct packet *p,
+			 const char *domain)
 {
 	struct node_conn_info conn;
 
 	if (!by->about || node_conn_info(g->node, in->id, &conn))
 		return;
-	flowlog_from_client(g->flowlog, g->now, wall, by->about, in->data, p, NULL, &(struct flow_outer){ conn.local, conn.remote });
+	flowlog_from_client(g->flowlog, g->now, wall, by->about, in->data, p, domain, &(struct flow_outer){ conn.local, conn.remote });
+}
+
+/* To a proxy address that the client may use (spec 40 §9.5). */
+static void translate_out(struct gateway *g, u64 wall, const struct inner *in, struct client_peer *peer, const struct grant *by,
+			  struct packet *p)
+{
+	const struct ip to = p->dst;
+	const struct proxy *x = NULL;
+	enum nat_result rc = NAT_NONE;
+
+	if (peer->dns)
+		rc = nat_outbound(&peer->dns->nat, g->now, NULL, in->data, p);
+	if (rc == NAT_NONE || g->flowlog)
+		x = proxy_find(peer, &to);
+	if (rc == NAT_NONE && x && x->real.family)
+		rc = nat_outbound(&peer->dns->nat, g->now, &x->real, in->data, p);
+	if (g->flowlog && rc != NAT_REFUSED)
+		log_flow_out(g, wall, in, by, p, x ? x->name->text : NULL);
+	switch (rc) {
+	case NAT_DONE:
+		deliver(g, in, p);
+		break;
+	case NAT_NONE:
+		gateway_drop(g, DROP_UNREACHABLE, 1);
+		reply(g, wall, ICMP_UNREACHABLE, in, p);
+		break;
+	case NAT_REFUSED:
+	case NAT_EXPIRED:
+		gateway_drop(g, DROP_NAT_REFUSED, 1);
+		break;
+	}
+}
+
+static void control_packet(struct gateway *g, u64 wall, const struct inner *in, struct client_peer *peer, const struct packet *p,
+			   struct goodbyes *bye)
+{
+	g->stats.control_in++;
+	switch (control_event(in->data)) {
+	case CONTROL_GOODBYE:
+		if (bye->n < GOODBYES_PER_BATCH)
+			bye->id[bye->n++] = *in->id;
+		break;
+	case CONTROL_ASSIGNED_IPS:
+		if (peer)
+			dns_assigned(g, wall, peer, in->data, p);
+		else
+			gateway_drop(g, DROP_NOT_A_PEER, 1);
+		break;
+	}
 }
 
 static void inner_packet(struct gateway *g, u64 wall, const struct inner *in, struct goodbyes *bye)
@@ -144,11 +193,9 @@ static void inner_packet(struct gateway *g, u64 wall, const struct inner *in, st
 		gateway_drop(g, DROP_MULTICAST, 1);
 		return;
 	}
-	const struct client_peer *peer = peer_of(g, in->id);
+	struct client_peer *peer = peer_of(g, in->id);
 	if (packet_is_control(&p)) {
-		g->stats.control_in++;
-		if (control_event(in->data) == CONTROL_GOODBYE && bye->n < GOODBYES_PER_BATCH)
-			bye->id[bye->n++] = *in->id;
+		control_packet(g, wall, in, peer, &p, bye);
 		return;
 	}
 	if (!peer) {
@@ -171,8 +218,11 @@ static void inner_packet(struct gateway *g, u64 wall, const struct inner *in, st
 	switch (classify(g, peer, &p.dst, p.kind, p.dst_port, &by)) {
 	case ALLOWED:
 		if (g->flowlog)
-			log_flow_out(g, wall, in, by, &p);
+			log_flow_out(g, wall, in, by, &p, NULL);
 		deliver(g, in, &p);
+		break;
+	case TRANSLATED:
+		translate_out(g, wall, in, peer, by, &p);
 		break;
 	case REFUSED:
 		gateway_drop(g, DROP_FILTERED, 1);
@@ -254,13 +304,14 @@ static void encapsulate(struct gateway *g, u64 wall, const struct client_peer *p
 	}
 }
 
-static void log_flow_back(struct gateway *g, const struct grant *by, const struct segmenter *s)
+/* `p`: as it came from the resource. */
+static void log_flow_back(struct gateway *g, const struct grant *by, const struct segmenter *s, const struct packet *p)
 {
-	u32 bytes = packet_payload_len(s->data, &s->p);
+	u32 bytes = packet_payload_len(s->data, p);
 	u32 n = s->how == SEGMENT_PLAIN ? 1 : (s->payload + s->mss - 1) / s->mss;
 
 	if (by->about)
-		flowlog_from_resource(g->flowlog, g->now, by->about, &s->p, n, bytes);
+		flowlog_from_resource(g->flowlog, g->now, by->about, p, n, bytes);
 }
 
 /* What is not yet complete because the kernel left it to us cannot be wrong. */
@@ -275,9 +326,58 @@ static void check_sums(const struct tun_pkt *pkt, const struct packet *p)
 			 kv_ip("src", &p->src), kv_u("src_port", p->src_port), kv_ip("dst", &p->dst), kv_u("dst_port", p->dst_port));
 }
 
+static void count_nat(struct gateway *g, enum nat_result rc)
+{
+	if (rc == NAT_EXPIRED)
+		gateway_drop(g, DROP_NAT_EXPIRED, 1);
+}
+
+/* An ICMP error from the site passes any filter; one about a translated flow is translated itself (spec 40 §7, §9.6). */
+static void tun_error(struct gateway *g, u64 wall, const struct client_peer *peer, struct segmenter *s)
+{
+	u8 packet[TUNNEL_MTU];
+	u32 len = 0;
+	enum nat_result rc = peer->dns ? nat_inbound_error(&peer->dns->nat, g->now, s->data, &s->p, packet, &len) : NAT_NONE;
+
+	count_nat(g, rc);
+	if (rc == NAT_DONE && segment_init(s, &(struct tun_pkt){ .data = packet, .len = len })) {
+		gateway_drop(g, DROP_MALFORMED, 1);
+		return;
+	}
+	if (rc != NAT_EXPIRED)
+		encapsulate(g, wall, peer, s);
+}
+
+/* The way back of a translated flow is rewritten in place, a super-packet once for all its segments. */
+static void tun_resource(struct gateway *g, u64 wall, const struct client_peer *peer, const struct tun_pkt *pkt, struct segmenter *s)
+{
+	bool is_partial = pkt->vnet.gso_type != VNET_GSO_NONE || (pkt->vnet.flags & VNET_NEEDS_CSUM);
+	enum nat_result rc = NAT_NONE;
+	struct packet came;
+	struct grant *by;
+
+	if (s->p.kind == L4_OTHER || s->p.kind == L4_ICMP_OTHER) {
+		gateway_drop(g, DROP_NO_PORTS, 1);
+		return;
+	}
+	if (g->flowlog)
+		came = s->p;
+	if (peer->dns && !nat_is_empty(&peer->dns->nat))
+		rc = nat_inbound(&peer->dns->nat, g->now, pkt->data, &s->p, is_partial);
+	count_nat(g, rc);
+	if (rc == NAT_EXPIRED)
+		return;
+	if (classify(g, peer, &s->p.src, s->p.kind, s->p.src_port, &by) != (rc == NAT_DONE ? TRANSLATED : ALLOWED)) {
+		gateway_drop(g, DROP_NOT_ALLOWED, 1);
+		return;
+	}
+	if (g->flowlog)
+		log_flow_back(g, by, s, &came);
+	encapsulate(g, wall, peer, s);
+}
+
 static void tun_packet(struct gateway *g, u64 wall, const struct tun_pkt *pkt)
 {
-	struct grant *by;
 	struct segmenter s;
 	int rc = segment_init(&s, pkt);
 
@@ -295,19 +395,12 @@ static void tun_packet(struct gateway *g, u64 wall, const struct tun_pkt *pkt)
 		gateway_drop(g, DROP_NOT_A_PEER, 1);
 		return;
 	}
-	if (!ip_eq(&p->src, own_of(peer, p->src.family)) && p->kind != L4_ICMP_ERROR) {
-		if (p->kind == L4_OTHER || p->kind == L4_ICMP_OTHER) {
-			gateway_drop(g, DROP_NO_PORTS, 1);
-			return;
-		}
-		if (classify(g, peer, &p->src, p->kind, p->src_port, &by) != ALLOWED) {
-			gateway_drop(g, DROP_NOT_ALLOWED, 1);
-			return;
-		}
-		if (g->flowlog)
-			log_flow_back(g, by, &s);
-	}
-	encapsulate(g, wall, peer, &s);
+	if (ip_eq(&p->src, own_of(peer, p->src.family)))
+		encapsulate(g, wall, peer, &s);
+	else if (p->kind == L4_ICMP_ERROR)
+		tun_error(g, wall, peer, &s);
+	else
+		tun_resource(g, wall, peer, pkt, &s);
 }
 
 void gateway_tun_input(struct gateway *g, u64 now, u64 wall, struct tun_pkt *pkts, size_t n)

@@ -4,6 +4,8 @@
  *	gateway_access.c   clients, their resources, expiry, held authorizations
  *	gateway_packets.c  the packet path
  *	gateway_flowlog.c  a log line per finished flow, when asked for
+ *	gateway_dns.c      assigned IPs, what waits for resolution, domain status
+ *	gateway_proxies.c  which proxy address stands for which name and which real address
  */
 #pragma once
 
@@ -12,10 +14,13 @@
 #include "core/ip/coalesce.h"
 #include "core/ip/icmp.h"
 #include "core/ip/segment.h"
+#include "core/dns/pattern.h"
+#include "core/tunnel/control.h"
 #include "core/tunnel/convert.h"
 #include "core/tunnel/flow.h"
 #include "core/tunnel/gateway.h"
 #include "core/tunnel/gateway_flowlog.h"
+#include "core/tunnel/nat.h"
 #include "core/tunnel/outbox.h"
 #include "core/tunnel/routes.h"
 
@@ -29,7 +34,43 @@ struct grant {
 	struct filter filter;
 	u64 expires_at; /* Unix seconds or MSG_NEVER_EXPIRES */
 	struct flow_about *about; /* NULL: flows are not logged */
+	struct dns_pattern *pattern; /* of a DNS resource; NULL: of none, or one that matches nothing */
 	struct grant *next;
+};
+
+/* A proxy address that a client assigned. */
+struct proxy {
+	struct ip ip;
+	struct ip real; /* family 0: the name has no address of this family */
+	struct site_name *name;
+	struct proxy *next; /* of the same name */
+	struct uuid *resources; /* through which it may be reached, authorized at present or not */
+	u32 n_resources;
+};
+
+/* A name that a client assigned proxy addresses to. */
+struct site_name {
+	struct dns_name name; /* folded */
+	char *text;
+	struct proxy *proxies;
+	struct site_name *newer, *older; /* by their last assignment */
+};
+
+/* What DNS resources cost a client that uses any. */
+struct client_dns {
+	struct nat nat;
+	struct table proxies; /* struct ip → struct proxy */
+	struct table names;   /* struct dns_name → struct site_name */
+	struct site_name *newest, *oldest;
+};
+
+/* Assigned IPs that wait for what their name means. */
+struct resolution {
+	u64 token;
+	u64 until;
+	struct uuid client;
+	struct control_assigned assigned;
+	struct resolution *next;
 };
 
 /* One client. Outlives its connection. */
@@ -41,6 +82,7 @@ struct client_peer {
 	u32 n_grants;
 	struct grant *internet;
 	struct routes routes;
+	struct client_dns *dns; /* NULL until the first proxy address */
 	struct client_peer *next, **link;
 };
 
@@ -69,6 +111,10 @@ struct gateway {
 	struct client_peer *peers;
 	struct authorization *held, **held_last;
 	u32 n_held;
+	struct resolution *resolutions, **resolutions_last, *unasked; /* oldest first; from `unasked` on nobody was asked yet */
+	u32 n_resolutions;
+	u64 next_token;
+	char resolve_text[DNS_NAME_STRLEN]; /* lent out by the last poll */
 	u64 next_tick; /* TIME_NEVER without peers */
 
 	struct outbox outbox;
@@ -104,6 +150,29 @@ void access_tick(struct gateway *g, u64 wall);
 void peer_drop(struct gateway *g, struct client_peer *p, bool says_goodbye);
 void access_free(struct gateway *g);
 u64 access_next_timeout(const struct gateway *g);
+struct grant *grant_find(const struct client_peer *p, const struct uuid *id);
+
+/* --- gateway_dns.c */
+void dns_assigned(struct gateway *g, u64 wall, struct client_peer *p, const u8 *data, const struct packet *packet);
+/* The next resolution nobody was asked for. */
+bool dns_poll(struct gateway *g, struct gateway_event *out);
+void dns_timeout(struct gateway *g, u64 wall);
+static inline u64 dns_next_timeout(const struct gateway *g)
+{
+	return g->resolutions ? g->resolutions->until : TIME_NEVER;
+}
+/* What waits for a client that is gone; NULL: for any. */
+void dns_forget(struct gateway *g, const struct uuid *client);
+
+/* --- gateway_proxies.c */
+/* Spec 40 §9.4 with sorted lists. ERR_DENIED: the name is not the resource's, or there is no such DNS resource. ERR_LIMIT, ERR_NOMEM. Addresses
+ * that meant another name before make the client's table start anew, whatever comes of it. */
+int proxies_install(struct gateway *g, struct client_peer *p, const struct control_assigned *m, const struct ip *real, size_t n_real) MUST_CHECK;
+/* Routes of a resource that was granted, or is about to end. ERR_NOMEM. */
+int proxies_open(struct client_peer *p, struct grant *r) MUST_CHECK;
+void proxies_close(struct client_peer *p, const struct grant *r);
+struct proxy *proxy_find(const struct client_peer *p, const struct ip *ip);
+void proxies_free(struct client_peer *p);
 
 /* --- gateway.c */
 void gateway_event_push(struct gateway *g, const struct gateway_event *e);

@@ -22,7 +22,9 @@
 	X(STAGE_FULL, "stage_full")         /* more input between two flushes than the arena holds */          \
 	X(PENDING_FULL, "pending_full")     /* displaced from the buffer of a pending flow */                  \
 	X(PENDING_LOST, "pending_lost")     /* buffered for a flow that was not created */                     \
-	X(REPLY_FULL, "reply_full")         /* locally made ICMP replies beyond the limit of a batch */
+	X(REPLY_FULL, "reply_full")         /* locally made ICMP replies beyond the limit of a batch */      \
+	X(NAT_EXPIRED, "nat_expired")       /* late packet of a translated flow that is over */                \
+	X(NAT_REFUSED, "nat_refused")       /* no session, no port, or a protocol without ports */
 
 enum tunnel_drop {
 #define X(name, text) DROP_##name,
@@ -37,6 +39,10 @@ struct tunnel_stats {
 	u64 lookups;                                       /* routing decisions not answered by the flow cache */
 	u64 icmp_replies;
 	u64 control_in;
+	u64 control_bad;         /* assigned IPs that could not be read */
+	u64 resolutions;         /* begun */
+	u64 resolutions_refused; /* GATEWAY_RESOLUTIONS_MAX, GATEWAY_CLIENT_RESOLUTIONS_MAX, no memory */
+	u64 proxies_displaced;   /* addresses that gave way to others: GATEWAY_PROXIES_MAX */
 	u64 messages_out, messages_refused; /* portal messages queued; refused because the queue was full */
 	u64 dropped[DROP_COUNT];
 };

@@ -1,0 +1,764 @@
+/* DNS resources on the gateway (spec 40 §9, §10): assigned IPs in, resolution, mapping, translated packets out and back. */
+#include "core/tunnel/control.h"
+#include "core/tunnel/nat.h"
+#include "tests/unit/gateway_world.h"
+
+#include <stdio.h>
+
+#define P1 "100.96.0.1"
+#define P2 "100.96.0.2"
+#define P3 "100.96.0.3"
+#define Q1 "fd00:2021:1111:8000::1"
+#define Q2 "fd00:2021:1111:8000::2"
+
+static struct msg_resource dns(unsigned id, const char *pattern, const struct msg_filter *f, size_t n)
+{
+	return (struct msg_resource){ .type = MSG_RESOURCE_DNS, .id = uuid_of(id), .name = "app", .address = pattern, .filters = f,
+				      .n_filters = n };
+}
+
+static struct control_assigned message(unsigned resource, const char *domain)
+{
+	struct control_assigned m = { .resource = uuid_of(resource) };
+	EXPECT_EQ(dns_name_from_text(domain, &m.domain), 0);
+	return m;
+}
+
+static void send_assigned(unsigned client, const struct control_assigned *m)
+{
+	u8 out[TUNNEL_MTU];
+	u32 len = control_write_assigned(m, out);
+	EXPECT_EQ(input(client, out, len, 0, NULL), 0);
+}
+
+/* Space-separated addresses. */
+static u32 addresses(const char *list, struct ip *out)
+{
+	u32 n = 0;
+	char one[IP_STRLEN];
+	while (*list) {
+		size_t len = strcspn(list, " ");
+		memcpy(one, list, len);
+		one[len] = 0;
+		out[n++] = ip_of(one);
+		list += len + (list[len] == ' ');
+	}
+	return n;
+}
+
+static void assign(unsigned client, unsigned resource, const char *domain, const char *proxies)
+{
+	struct control_assigned m = message(resource, domain);
+	m.n_proxies = addresses(proxies, m.proxies);
+	send_assigned(client, &m);
+}
+
+static struct gateway_event asked; /* the latest */
+static char asked_domain[DNS_NAME_STRLEN];
+
+static unsigned resolves(void)
+{
+	struct gateway_event e;
+	unsigned n = 0;
+	while (gateway_poll_event(g, &e))
+		if (e.type == GATEWAY_RESOLVE) {
+			asked = e;
+			memcpy(asked_domain, e.domain, strlen(e.domain) + 1);
+			n++;
+		}
+	return n;
+}
+
+static void resolved(const char *list)
+{
+	struct ip ips[64];
+	size_t n = addresses(list, ips);
+	gateway_resolved(g, now, wall, asked.token, ips, n, 0);
+}
+
+enum told { TOLD_NOTHING, TOLD_ACTIVE, TOLD_INACTIVE };
+static u32 seen; /* packets sent so far that were looked at */
+
+/* The status among what was sent since it was last asked for; at most one. */
+static enum told told(void)
+{
+	enum told t = TOLD_NOTHING;
+	for (; seen < fake->n_sent; seen++) {
+		const struct fake_sent *s = &fake->sent[seen % FAKE_SENT];
+		struct control_status status;
+		struct packet p;
+		if (packet_parse(s->data, s->len, TUNNEL_MTU, &p) || !packet_is_control(&p))
+			continue;
+		EXPECT_EQ(t, TOLD_NOTHING);
+		EXPECT_EQ(control_event(s->data), CONTROL_DOMAIN_STATUS);
+		EXPECT_EQ(control_read_status(s->data, &p, &status), 0);
+		t = status.is_active ? TOLD_ACTIVE : TOLD_INACTIVE;
+	}
+	return t;
+}
+
+/* Assigns and resolves in one go. */
+static enum told map(unsigned client, unsigned resource, const char *domain, const char *proxies, const char *real)
+{
+	assign(client, resource, domain, proxies);
+	EXPECT_EQ(resolves(), 1);
+	EXPECT_STR(asked_domain, domain);
+	resolved(real);
+	return told();
+}
+
+static void begin(void)
+{
+	start();
+	seen = 0;
+}
+
+/* Where a packet to a proxy address goes; NULL when it does not. Leaves the source port in `left_from`. */
+static u16 left_from;
+static const char *target_of(unsigned client, u8 proto, const char *proxy, u16 sport, u16 dport)
+{
+	static char text[IP_STRLEN];
+	struct inner_spec s = from_client(client, proto, proxy, dport);
+	struct tun_pkt t;
+	struct packet p;
+	if (proto == 6 || proto == 17)
+		s.sport = sport;
+	u32 len = inner_make(&s, packet);
+	if (input(client, packet, len, 0, &t) != 1)
+		return NULL;
+	EXPECT_EQ(packet_parse(t.data, t.len, TUNNEL_MTU, &p), 0);
+	EXPECT(inner_checksums_are_right(t.data, t.len));
+	EXPECT(ip_eq(&p.src, &s.src));
+	left_from = p.src_port;
+	return ip_format(&p.dst, text);
+}
+
+#define EXPECT_TARGET(proxy, real)                                                           \
+	do {                                                                                 \
+		const char *target_ = target_of(1, 17, (proxy), 40000, 443);                 \
+		if (EXPECT(target_ != NULL))                                                 \
+			EXPECT_STR(target_, (real));                                         \
+	} while (0)
+
+/* A packet from the site to client 1; the source it then has at the client, NULL when it is dropped. */
+static const char *source_back(u8 proto, const char *real, u16 sport, u16 dport)
+{
+	static char text[IP_STRLEN];
+	struct ip from = ip_of(real);
+	struct inner_spec s = { .src = from, .dst = client_ip(1, from.family), .proto = proto, .sport = sport, .dport = dport,
+				.tcp_flags = TCP_ACK, .payload_len = 20 };
+	struct tun_pkt t = { .data = packet };
+	struct packet p;
+	u32 sent = fake->n_sent;
+	t.len = inner_make(&s, packet);
+	gateway_tun_input(g, now, wall, &t, 1);
+	gateway_flush(g, now);
+	if (fake->n_sent == sent)
+		return NULL;
+	const struct fake_sent *out = &fake->sent[sent % FAKE_SENT];
+	EXPECT_EQ(packet_parse(out->data, out->len, TUNNEL_MTU, &p), 0);
+	EXPECT(inner_checksums_are_right(out->data, out->len));
+	return ip_format(&p.src, text);
+}
+
+TEST(a_name_from_assignment_to_traffic_both_ways)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	EXPECT_EQ(to(1, 17, P1, 443), PROHIBITED);
+	EXPECT_EQ(map(1, 10, "app.example.com", P1 " " Q1, "10.5.0.1 2001:db8::5"), TOLD_ACTIVE);
+	EXPECT_TARGET(P1, "10.5.0.1");
+	EXPECT_TARGET(Q1, "2001:db8::5");
+	EXPECT_STR(source_back(17, "10.5.0.1", 443, 40000), P1);
+	EXPECT_STR(source_back(17, "2001:db8::5", 443, 40000), Q1);
+	EXPECT_STR(target_of(1, 1, P1, 0, 7), "10.5.0.1"); /* echo */
+	EXPECT_STR(target_of(1, 6, P1, 5000, 22), "10.5.0.1");
+	EXPECT_EQ(source_back(17, "10.5.0.1", 443, 40001), NULL); /* nobody asked for this one */
+	EXPECT_EQ(to(1, 17, "10.5.0.1", 443), PROHIBITED);         /* the real address stays closed */
+	EXPECT_EQ(to(2, 17, P1, 443), SILENT);                     /* so do another client's */
+	struct gateway_client list[1];
+	EXPECT_EQ(gateway_clients(g, list, 1), 1);
+	EXPECT_EQ(list[0].n_proxies, 2);
+	EXPECT_EQ(list[0].n_sessions, 4);
+	stop();
+}
+
+TEST(spec40_38_filters_of_dns_resources_match_on_proxy_addresses)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", &tcp443, 1));
+	grant(1, cidr(11, "10.5.0.0/16", &udp_range, 1)); /* overlaps what the name resolves to */
+	(void)map(1, 10, "app.example.com", P1, "10.5.0.1");
+	EXPECT_EQ(to(1, 6, P1, 443), PASSED);
+	EXPECT_EQ(to(1, 6, P1, 444), PROHIBITED);
+	EXPECT_EQ(to(1, 17, P1, 1500), PROHIBITED);
+	EXPECT_EQ(to(1, 17, "10.5.0.1", 1500), PASSED);
+	EXPECT_EQ(to(1, 6, "10.5.0.1", 443), PROHIBITED);
+	EXPECT_STR(source_back(6, "10.5.0.1", 443, 40000), P1);
+	struct portal_message m = { .type = MSG_RESOURCE_UPDATED, .resource = dns(10, "app.example.com", &udp_range, 1) };
+	EXPECT_EQ(gateway_message(g, now, wall, &m), 0);
+	EXPECT_EQ(to(1, 6, P1, 443), PROHIBITED);
+	EXPECT_EQ(source_back(6, "10.5.0.1", 443, 40000), NULL);
+	EXPECT_EQ(to(1, 17, P1, 1500), PASSED);
+	stop();
+}
+
+TEST(spec40_39_the_internet_resource_does_not_open_dns_resources)
+{
+	begin();
+	grant(1, internet(10));
+	grant(1, dns(11, "app.example.com", NULL, 0));
+	(void)map(1, 11, "app.example.com", P1 " " Q1, "10.5.0.1 2001:db8::5");
+	reject(1, 11);
+	EXPECT_EQ(to(1, 17, P1, 443), PROHIBITED);
+	EXPECT_EQ(to(1, 17, Q1, 443), PROHIBITED);
+	EXPECT_EQ(to(1, 17, "9.9.9.9", 443), PASSED);
+	stop();
+}
+
+TEST(spec40_41_what_is_not_authorized_is_inactive_at_once)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	assign(1, 11, "app.example.com", P1);
+	EXPECT_EQ(told(), TOLD_INACTIVE);
+	EXPECT_EQ(resolves(), 0);
+	reject(1, 10);
+	assign(1, 10, "app.example.com", P1); /* not even a client any more */
+	EXPECT_EQ(told(), TOLD_NOTHING);
+	EXPECT_EQ(resolves(), 0);
+	stop();
+}
+
+TEST(spec40_42_addresses_outside_the_proxy_ranges_are_refused)
+{
+	static const char *const bad[] = { "10.5.0.1", "100.64.0.1", "100.95.255.255", "100.128.0.0", "8.8.8.8", "fd00:2021:1111::1",
+					   "fd00:2021:1111:9000:8000::", "2001:db8::1", "::", "127.0.0.1" };
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
+		struct control_assigned m = message(10, "app.example.com");
+		m.proxies[0] = ip_of(P1);
+		m.proxies[1] = ip_of(bad[i]);
+		m.n_proxies = 2;
+		if (ip_is_proxy(&m.proxies[1]))
+			continue;
+		send_assigned(1, &m);
+		EXPECT_EQ(told(), TOLD_INACTIVE);
+		EXPECT_EQ(resolves(), 0);
+		EXPECT(to(1, 17, bad[i], 443) != PASSED || strcmp(bad[i], own4) == 0 || strcmp(bad[i], own6) == 0);
+	}
+	EXPECT_EQ(to(1, 17, P1, 443), PROHIBITED);
+	stop();
+}
+
+TEST(undecodable_assignments_get_no_reply)
+{
+	u8 out[TUNNEL_MTU];
+	struct control_assigned m = message(10, "app.example.com");
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	u32 len = control_write_assigned(&m, out);
+	out[60] = '}';
+	EXPECT_EQ(input(1, out, len, 0, NULL), 0);
+	EXPECT_EQ(told(), TOLD_NOTHING);
+	EXPECT_EQ(resolves(), 0);
+	EXPECT_EQ(gateway_stats(g)->control_bad, 1);
+	stop();
+}
+
+TEST(spec40_43_a_name_without_addresses_is_active_and_unreachable)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	EXPECT_EQ(map(1, 10, "app.example.com", P1 " " Q1, ""), TOLD_ACTIVE);
+	EXPECT_EQ(to(1, 17, P1, 443), UNREACHABLE);
+	EXPECT_EQ(to(1, 17, Q1, 443), UNREACHABLE);
+	EXPECT_EQ(map(1, 10, "app.example.com", P1 " " Q1, "2001:db8::5"), TOLD_ACTIVE); /* it gets one */
+	EXPECT_EQ(to(1, 17, P1, 443), UNREACHABLE);
+	EXPECT_TARGET(Q1, "2001:db8::5");
+	stop();
+}
+
+TEST(spec40_43_ten_seconds_without_an_answer_are_inactive_and_change_nothing)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	(void)map(1, 10, "app.example.com", P1, "10.5.0.1");
+	assign(1, 10, "app.example.com", P1);
+	EXPECT_EQ(resolves(), 1);
+	advance(SEC(10) - 1);
+	EXPECT_EQ(told(), TOLD_NOTHING);
+	advance(1);
+	EXPECT_EQ(told(), TOLD_INACTIVE);
+	EXPECT_TARGET(P1, "10.5.0.1");
+	resolved("10.5.0.2"); /* too late */
+	EXPECT_EQ(told(), TOLD_NOTHING);
+	EXPECT_STR(target_of(1, 17, P1, 41000, 443), "10.5.0.1");
+	assign(1, 10, "app.example.com", P1);
+	EXPECT_EQ(resolves(), 1);
+	gateway_resolved(g, now, wall, asked.token, NULL, 0, ERR_TIMEOUT); /* the resolver may say so itself */
+	EXPECT_EQ(told(), TOLD_INACTIVE);
+	stop();
+}
+
+TEST(spec40_45_addresses_are_mapped_sorted_and_in_a_circle)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	EXPECT_EQ(map(1, 10, "app.example.com", Q2 " " P3 " " P1 " 100.96.0.4 " P2 " " Q1, "10.5.0.9 2001:db8::7 10.5.0.2 10.5.0.9 10.5.0.100"),
+		  TOLD_ACTIVE);
+	EXPECT_TARGET(P1, "10.5.0.2");
+	EXPECT_TARGET(P2, "10.5.0.9");
+	EXPECT_TARGET(P3, "10.5.0.100");
+	EXPECT_TARGET("100.96.0.4", "10.5.0.2");
+	EXPECT_TARGET(Q1, "2001:db8::7");
+	EXPECT_TARGET(Q2, "2001:db8::7");
+	stop();
+}
+
+TEST(spec40_46_reassigned_addresses_reset_the_clients_nat)
+{
+	begin();
+	grant(1, dns(10, "*.example.com", NULL, 0));
+	(void)map(1, 10, "a.example.com", P1, "10.5.0.1");
+	(void)map(1, 10, "b.example.com", P2, "10.5.0.2");
+	EXPECT_TARGET(P1, "10.5.0.1");
+	EXPECT_STR(source_back(17, "10.5.0.1", 443, 40000), P1);
+	(void)map(1, 10, "A.Example.com", P1, "10.5.0.1"); /* the same name */
+	EXPECT_STR(source_back(17, "10.5.0.1", 443, 40000), P1);
+	EXPECT_EQ(map(1, 10, "c.example.com", P1 " " P3, "10.5.0.3"), TOLD_ACTIVE);
+	EXPECT_TARGET(P1, "10.5.0.3");
+	EXPECT_EQ(to(1, 17, P2, 443), PROHIBITED); /* forgotten as well */
+	EXPECT_EQ(source_back(17, "10.5.0.1", 443, 40000), NULL);
+	EXPECT_EQ(gateway_stats(g)->dropped[DROP_NAT_EXPIRED], 0);
+	EXPECT_EQ(map(1, 10, "other.org", P1, "10.5.0.3"), TOLD_INACTIVE); /* refused, but it is a new numbering all the same */
+	EXPECT_EQ(to(1, 17, P3, 443), PROHIBITED);
+	stop();
+}
+
+TEST(spec40_47_the_domain_must_match_the_pattern)
+{
+	static const struct {
+		const char *pattern, *domain;
+		bool matches;
+	} cases[] = {
+		{ "app.example.com", "app.example.com", true },   { "app.example.com", "APP.example.COM", true },
+		{ "app.example.com", "a.example.com", false },    { "*.example.com", "a.example.com", true },
+		{ "*.example.com", "example.com", true },         { "*.example.com", "a.b.example.com", false },
+		{ "**.example.com", "a.b.example.com", true },    { "a?.example.com", "ab.example.com", true },
+		{ "a?.example.com", "abc.example.com", false },   { "a**.example.com", "ab.example.com", false },
+	};
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		begin();
+		grant(1, dns(10, cases[i].pattern, NULL, 0));
+		EXPECT_EQ(map(1, 10, cases[i].domain, P1, "10.5.0.1"), cases[i].matches ? TOLD_ACTIVE : TOLD_INACTIVE);
+		EXPECT_EQ(to(1, 17, P1, 443), cases[i].matches ? PASSED : PROHIBITED);
+		stop();
+	}
+	begin(); /* nor does a network have names */
+	grant(1, cidr(10, "10.0.0.0/8", NULL, 0));
+	EXPECT_EQ(map(1, 10, "app.example.com", P1, "10.5.0.1"), TOLD_INACTIVE);
+	EXPECT_EQ(to(1, 17, P1, 443), PROHIBITED);
+	stop();
+}
+
+TEST(spec40_48_running_flows_stay_where_they_are_new_ones_follow_the_name)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	(void)map(1, 10, "app.example.com", P1, "10.5.0.1");
+	EXPECT_STR(target_of(1, 6, P1, 5000, 443), "10.5.0.1");
+	EXPECT_STR(source_back(6, "10.5.0.1", 443, 5000), P1);
+	(void)map(1, 10, "app.example.com", P1, "10.5.0.2");
+	EXPECT_STR(target_of(1, 6, P1, 5000, 443), "10.5.0.1");
+	EXPECT_STR(target_of(1, 6, P1, 5001, 443), "10.5.0.2");
+	(void)map(1, 10, "app.example.com", P1, ""); /* not even its disappearance ends what runs */
+	EXPECT_STR(target_of(1, 6, P1, 5000, 443), "10.5.0.1");
+	EXPECT_EQ(to(1, 6, P1, 443), UNREACHABLE);
+	stop();
+}
+
+TEST(spec40_49_two_names_of_one_host_do_not_collide)
+{
+	begin();
+	grant(1, dns(10, "*.example.com", NULL, 0));
+	(void)map(1, 10, "a.example.com", P1, "10.5.0.1");
+	(void)map(1, 10, "b.example.com", P2, "10.5.0.1");
+	EXPECT_STR(target_of(1, 17, P1, 5000, 53), "10.5.0.1");
+	EXPECT_EQ(left_from, 5000);
+	EXPECT_STR(target_of(1, 17, P2, 5000, 53), "10.5.0.1");
+	EXPECT_EQ(left_from, 5001);
+	EXPECT_STR(source_back(17, "10.5.0.1", 53, 5001), P2);
+	EXPECT_STR(source_back(17, "10.5.0.1", 53, 5000), P1);
+	stop();
+}
+
+TEST(spec40_51_late_packets_of_a_dead_session_are_dropped_other_traffic_passes)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	grant(1, cidr(11, "10.5.0.0/16", NULL, 0));
+	(void)map(1, 10, "app.example.com", P1, "10.5.0.1");
+	EXPECT_TARGET(P1, "10.5.0.1");
+	advance(SEC(30));
+	EXPECT_STR(source_back(17, "10.5.0.1", 443, 40000), P1);
+	advance(SEC(121));
+	EXPECT_EQ(source_back(17, "10.5.0.1", 443, 40000), NULL);
+	EXPECT_EQ(gateway_stats(g)->dropped[DROP_NAT_EXPIRED], 1);
+	EXPECT_STR(source_back(17, "10.5.0.1", 443, 40001), "10.5.0.1"); /* of the network */
+	EXPECT_TARGET(P1, "10.5.0.1");
+	EXPECT_STR(source_back(17, "10.5.0.1", 443, 40000), P1);
+	stop();
+}
+
+TEST(spec40_52_no_translation_between_families)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	(void)map(1, 10, "app.example.com", P1 " " P2 " " Q1 " " Q2, "10.5.0.1");
+	EXPECT_TARGET(P2, "10.5.0.1");
+	EXPECT_EQ(to(1, 17, Q1, 443), UNREACHABLE); /* each address has its entry: not prohibited */
+	EXPECT_EQ(to(1, 17, Q2, 443), UNREACHABLE);
+	stop();
+}
+
+/* What the site says about the packet that left last: an ICMP error from `router`. */
+static u32 site_error(const char *router, const struct inner_spec *quoted, u32 quoted_len, u8 type, u8 code)
+{
+	u8 quote[1300];
+	struct ip from = ip_of(router);
+	struct inner_spec s = { .src = from, .dst = client_ip(1, from.family), .proto = from.family == 4 ? 1 : 58,
+				.sport = (u16)(type << 8 | code), .payload = quote };
+	struct tun_pkt t = { .data = packet };
+	u32 sent = fake->n_sent;
+	s.payload_len = (u16)MIN(inner_make(quoted, quote), quoted_len);
+	t.len = inner_make(&s, packet);
+	gateway_tun_input(g, now, wall, &t, 1);
+	gateway_flush(g, now);
+	return fake->n_sent - sent;
+}
+
+TEST(spec40_53_spec40_54_icmp_errors_about_translated_flows_reach_the_client)
+{
+	struct packet p, q;
+	begin();
+	grant(1, dns(10, "app.example.com", &tcp443, 1));
+	(void)map(1, 10, "app.example.com", P1, "10.5.0.1");
+	EXPECT_STR(target_of(1, 6, P1, 5000, 443), "10.5.0.1");
+	struct inner_spec left = from_client(1, 6, "10.5.0.1", 443);
+	left.sport = 5000;
+	EXPECT_EQ(site_error("10.5.0.254", &left, 28, 3, 1), 1); /* filters do not matter to it */
+	const struct fake_sent *s = &fake->sent[(fake->n_sent - 1) % FAKE_SENT];
+	REQUIRE(packet_parse(s->data, s->len, TUNNEL_MTU, &p) == 0 && packet_parse_quoted(s->data, &p, &q) == 0);
+	struct ip proxy = ip_of(P1), client = client_ip(1, 4);
+	EXPECT(ip_eq(&p.src, &proxy) && ip_eq(&p.dst, &client) && ip_eq(&q.dst, &proxy) && ip_eq(&q.src, &client));
+	EXPECT_EQ(q.src_port, 5000);
+	EXPECT(inner_checksums_are_right(s->data, s->len));
+	advance(SEC(100)); /* it confirmed the session */
+	EXPECT_STR(source_back(6, "10.5.0.1", 443, 5000), P1);
+	left.sport = 5001;
+	EXPECT_EQ(site_error("10.5.0.254", &left, 28, 3, 1), 1); /* of nobody: as it came */
+	s = &fake->sent[(fake->n_sent - 1) % FAKE_SENT];
+	EXPECT_MEM(s->data, packet, s->len);
+	stop();
+}
+
+TEST(spec40_51_icmp_errors_about_dead_sessions_are_dropped)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	(void)map(1, 10, "app.example.com", P1, "10.5.0.1");
+	EXPECT_STR(target_of(1, 6, P1, 5000, 443), "10.5.0.1");
+	struct inner_spec left = from_client(1, 6, "10.5.0.1", 443);
+	left.sport = 5000;
+	advance(SEC(62));
+	EXPECT_EQ(site_error("10.5.0.254", &left, 28, 3, 1), 0);
+	stop();
+}
+
+TEST(client_sent_icmp_errors_never_reach_the_nat)
+{
+	struct inner_spec s = from_client(1, 1, P1, 0);
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	(void)map(1, 10, "app.example.com", P1, "10.5.0.1");
+	s.sport = 3 << 8 | 3;
+	EXPECT_EQ(outbound(&s, 1), SILENT);
+	EXPECT_EQ(gateway_stats(g)->dropped[DROP_ICMP_ERROR], 1);
+	stop();
+}
+
+TEST(protocols_without_ports_are_dropped_silently)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	(void)map(1, 10, "app.example.com", P1, "10.5.0.1");
+	EXPECT_EQ(to(1, 47, P1, 0), SILENT);
+	EXPECT_EQ(gateway_stats(g)->dropped[DROP_NAT_REFUSED], 1);
+	stop();
+}
+
+/* The ICMP reply to this packet of client 1. */
+static const struct fake_sent *reply_to(struct inner_spec *s, struct packet *p)
+{
+	u32 sent = fake->n_sent;
+	EXPECT(outbound(s, 1) != PASSED);
+	EXPECT_EQ(fake->n_sent, sent + 1);
+	const struct fake_sent *r = &fake->sent[sent % FAKE_SENT];
+	EXPECT_EQ(packet_parse(r->data, r->len, TUNNEL_MTU, p), 0);
+	return r;
+}
+
+TEST(spec40_56_spec40_57_spec40_58_codes_lengths_and_source_of_replies)
+{
+	static const struct {
+		const char *dst;
+		u8 type, code;
+	} cases[] = { { P1, 3, 0 }, { P2, 3, 13 }, { "10.5.0.1", 3, 13 }, { Q1, 1, 3 }, { Q2, 1, 1 } };
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	(void)map(1, 10, "app.example.com", P1 " " Q1, "");
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++)
+		for (unsigned size = 0; size < 2; size++) {
+			struct inner_spec s = from_client(1, 17, cases[i].dst, 443);
+			struct packet p;
+			s.payload_len = size ? 1200 : 0;
+			const struct fake_sent *r = reply_to(&s, &p);
+			u32 quoted = s.dst.family == 4 ? 28 : 48u + s.payload_len;
+			EXPECT_EQ(p.icmp_type, cases[i].type);
+			EXPECT_EQ(p.icmp_code, cases[i].code);
+			EXPECT(ip_eq(&p.src, &s.dst) && ip_eq(&p.dst, &s.src));
+			EXPECT_EQ(r->len, (s.dst.family == 4 ? 28 : 48) + MIN(quoted, 1232u));
+			EXPECT_EQ(r->data[s.dst.family == 4 ? 8 : 7], 20);
+		}
+	stop();
+}
+
+TEST(two_resources_share_a_proxy_address_with_different_filters)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", &tcp443, 1));
+	grant(1, dns(11, "*.example.com", &udp_range, 1));
+	(void)map(1, 10, "app.example.com", P1, "10.5.0.1");
+	EXPECT_EQ(to(1, 17, P1, 1500), PROHIBITED);
+	(void)map(1, 11, "app.example.com", P1, "10.5.0.1");
+	EXPECT_EQ(to(1, 17, P1, 1500), PASSED);
+	EXPECT_EQ(to(1, 6, P1, 443), PASSED);
+	reject(1, 10); /* takes away exactly what it gave */
+	EXPECT_EQ(to(1, 17, P1, 1500), PASSED);
+	EXPECT_EQ(to(1, 6, P1, 443), PROHIBITED);
+	stop();
+}
+
+TEST(revoked_access_is_prohibited_and_works_again_after_authorization)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	grant(1, cidr(11, "10.0.0.0/8", NULL, 0));
+	(void)map(1, 10, "app.example.com", P1, "10.5.0.1");
+	EXPECT_TARGET(P1, "10.5.0.1");
+	reject(1, 10);
+	EXPECT_EQ(to(1, 17, P1, 443), PROHIBITED);
+	EXPECT_EQ(source_back(17, "10.5.0.1", 443, 40000), NULL);
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	EXPECT_TARGET(P1, "10.5.0.1"); /* the mapping was kept */
+	struct msg_access listed = { uuid_of(1), uuid_of(11), MSG_NEVER_EXPIRES };
+	init_with(&listed, 1);
+	EXPECT_EQ(to(1, 17, P1, 443), PROHIBITED);
+	struct msg_resource r = dns(10, "app.example.com", NULL, 0);
+	authorize(1, &r, T0 + 60, "r");
+	EXPECT_TARGET(P1, "10.5.0.1");
+	advance(SEC(60));
+	EXPECT_EQ(to(1, 17, P1, 443), PROHIBITED);
+	stop();
+}
+
+TEST(a_repeated_init_and_a_lost_connection_keep_the_mapping)
+{
+	struct msg_access listed = { uuid_of(1), uuid_of(10), MSG_NEVER_EXPIRES };
+	struct uuid id = uuid_of(1);
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	(void)map(1, 10, "app.example.com", P1, "10.5.0.1");
+	EXPECT_STR(target_of(1, 6, P1, 5000, 443), "10.5.0.1");
+	(void)map(1, 10, "app.example.com", P1, "10.5.0.2");
+	init_with(&listed, 1);
+	node_forget(fake, &id);
+	fake_event(fake, NODE_CONN_FAILED, &id);
+	(void)resolves();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	EXPECT_STR(target_of(1, 6, P1, 5000, 443), "10.5.0.1");
+	EXPECT_STR(source_back(6, "10.5.0.1", 443, 5000), P1);
+	stop();
+}
+
+TEST(equal_questions_of_a_client_wait_once_and_the_latest_addresses_count)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	assign(1, 10, "app.example.com", P1);
+	EXPECT_EQ(resolves(), 1);
+	assign(1, 10, "APP.example.com", P2);
+	assign(1, 10, "app.example.com", P2);
+	EXPECT_EQ(resolves(), 0);
+	resolved("10.5.0.1");
+	EXPECT_EQ(told(), TOLD_ACTIVE);
+	EXPECT_TARGET(P2, "10.5.0.1");
+	EXPECT_EQ(to(1, 17, P1, 443), PROHIBITED);
+	stop();
+}
+
+TEST(who_waits_is_bounded_for_each_client_and_for_all)
+{
+	struct gateway_status s;
+	char domain[32];
+	begin();
+	for (unsigned client = 1; client <= 5; client++) {
+		grant(client, dns(10, "*.example.com", NULL, 0));
+		for (unsigned i = 0; i < GATEWAY_CLIENT_RESOLUTIONS_MAX; i++) {
+			snprintf(domain, sizeof(domain), "n%u.example.com", i);
+			assign(client, 10, domain, P1);
+		}
+		gateway_status(g, &s);
+		EXPECT_EQ(s.n_resolutions, MIN(client * GATEWAY_CLIENT_RESOLUTIONS_MAX, GATEWAY_RESOLUTIONS_MAX));
+		assign(client, 10, "more.example.com", P1);
+	}
+	EXPECT_EQ(told(), TOLD_NOTHING); /* no status: it may ask again */
+	EXPECT_EQ(gateway_stats(g)->resolutions_refused, 5 + GATEWAY_CLIENT_RESOLUTIONS_MAX);
+	EXPECT_EQ(resolves(), GATEWAY_RESOLUTIONS_MAX);
+	u8 bye[48];
+	(void)input(1, bye, fake_goodbye(bye), 0, NULL);
+	gateway_status(g, &s);
+	EXPECT_EQ(s.n_resolutions, GATEWAY_RESOLUTIONS_MAX - GATEWAY_CLIENT_RESOLUTIONS_MAX); /* what is gone does not wait */
+	advance(SEC(10));
+	gateway_status(g, &s);
+	EXPECT_EQ(s.n_resolutions, 0);
+	stop();
+}
+
+TEST(access_may_end_while_a_name_is_resolved)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	grant(1, cidr(11, "10.0.0.0/8", NULL, 0));
+	assign(1, 10, "app.example.com", P1);
+	EXPECT_EQ(resolves(), 1);
+	reject(1, 10);
+	resolved("10.5.0.1");
+	EXPECT_EQ(told(), TOLD_INACTIVE);
+	EXPECT_EQ(to(1, 17, P1, 443), PROHIBITED);
+	stop();
+}
+
+TEST(addresses_that_are_nowhere_in_a_site_are_not_mapped)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	EXPECT_EQ(map(1, 10, "app.example.com", P1 " " P2 " " Q1, "127.0.0.1 0.0.0.0 224.0.0.1 255.255.255.255 100.64.0.9 100.96.0.1 ::1 :: ff02::1 "
+								  "fd00:2021:1111::9 10.5.0.1"),
+		  TOLD_ACTIVE);
+	EXPECT_TARGET(P1, "10.5.0.1");
+	EXPECT_TARGET(P2, "10.5.0.1");
+	EXPECT_EQ(to(1, 17, Q1, 443), UNREACHABLE);
+	stop();
+}
+
+TEST(a_site_cannot_speak_with_a_proxy_address_of_its_own)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	(void)map(1, 10, "app.example.com", P1, "10.5.0.1");
+	EXPECT_EQ(source_back(17, P1, 443, 40000), NULL);
+	stop();
+}
+
+TEST(a_network_over_the_proxy_range_leads_nowhere)
+{
+	begin();
+	grant(1, cidr(10, "100.96.0.0/11", NULL, 0));
+	EXPECT_EQ(to(1, 17, P1, 443), UNREACHABLE);
+	stop();
+}
+
+TEST(names_assigned_longest_ago_give_way_when_a_client_has_too_many)
+{
+	enum { NAMES = GATEWAY_PROXIES_MAX / 8 };
+	struct gateway_client list[1];
+	char domain[32];
+	begin();
+	grant(1, dns(10, "*.example.com", NULL, 0));
+	for (unsigned i = 0; i < NAMES + 2; i++) {
+		struct control_assigned m;
+		snprintf(domain, sizeof(domain), "n%u.example.com", i);
+		m = message(10, domain);
+		for (unsigned k = 0; k < 8; k++) {
+			m.proxies[k] = ip_of("100.96.0.0");
+			put_be16(m.proxies[k].b + 2, (u16)(8 * i + k));
+		}
+		m.n_proxies = 8;
+		if (i == NAMES - 1) { /* the first one is used again */
+			struct control_assigned again = message(10, "n0.example.com");
+			memcpy(again.proxies, m.proxies, sizeof(m.proxies));
+			for (unsigned k = 0; k < 8; k++)
+				put_be16(again.proxies[k].b + 2, (u16)k);
+			again.n_proxies = 8;
+			send_assigned(1, &again);
+			EXPECT_EQ(resolves(), 1);
+			resolved("10.5.0.1");
+		}
+		send_assigned(1, &m);
+		EXPECT_EQ(resolves(), 1);
+		resolved("10.5.0.1");
+		seen = fake->n_sent;
+	}
+	EXPECT_EQ(gateway_clients(g, list, 1), 1);
+	EXPECT_EQ(list[0].n_proxies, GATEWAY_PROXIES_MAX);
+	EXPECT_EQ(gateway_stats(g)->proxies_displaced, 16);
+	EXPECT_TARGET("100.96.0.0", "10.5.0.1");
+	EXPECT_EQ(to(1, 17, "100.96.0.8", 443), PROHIBITED);
+	EXPECT_EQ(to(1, 17, "100.96.0.16", 443), PROHIBITED);
+	EXPECT_TARGET("100.96.0.24", "10.5.0.1");
+	stop();
+}
+
+TEST(a_run_of_translated_packets_costs_one_lookup_of_routes)
+{
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	(void)map(1, 10, "app.example.com", P1, "10.5.0.1");
+	EXPECT_TARGET(P1, "10.5.0.1");
+	u64 before = gateway_stats(g)->lookups;
+	for (unsigned i = 0; i < 100; i++) {
+		EXPECT_TARGET(P1, "10.5.0.1");
+		EXPECT_STR(source_back(17, "10.5.0.1", 443, 40000), P1);
+	}
+	EXPECT_EQ(gateway_stats(g)->lookups, before);
+	stop();
+}
+
+TEST(a_super_packet_of_a_translated_flow_is_rewritten_once_and_cut_right)
+{
+	static u8 big[9000], payload[6000];
+	begin();
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	(void)map(1, 10, "app.example.com", P1, "10.5.0.1");
+	EXPECT_STR(target_of(1, 6, P1, 5000, 443), "10.5.0.1");
+	struct inner_spec s = { .src = ip_of("10.5.0.1"), .dst = client_ip(1, 4), .proto = 6, .sport = 443, .dport = 5000, .tcp_flags = TCP_ACK,
+				.payload = payload, .payload_len = sizeof(payload) };
+	struct tun_pkt t = { .data = big, .len = inner_make(&s, big) };
+	t.vnet = (struct vnet){ .flags = VNET_NEEDS_CSUM, .gso_type = VNET_GSO_TCPV4, .gso_size = 1200, .csum_start = 20, .csum_offset = 16 };
+	u32 sent = fake->n_sent;
+	gateway_tun_input(g, now, wall, &t, 1);
+	gateway_flush(g, now);
+	EXPECT_EQ(fake->n_sent, sent + 5);
+	struct ip proxy = ip_of(P1);
+	for (; sent < fake->n_sent; sent++) {
+		const struct fake_sent *f = &fake->sent[sent % FAKE_SENT];
+		struct packet p;
+		EXPECT_EQ(packet_parse(f->data, f->len, TUNNEL_MTU, &p), 0);
+		EXPECT(ip_eq(&p.src, &proxy) && p.dst_port == 5000);
+		EXPECT(inner_checksums_are_right(f->data, f->len));
+	}
+	stop();
+}
