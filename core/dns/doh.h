@@ -110,6 +110,7 @@ struct doh_answer {
 	u16 status;          /* HTTP's; 0 when none came */
 	struct span message; /* with the resolver's ID, which is 0; valid until the next doh_poll_answer() */
 };
+/* To be emptied after each other door. */
 bool doh_poll_answer(struct doh *d, struct doh_answer *out);
 
 void doh_timeout(struct doh *d, u64 now);
