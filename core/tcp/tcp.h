@@ -66,7 +66,7 @@ struct tcp_stack_config {
 struct tcp_stack *tcp_stack_new(const struct tcp_stack_config *cfg); /* NULL: out of memory */
 void tcp_stack_free(struct tcp_stack *s);                            /* says nothing to anybody */
 
-/* --- opening --------------------------------------------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------------------------------- */
 
 /* ERR_EXISTS, ERR_LIMIT, ERR_NOMEM, ERR_INVAL (no address or port). */
 int tcp_stack_listen(struct tcp_stack *s, const struct endpoint *local, u32 conns_max) MUST_CHECK;
@@ -77,20 +77,21 @@ bool tcp_stack_is_listening(const struct tcp_stack *s, const struct endpoint *lo
 /* local->port 0: a random free one. ERR_LIMIT, ERR_NOMEM, ERR_EXISTS (port given and in use), ERR_INVAL (families differ). */
 int tcp_stack_connect(struct tcp_stack *s, u64 now, const struct endpoint *local, const struct endpoint *remote, tcp_handle *out) MUST_CHECK;
 
-/* --- packets --------------------------------------------------------------------------------------------------------------------- */
+/* --- packets ------------------------------------------------------------------------------------------------------- */
 
 /* One IP packet, parsed as `p`. 0: it was for a connection or a listener here, or an ICMP error about a connection, whatever became of it
  * (garbage is counted in stats). ERR_NOT_OURS: none of these; nothing was done. */
 int tcp_stack_input(struct tcp_stack *s, u64 now, const u8 *data, const struct packet *p);
 /* Answers a TCP packet that is not ours with RST (never one that is RST itself). */
 void tcp_stack_refuse(struct tcp_stack *s, u64 now, const u8 *data, const struct packet *p);
-/* The next IP packet, whole with checksums and TUN_HEADROOM; valid until the next tcp_stack_input() or tcp_stack_timeout(). */
+/* The next IP packet, whole with checksums and TUN_HEADROOM; valid until the next tcp_stack_input(), _refuse() or
+ * _timeout(). */
 bool tcp_stack_poll_transmit(struct tcp_stack *s, struct tun_pkt *out);
 
 void tcp_stack_timeout(struct tcp_stack *s, u64 now);
 u64 tcp_stack_next_timeout(const struct tcp_stack *s); /* TIME_NEVER when idle; 0 when more packets wait than TCP_OUT_MAX */
 
-/* --- events ---------------------------------------------------------------------------------------------------------------------- */
+/* --- events -------------------------------------------------------------------------------------------------------- */
 
 enum tcp_event_type {
 	TCP_EVENT_ACCEPTED,  /* a new connection on a listener */
@@ -111,7 +112,7 @@ struct tcp_event {
 /* Each connection's events in the order of the list above. */
 bool tcp_stack_poll_event(struct tcp_stack *s, struct tcp_event *out);
 
-/* --- a connection: all of these ERR_NOT_FOUND when the handle is gone -------------------------------------------------------------- */
+/* --- a connection: all of these ERR_NOT_FOUND when the handle is gone ---------------------------------------------- */
 
 /* > 0: bytes moved into out. ERR_AGAIN: none there yet. ERR_CLOSED: the peer has ended and all was read. */
 int tcp_stack_read(struct tcp_stack *s, u64 now, tcp_handle conn, struct mspan out);
@@ -124,7 +125,7 @@ int tcp_stack_shutdown(struct tcp_stack *s, u64 now, tcp_handle conn);
 void tcp_stack_close(struct tcp_stack *s, u64 now, tcp_handle conn);
 void tcp_stack_abort(struct tcp_stack *s, u64 now, tcp_handle conn);
 
-/* --- looking in ------------------------------------------------------------------------------------------------------------------ */
+/* --- looking in ---------------------------------------------------------------------------------------------------- */
 
 struct tcp_stack_stats {
 	u64 rx_packets, rx_bad_checksum, rx_out_of_window, rx_out_of_order, rx_dropped; /* dropped: no room, no memory, too many ranges */
