@@ -21,12 +21,13 @@ struct client *client_new(const struct client_config *cfg, u64 now)
 	table_init(&c->sites_by_id, sizeof(struct uuid), CLIENT_RESOURCES_MAX, cfg->rng);
 	table_init(&c->gateways_by_id, sizeof(struct uuid), CLIENT_GATEWAYS_MAX, cfg->rng);
 	table_init(&c->peers_by_ip, sizeof(struct ip), 2 * CLIENT_GATEWAYS_MAX, cfg->rng);
+	c->stub = stub_new(cfg->rng);
 	c->node = node_new(&node, now);
 	c->coalescer = coalesce_new();
 	c->devices = devices_new(cfg->rng);
-	c->replies = calloc(CLIENT_REPLIES_MAX, sizeof(*c->replies));
-	c->reply_len = calloc(CLIENT_REPLIES_MAX, sizeof(*c->reply_len));
-	if (!c->node || !c->coalescer || !c->devices || !c->replies || !c->reply_len) {
+	c->dns = names_new(cfg->rng);
+	c->inside = inside_new(cfg->rng);
+	if (!c->node || !c->stub || !c->dns || !c->inside || !c->coalescer || !c->devices || tun_queue_init(&c->out, CLIENT_REPLIES_MAX)) {
 		client_free(c);
 		return NULL;
 	}
@@ -39,9 +40,13 @@ void client_free(struct client *c)
 		return;
 	while (c->flows)
 		flow_drop(c, c->flows);
+	dns_nat_forget(c, NULL, NULL);
 	gateways_free(c);
 	devices_free(c);
 	resources_free(c);
+	stub_free(c->stub);
+	inside_free(c->inside);
+	names_free(c->dns);
 	table_deinit(&c->resources_by_id);
 	table_deinit(&c->sites_by_id);
 	table_deinit(&c->gateways_by_id);
@@ -52,8 +57,7 @@ void client_free(struct client *c)
 	free(c->emitted_search_domain);
 	free(c->emitted_list);
 	free(c->polled_ids);
-	free(c->replies);
-	free(c->reply_len);
+	tun_queue_deinit(&c->out);
 	coalesce_free(c->coalescer);
 	if (c->node)
 		node_free(c->node);
@@ -165,6 +169,7 @@ static void on_interface(struct client *c, const struct msg_interface *i)
 	c->ipv4 = i->ipv4;
 	c->ipv6 = i->ipv6;
 	c->is_tun_dirty = true;
+	names_set_portal(c, i);
 }
 
 static void on_init(struct client *c, const struct msg_init_client *m)
@@ -182,6 +187,7 @@ int client_message(struct client *c, u64 now, u64 wall, const struct portal_mess
 	struct resource *r;
 
 	c->now = now;
+	client_set_wall(c, wall);
 	switch (m->type) {
 	case MSG_INIT_CLIENT:
 		on_init(c, &m->init_client);
@@ -251,6 +257,7 @@ int client_message(struct client *c, u64 now, u64 wall, const struct portal_mess
 	take_node_events(c);
 	flows_resume(c, wall);
 	devices_resume(c, wall);
+	names_pump(c);
 	return 0;
 }
 
@@ -274,17 +281,20 @@ bool client_poll_transmit(struct client *c, struct udp_tx *out)
 void client_timeout(struct client *c, u64 now, u64 wall)
 {
 	c->now = now;
+	client_set_wall(c, wall);
 	node_timeout(c->node, now, wall);
 	take_node_events(c);
 	sites_timeout(c);
 	flows_timeout(c, wall);
 	devices_timeout(c, wall);
+	names_timeout(c);
 }
 
 u64 client_next_timeout(const struct client *c)
 {
-	return time_min(time_min(node_next_timeout(c->node), devices_next_timeout(c)),
-			time_min(flows_next_timeout(c), sites_next_timeout(c)));
+	u64 next = time_min(node_next_timeout(c->node), names_next_timeout(c));
+	next = time_min(next, devices_next_timeout(c));
+	return time_min(next, time_min(flows_next_timeout(c), sites_next_timeout(c)));
 }
 
 void client_reset(struct client *c, u64 now)
@@ -299,6 +309,7 @@ void client_reset(struct client *c, u64 now)
 	outbox_deinit(&c->outbox);
 	for (struct flow *f = c->flows; f; f = f->next)
 		flow_ask_again(c, f);
+	names_reset(c);
 	c->is_tun_dirty = c->is_list_dirty = true;
 }
 

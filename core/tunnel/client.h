@@ -17,19 +17,24 @@
  *
  * Call order in a turn of the loop: inputs, client_flush() after TUN input, client_poll_tun() until dry, client_poll_transmit() until dry,
  * client_poll_event() until dry, client_next_timeout(). Packet doors never allocate but for the buffer of a new pending flow.
- * `now` monotonic ns, `wall` Unix ns. DNS resources are parsed and listed; they have no routes.
+ * `now` monotonic ns, `wall` Unix ns. client_poll_exchange() until dry comes after events.
+ *
+ * Names (core/tunnel/client_dns.h): the system asks the sentinels of the TUN configuration. Names of DNS resources get proxy addresses, which
+ * lead to the resource; all others are forwarded to the portal's or the system's resolvers. Exchanges with servers outside the tunnel are the
+ * applet's to carry out.
  */
 #pragma once
 
 #include "core/peer/node.h"
 #include "core/phoenix/messages.h"
 #include "core/tunnel/pending.h" /* PENDING_PACKETS: buffered per pending flow */
+#include "core/tunnel/client_dns_config.h"
 #include "core/tunnel/stats.h"
 
 #define CLIENT_RESOURCES_MAX 16384u
 #define CLIENT_GATEWAYS_MAX 4096u    /* ever met in this process */
 #define CLIENT_PENDING_MAX 256u      /* flows asked for at a time */
-#define CLIENT_REPLIES_MAX 64u       /* ICMP replies to one batch from the TUN */
+#define CLIENT_REPLIES_MAX 256u      /* packets of our own that wait for the TUN: ICMP replies, DNS answers */
 #define FLOW_RETRY_INTERVAL SEC(2)   /* spec 30 §5: at most one create_flow per resource in this time */
 #define FLOW_RETRY_SPAN SEC(30)      /* how long after its last packet a pending flow asks by itself */
 #define SITE_OFFLINE_SPAN MINUTES(5) /* spec 30 §3.4 */
@@ -60,9 +65,17 @@ void client_portal_lost(struct client *c);
 void client_tun_input(struct client *c, u64 now, u64 wall, struct tun_pkt *pkts, size_t n);
 void client_udp_input(struct client *c, u64 now, u64 wall, struct udp_rx *rx, size_t n);
 void client_flush(struct client *c, u64 now);
-/* The next packet for the TUN; its memory is valid until the next client_udp_input() or client_tun_input(). */
+/* The next packet for the TUN; its memory is valid until the next client_udp_input(), or the next poll. */
 bool client_poll_tun(struct client *c, struct tun_pkt *out);
 bool client_poll_transmit(struct client *c, struct udp_tx *out);
+
+/* --- DNS outside the tunnel ---------------------------------------------------------------------------------------------------------- */
+
+/* What shall be asked of whom, as forwarder_poll_exchange() (core/dns/forward.h); its memory is valid until the next call of any door. */
+bool client_poll_exchange(struct client *c, struct dns_exchange *out);
+/* As forwarder_response() and forwarder_failed(). Answers wait in client_poll_tun(). */
+void client_exchange_response(struct client *c, u64 now, u32 id, const struct endpoint *from, struct span message);
+void client_exchange_failed(struct client *c, u64 now, u32 id, int error);
 
 /* --- time ----------------------------------------------------------------------------------------------------------------------- */
 
@@ -88,6 +101,8 @@ struct client_tun_config {
 	struct ip ipv4, ipv6;
 	const struct cidr *routes; /* sorted */
 	size_t n_routes;
+	const struct dns_upstream *dns; /* sentinels in order, and the server behind each; none: leave the system's DNS alone */
+	size_t n_dns;
 	const char *search_domain; /* or NULL */
 };
 
@@ -119,6 +134,8 @@ bool client_poll_event(struct client *c, struct client_event *out);
 
 /* Idempotent; survives the portal's delete and re-create of the resource (spec 30 §3.2). */
 void client_set_internet(struct client *c, u64 now, bool is_active);
+/* The resolvers of this system, as it would ask them without us (spec 30 §10.1, §17): at start and whenever they change. */
+void client_set_system_resolvers(struct client *c, u64 now, const struct ip *list, size_t n);
 /* Roaming (spec 30 §13): connections, relays and key pair are dropped; resources, pending flows and preferences stay. The caller rebinds
  * its sockets and reconnects to the portal with the new public key. */
 void client_reset(struct client *c, u64 now);
@@ -149,3 +166,12 @@ struct client_status {
 void client_status(const struct client *c, struct client_status *out);
 const struct tunnel_stats *client_stats(const struct client *c);
 const struct node_stats *client_node_stats(const struct client *c);
+
+struct client_dns_stats {
+	u64 queries, malformed;                     /* at the sentinels */
+	u64 cached, local, site, forwarded;         /* what became of them */
+	u64 servfail, truncated;                    /* answers made so here */
+};
+const struct client_dns_stats *client_dns_stats(const struct client *c);
+/* The present servers, borrowed until the next call of any door; how many. */
+size_t client_dns_servers(const struct client *c, const struct dns_upstream **out);

@@ -93,7 +93,7 @@ static struct device_intent *intent_make(struct client *c, const struct ip *ipv4
 	if (!i)
 		return NULL;
 	i->ipv4 = *ipv4;
-	i->packets = pending_packets_new();
+	i->packets = pending_packets_new(PENDING_PACKETS);
 	if (!i->packets) {
 		free(i);
 		return NULL;

@@ -56,11 +56,11 @@ void gateway_deauthorize(struct client *c, struct resource *r)
 {
 	struct gateway_peer *g = r->gateway;
 	const struct cidr *nets;
-	(void)c;
 
 	if (!g)
 		return;
 	r->gateway = NULL;
+	dns_nat_forget(c, g, r);
 	for (size_t n = networks_of(r, &nets); n > 0; n--)
 		(void)routes_remove(&g->allowed, &nets[n - 1], &r->id);
 	g->checked_source = (struct ip){ .family = 0 };
@@ -96,6 +96,7 @@ static void peer_clear(struct client *c, struct gateway_peer *g)
 		(void)table_del(&c->peers_by_ip, &g->ipv4);
 	if (table_get(&c->peers_by_ip, &g->ipv6) == g)
 		(void)table_del(&c->peers_by_ip, &g->ipv6);
+	dns_nat_forget(c, g, NULL);
 	for (struct resource *r = c->resources; r; r = r->next)
 		if (r->gateway == g)
 			gateway_deauthorize(c, r);
@@ -147,6 +148,7 @@ void flow_drop(struct client *c, struct flow *f)
 	pending_packets_free(f->packets);
 	f->resource->flow = NULL;
 	c->n_flows--;
+	inside_flow_gone(c, f->resource);
 	free(f);
 }
 
@@ -183,7 +185,7 @@ void flow_ask_again(struct client *c, struct flow *f)
 
 static void buffer_packet(struct client *c, struct flow *f, const u8 *data, const struct packet *p)
 {
-	if (!f->packets && !(f->packets = pending_packets_new())) {
+	if (!f->packets && !(f->packets = pending_packets_new(PENDING_PACKETS))) {
 		client_drop(c, DROP_PENDING_LOST, 1);
 		return;
 	}
@@ -360,7 +362,11 @@ static int connect_held(struct client *c, u64 wall, struct flow *f)
 		(void)node_add_candidate(c->node, c->now, &g->id, SPAN(h->candidates.text[i], strlen(h->candidates.text[i])));
 	authorize(c, f->resource, g);
 	log_info("flow is authorized", kv_uuid("resource", &f->resource->id), kv_uuid("gateway", &g->id));
-	send_buffered(c, wall, f, g);
+	if (f->resource->type == MSG_RESOURCE_DNS)
+		dns_nat_authorized(c, f->resource, f->packets);
+	else
+		send_buffered(c, wall, f, g);
+	inside_flow_ready(c, f->resource);
 	flow_drop(c, f);
 	gateways_close_unused(c);
 	return 0;

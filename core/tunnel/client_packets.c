@@ -9,25 +9,44 @@
 /* --- from the TUN (spec 30 §4) ------------------------------------------------------------------------------------------------------ */
 
 /* What the flow cache remembers of a destination. */
-enum verdict { TO_NOBODY, TO_RESOURCE, TO_RESOURCE_FILTERED };
+enum verdict { TO_NOBODY, TO_RESOURCE, TO_RESOURCE_FILTERED, TO_SENTINEL };
 
-/* DNS resources have no entries yet: networks before the Internet (spec 30 §4.1). */
-static struct resource *route(struct client *c, const struct packet *p, bool *is_permitted)
+/* Names before networks before the Internet (spec 30 §4.1). A proxy address is never anything else, so one whose resource went away leads nowhere. */
+static struct resource *decide(struct client *c, const struct packet *p, u16 port, bool *permits)
+{
+	*permits = true;
+	if (ip_is_proxy(&p->dst))
+		return stub_route(c->stub, &p->dst, p->kind, port, permits);
+	const struct route *best = routes_lookup(&c->cidrs, &p->dst, p->kind, port, permits);
+	if (best)
+		return best->owner;
+	*permits = true;
+	return internet_is_active(c) ? c->internet : NULL;
+}
+
+static bool is_sentinel(const struct ip *ip)
+{
+	return cidr_contains(ip->family == 4 ? &net_sentinels4 : &net_sentinels6, ip);
+}
+
+static struct resource *route(struct client *c, const struct packet *p, enum verdict *verdict)
 {
 	struct flow_key key = { .ip = p->dst, .kind = (u8)p->kind, .port = p->kind == L4_ECHO ? 0 : p->dst_port };
 	bool is_hit;
 	struct flow_entry *e = flow_cache_get(&c->cache, &key, &is_hit);
 
 	if (!is_hit) {
-		bool permits = false;
-		const struct route *best = routes_lookup(&c->cidrs, &p->dst, p->kind, key.port, &permits);
+		bool permits;
 		c->stats.lookups++;
-		e->value = best ? best->owner : internet_is_active(c) ? c->internet : NULL;
-		if (!best)
-			permits = true;
-		e->verdict = (u8)(!e->value ? TO_NOBODY : permits ? TO_RESOURCE : TO_RESOURCE_FILTERED);
+		if (is_sentinel(&p->dst)) {
+			e->value = NULL;
+			e->verdict = (u8)(names_is_sentinel(c->dns, &p->dst) ? TO_SENTINEL : TO_NOBODY);
+		} else {
+			e->value = decide(c, p, key.port, &permits);
+			e->verdict = (u8)(!e->value ? TO_NOBODY : permits ? TO_RESOURCE : TO_RESOURCE_FILTERED);
+		}
 	}
-	*is_permitted = e->verdict == TO_RESOURCE;
+	*verdict = e->verdict;
 	return e->value;
 }
 
@@ -37,16 +56,16 @@ static void reply_filtered(struct client *c, struct segmenter *s)
 	u8 first[TUNNEL_MTU];
 	struct packet p;
 	u32 len = segment_next_len(s);
+	u8 *slot = tun_queue_slot(&c->out);
 
-	if (c->n_replies == CLIENT_REPLIES_MAX) {
+	if (!slot) {
 		client_drop(c, DROP_REPLY_FULL, 1);
 		return;
 	}
 	segment_write(s, first);
 	if (packet_parse(first, len, TUNNEL_MTU, &p))
 		return;
-	c->reply_len[c->n_replies] = icmp_reply(ICMP_FILTERED, first, &p, c->replies[c->n_replies] + TUN_HEADROOM);
-	c->n_replies++;
+	tun_queue_push(&c->out, icmp_reply(ICMP_FILTERED, first, &p, slot));
 	c->stats.icmp_replies++;
 }
 
@@ -103,19 +122,24 @@ static int encapsulate(struct client *c, u64 wall, const struct uuid *to, struct
 
 static void to_resource(struct client *c, u64 wall, struct segmenter *s)
 {
-	bool is_permitted;
-	struct resource *r = route(c, &s->p, &is_permitted);
+	enum verdict verdict;
+	struct resource *r = route(c, &s->p, &verdict);
 
 	if (!r) {
-		client_drop(c, DROP_NO_ROUTE, 1);
+		if (verdict == TO_SENTINEL)
+			names_input(c, s);
+		else
+			client_drop(c, DROP_NO_ROUTE, 1);
 		return;
 	}
-	if (!is_permitted) {
+	if (verdict != TO_RESOURCE) {
 		client_drop(c, DROP_FILTERED, 1);
 		reply_filtered(c, s);
 		return;
 	}
 	if (r->gateway) {
+		if (r->type == MSG_RESOURCE_DNS && dns_nat_takes(c, r, s))
+			return;
 		if (encapsulate(c, wall, &r->gateway->id, s) == 0)
 			return;
 		gateway_lost(c, r->gateway);
@@ -141,6 +165,39 @@ static void to_peer(struct client *c, u64 wall, struct segmenter *s)
 		(void)device_lost(c, &id);
 	}
 	device_wanted(c, s);
+}
+
+static int send_one(struct client *c, const struct gateway_peer *g, const u8 *data, u32 len)
+{
+	int rc = node_send(c->node, c->now, client_wall(c), &g->id, SPAN(data, len), ECN_NOT_ECT);
+	return rc == ERR_LIMIT ? 0 : rc; /* an older packet gave way */
+}
+
+int client_send_own(struct client *c, const u8 *data, u32 len)
+{
+	struct packet p;
+	enum verdict verdict;
+	int rc = packet_parse(data, len, TUNNEL_MTU, &p);
+
+	if (rc)
+		return rc;
+	if (ip_is_peer(&p.dst)) {
+		const struct gateway_peer *g = table_get(&c->peers_by_ip, &p.dst);
+		return g ? send_one(c, g, data, len) : ERR_NO_ROUTE;
+	}
+	struct resource *r = route(c, &p, &verdict);
+	if (!r)
+		return ERR_NO_ROUTE;
+	if (verdict != TO_RESOURCE)
+		return ERR_DENIED;
+	if (r->gateway) {
+		rc = send_one(c, r->gateway, data, len);
+		if (rc != ERR_NOT_FOUND)
+			return rc;
+		gateway_lost(c, r->gateway);
+	}
+	flow_trigger(c, r, data, &p);
+	return 0;
 }
 
 static void tun_packet(struct client *c, u64 wall, const struct tun_pkt *pkt)
@@ -176,19 +233,20 @@ static void tun_packet(struct client *c, u64 wall, const struct tun_pkt *pkt)
 void client_tun_input(struct client *c, u64 now, u64 wall, struct tun_pkt *pkts, size_t n)
 {
 	c->now = now;
-	if (c->next_reply == c->n_replies)
-		c->next_reply = c->n_replies = 0;
+	client_set_wall(c, wall);
 	for (size_t i = 0; i < n; i++)
 		tun_packet(c, wall, &pkts[i]);
+	names_pump(c);
 }
 
 /* --- from the network (spec 30 §12) -------------------------------------------------------------------------------------------------- */
 
-static bool is_allowed_source(struct gateway_peer *g, const struct ip *src)
+static bool is_allowed_source(const struct client *c, struct gateway_peer *g, const struct ip *src)
 {
 	if (ip_eq(&g->checked_source, src))
 		return true;
-	if (!ip_eq(src, src->family == 4 ? &g->ipv4 : &g->ipv6) && !routes_cover(&g->allowed, src))
+	if (!ip_eq(src, src->family == 4 ? &g->ipv4 : &g->ipv6) && !routes_cover(&g->allowed, src) &&
+	    !dns_nat_allows(c, g, src))
 		return false;
 	g->checked_source = *src;
 	return true;
@@ -198,12 +256,12 @@ static bool is_allowed_source(struct gateway_peer *g, const struct ip *src)
 static void on_prohibited(struct client *c, const u8 *data, const struct packet *error)
 {
 	struct packet quoted;
-	bool is_permitted;
+	enum verdict verdict;
 
 	if (packet_parse_quoted(data, error, &quoted))
 		return;
-	struct resource *r = route(c, &quoted, &is_permitted);
-	if (r && is_permitted)
+	struct resource *r = route(c, &quoted, &verdict);
+	if (r && verdict == TO_RESOURCE)
 		flow_refused(c, r);
 }
 
@@ -215,11 +273,26 @@ struct goodbyes {
 	u32 n;
 };
 
-static void on_control(struct client *c, const struct inner *in, struct goodbyes *bye)
+static void on_control(struct client *c, const struct inner *in, const struct packet *p, struct goodbyes *bye)
 {
+	struct gateway_peer *g = in->user;
+	struct control_status status;
+
 	c->stats.control_in++;
-	if (control_event(in->data) == CONTROL_GOODBYE && bye->n < GOODBYES_PER_BATCH)
-		bye->id[bye->n++] = *in->id;
+	switch (control_event(in->data)) {
+	case CONTROL_GOODBYE:
+		if (bye->n < GOODBYES_PER_BATCH)
+			bye->id[bye->n++] = *in->id;
+		break;
+	case CONTROL_DOMAIN_STATUS:
+		if (!g || !g->is_peer)
+			break;
+		if (control_read_status(in->data, p, &status))
+			log_debug("gateway says nonsense about a name", kv_uuid("gateway", in->id));
+		else
+			dns_nat_status(c, g, &status);
+		break;
+	}
 }
 
 static void inner_packet(struct client *c, const struct inner *in, struct goodbyes *bye)
@@ -233,10 +306,10 @@ static void inner_packet(struct client *c, const struct inner *in, struct goodby
 		return;
 	}
 	if (packet_is_control(&p)) {
-		on_control(c, in, bye);
+		on_control(c, in, &p, bye);
 		return;
 	}
-	if (g ? !g->is_peer || !is_allowed_source(g, &p.src) : !device_sends(c, in->id, &p.src)) {
+	if (g ? !g->is_peer || !is_allowed_source(c, g, &p.src) : !device_sends(c, in->id, &p.src)) {
 		client_drop(c, DROP_NOT_ALLOWED, 1);
 		return;
 	}
@@ -244,6 +317,8 @@ static void inner_packet(struct client *c, const struct inner *in, struct goodby
 		client_drop(c, DROP_FOREIGN_SOURCE, 1);
 		return;
 	}
+	if (g && inside_count(c) > 0 && inside_input(c, in->data, &p))
+		return;
 	if (g && packet_is_prohibited(&p))
 		on_prohibited(c, in->data, &p);
 	packet_merge_ecn(in->data, &p, in->outer_ecn);
@@ -257,6 +332,7 @@ void client_udp_input(struct client *c, u64 now, u64 wall, struct udp_rx *rx, si
 	struct goodbyes bye = { .n = 0 };
 
 	c->now = now;
+	client_set_wall(c, wall);
 	coalesce_reset(c->coalescer);
 	c->tun_next = 0;
 	while (n > 0) {
@@ -280,18 +356,15 @@ void client_udp_input(struct client *c, u64 now, u64 wall, struct udp_rx *rx, si
 	}
 	flows_resume(c, wall);
 	devices_resume(c, wall);
+	names_pump(c);
 }
 
 bool client_poll_tun(struct client *c, struct tun_pkt *out)
 {
 	size_t count;
 
-	if (c->next_reply < c->n_replies) {
-		*out = (struct tun_pkt){ .data = c->replies[c->next_reply] + TUN_HEADROOM, .len = c->reply_len[c->next_reply],
-					 .has_headroom = true };
-		c->next_reply++;
+	if (tun_queue_poll(&c->out, out))
 		return true;
-	}
 	struct tun_pkt *list = coalesce_out(c->coalescer, &count);
 	if (c->tun_next >= count)
 		return false;

@@ -166,6 +166,7 @@ static void tables_changed(struct client *c)
 {
 	flow_cache_clear(&c->cache);
 	c->is_tun_dirty = c->is_list_dirty = true;
+	names_tables_changed(c);
 }
 
 static int insert(struct client *c, struct resource *r)
@@ -179,6 +180,11 @@ static int insert(struct client *c, struct resource *r)
 			(void)table_del(&c->resources_by_id, &r->id);
 			return rc;
 		}
+	}
+	if (r->type == MSG_RESOURCE_DNS) {
+		rc = stub_add(c->stub, &r->id, r->address, r->ip_stack, &r->filter, r);
+		if (rc) /* listed all the same: people shall see what they were given */
+			log_warn("a resource's names cannot be resolved", kv_s("address", r->address), kv_uuid("id", &r->id), kv_err(rc));
 	}
 	r->next = c->resources;
 	c->resources = r;
@@ -202,6 +208,8 @@ void resource_remove(struct client *c, struct resource *r)
 	(void)table_del(&c->resources_by_id, &r->id);
 	if (r->type == MSG_RESOURCE_CIDR)
 		(void)routes_remove(&c->cidrs, &r->net, &r->id);
+	if (r->type == MSG_RESOURCE_DNS)
+		stub_remove(c->stub, &r->id);
 	if (c->internet == r)
 		c->internet = NULL;
 	for (struct resource **link = &c->resources; *link; link = &(*link)->next)
@@ -449,7 +457,7 @@ static bool is_same_text(const char *a, const char *b)
 static bool is_same_config(const struct client *c, const struct cidr *routes, size_t n)
 {
 	const struct client_tun_config *t = &c->emitted_tun;
-	if (!c->emitted_routes || !ip_eq(&t->ipv4, &c->ipv4) || !ip_eq(&t->ipv6, &c->ipv6) || t->n_routes != n ||
+	if (!c->emitted_routes || c->emitted_mapping != names_mapping(c->dns) || !ip_eq(&t->ipv4, &c->ipv4) || !ip_eq(&t->ipv6, &c->ipv6) || t->n_routes != n ||
 	    !is_same_text(c->emitted_search_domain, c->search_domain))
 		return false;
 	for (size_t i = 0; i < n; i++)
@@ -475,7 +483,10 @@ bool tun_config_poll(struct client *c, struct client_event *out)
 	free(c->emitted_search_domain);
 	c->emitted_routes = routes;
 	c->emitted_search_domain = c->search_domain ? text_copy(c->search_domain) : NULL;
-	c->emitted_tun = (struct client_tun_config){ c->ipv4, c->ipv6, routes, n, c->emitted_search_domain };
+	c->emitted_mapping = names_mapping(c->dns);
+	const struct dns_config *dns = names_configured(c->dns);
+	c->emitted_tun = (struct client_tun_config){ .ipv4 = c->ipv4, .ipv6 = c->ipv6, .routes = routes, .n_routes = n, .dns = dns->upstreams,
+						     .n_dns = dns->n, .search_domain = c->emitted_search_domain };
 	*out = (struct client_event){ .type = CLIENT_TUN_CONFIG, .tun = &c->emitted_tun };
 	return true;
 }
@@ -489,4 +500,5 @@ void client_set_internet(struct client *c, u64 now, bool is_active)
 	if (!is_active && c->internet)
 		resource_release(c, c->internet);
 	tables_changed(c);
+	names_pump(c);
 }

@@ -5,6 +5,9 @@
  *	client_flows.c      gateways and the flow state machine
  *	client_packets.c    the packet path
  *	client_devices.c    other clients as peers
+ *	client_dns.c        the resolver at the sentinels
+ *	client_dns_inside.c queries through the tunnel
+ *	client_dns_nat.c    what gateways know of names
  */
 #pragma once
 
@@ -14,10 +17,13 @@
 #include "core/ip/icmp.h"
 #include "core/ip/segment.h"
 #include "core/tunnel/client.h"
+#include "core/tunnel/client_dns.h"
+#include "core/tunnel/client_dns_nat.h"
 #include "core/tunnel/convert.h"
 #include "core/tunnel/flow.h"
 #include "core/tunnel/outbox.h"
 #include "core/tunnel/routes.h"
+#include "core/tunnel/tun_queue.h"
 
 #define CLIENT_EVENTS_MAX 64u /* waiting for poll; more are lost: they are news, not state */
 #define HELD_CANDIDATES 64u   /* of one peer while its flow is held */
@@ -92,6 +98,7 @@ struct client {
 	struct rng *rng;
 	struct node *node;
 	u64 now;
+	u64 wall, wall_at; /* what the clock on the wall said, and when it was told */
 	bool portal_is_up;
 	bool wants_internet;
 
@@ -107,6 +114,12 @@ struct client {
 	u32 n_flows, n_held;
 	struct devices *devices;
 	struct routes cidrs;
+	struct stub *stub;
+	struct dns_nat *dns_nat; /* all entries */
+	u32 n_dns_nat;
+	struct client_dns *dns;
+	struct dns_inside *inside;
+	bool is_dns_busy; /* something may follow from what was done: names_pump() */
 
 	struct outbox outbox;
 	struct client_event events[CLIENT_EVENTS_MAX];
@@ -115,6 +128,7 @@ struct client {
 	struct client_tun_config emitted_tun;
 	struct cidr *emitted_routes;
 	char *emitted_search_domain;
+	u32 emitted_mapping;
 	u8 *emitted_list;
 	size_t emitted_list_len;
 	struct portal_message polled;
@@ -122,9 +136,7 @@ struct client {
 
 	struct coalescer *coalescer;
 	size_t tun_next; /* of the coalescer's output */
-	u32 n_replies, next_reply;
-	u8 (*replies)[TUN_HEADROOM + ICMP_REPLY_MAX];
-	u32 *reply_len;
+	struct tun_queue out; /* our own packets for it */
 	struct tunnel_stats stats;
 	struct flow_cache cache;
 };
@@ -168,6 +180,11 @@ void gateway_deauthorize(struct client *c, struct resource *r);
 void gateways_close_unused(struct client *c);
 void gateways_free(struct client *c);
 
+/* --- client_packets.c */
+/* A packet of our own, from our own tunnel address, as an application's would go (spec 30 §10.3). ERR_NO_ROUTE, ERR_DENIED (the resource's
+ * filters), errors of node_send(). */
+int client_send_own(struct client *c, const u8 *data, u32 len) MUST_CHECK;
+
 /* --- client.c */
 void client_event_push(struct client *c, const struct client_event *e);
 void client_no_relays(struct client *c);
@@ -176,6 +193,18 @@ void client_signal_candidates(struct client *c, enum msg_type type, const struct
 static inline void client_drop(struct client *c, enum tunnel_drop why, u64 n)
 {
 	c->stats.dropped[why] += n;
+}
+
+/* For handshakes of packets that no door with `wall` brought. */
+static inline u64 client_wall(const struct client *c)
+{
+	return time_add(c->wall, time_since(c->now, c->wall_at));
+}
+
+static inline void client_set_wall(struct client *c, u64 wall)
+{
+	c->wall = wall;
+	c->wall_at = c->now;
 }
 
 static inline bool internet_is_active(const struct client *c)

@@ -10,15 +10,18 @@ struct slot {
 };
 
 struct pending_packets {
-	u32 first, count;
-	struct slot slots[PENDING_PACKETS];
+	u32 first, count, limit;
+	struct slot slots[];
 };
 
-struct pending_packets *pending_packets_new(void)
+struct pending_packets *pending_packets_new(u32 limit)
 {
-	struct pending_packets *q = malloc(sizeof(*q)); /* untouched slots cost no memory */
-	if (q)
+	u32 n = MIN(limit, PENDING_PACKETS);
+	struct pending_packets *q = malloc(sizeof(*q) + n * sizeof(q->slots[0])); /* untouched slots cost no memory */
+	if (q) {
 		q->first = q->count = 0;
+		q->limit = n;
+	}
 	return q;
 }
 
@@ -58,10 +61,10 @@ static void store(struct slot *s, const u8 *data, u32 len, u32 fingerprint, bool
 enum pending_result pending_packets_add(struct pending_packets *q, const u8 *data, const struct packet *p)
 {
 	u32 fingerprint = fingerprint_of(data, p->len);
-	bool syn = is_syn(p), is_full = q->count == PENDING_PACKETS;
+	bool syn = is_syn(p), is_full = q->count == q->limit;
 
 	for (u32 i = 0; i < q->count; i++) {
-		struct slot *s = &q->slots[(q->first + i) % PENDING_PACKETS];
+		struct slot *s = &q->slots[(q->first + i) % q->limit];
 		if (s->len == p->len && s->fingerprint == fingerprint && memcmp(s->data, data, p->len) == 0)
 			return PENDING_DUPLICATE;
 		if (syn && is_same_syn(s, p)) {
@@ -70,10 +73,10 @@ enum pending_result pending_packets_add(struct pending_packets *q, const u8 *dat
 		}
 	}
 	if (is_full) {
-		q->first = (q->first + 1) % PENDING_PACKETS;
+		q->first = (q->first + 1) % q->limit;
 		q->count--;
 	}
-	store(&q->slots[(q->first + q->count++) % PENDING_PACKETS], data, p->len, fingerprint, syn);
+	store(&q->slots[(q->first + q->count++) % q->limit], data, p->len, fingerprint, syn);
 	return is_full ? PENDING_DISPLACED : PENDING_ADDED;
 }
 
@@ -82,7 +85,7 @@ struct span pending_packets_take(struct pending_packets *q)
 	if (q->count == 0)
 		return SPAN_NONE;
 	const struct slot *s = &q->slots[q->first];
-	q->first = (q->first + 1) % PENDING_PACKETS;
+	q->first = (q->first + 1) % q->limit;
 	q->count--;
 	return SPAN(s->data, s->len);
 }

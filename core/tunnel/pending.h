@@ -1,6 +1,6 @@
 /* core/tunnel/pending.h: packets that wait for a flow (spec 30 §5).
  *
- * A ring of PENDING_PACKETS copies, the oldest overwritten. A packet that is there already is not added; a TCP SYN that repeats one (same addresses,
+ * A ring of copies, at most PENDING_PACKETS, the oldest overwritten. A packet that is there already is not added; a TCP SYN that repeats one (same addresses,
  * ports and sequence number) replaces it in place, so retransmissions do not multiply.
  */
 #pragma once
@@ -11,7 +11,8 @@
 
 struct pending_packets;
 
-struct pending_packets *pending_packets_new(void); /* NULL: out of memory */
+/* Room for `limit` packets, 1..PENDING_PACKETS. NULL: out of memory. */
+struct pending_packets *pending_packets_new(u32 limit);
 void pending_packets_free(struct pending_packets *q);
 
 enum pending_result { PENDING_ADDED, PENDING_DUPLICATE, PENDING_REPLACED, PENDING_DISPLACED };

@@ -38,7 +38,7 @@ struct tunnel_stats {
 	u64 tun_tx_packets, tun_tx_bytes;                  /* to the device, before joining */
 	u64 lookups;                                       /* routing decisions not answered by the flow cache */
 	u64 icmp_replies;
-	u64 control_in;
+	u64 control_in, control_out;
 	u64 control_bad;         /* assigned IPs that could not be read */
 	u64 resolutions;         /* begun */
 	u64 resolutions_refused; /* GATEWAY_RESOLUTIONS_MAX, GATEWAY_CLIENT_RESOLUTIONS_MAX, no memory */
