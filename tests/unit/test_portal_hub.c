@@ -574,16 +574,6 @@ TEST(spec10_68_candidates_for_other_accounts_are_dropped)
 	portal_free(s.w);
 }
 
-TEST(device_access_is_denied_as_disabled)
-{
-	struct scene s = scene();
-
-	say(s.c, "request_device_access", "{'ipv4':'100.64.0.9'}");
-	EXPECT_EVENT(s.c, "client_device_access_denied");
-	EXPECT_STR(heard(s.c, "reason"), "disabled");
-	portal_free(s.w);
-}
-
 TEST(v2_endpoints_speak_the_new_names)
 {
 	struct scene s = scene_without_peers();

@@ -1,9 +1,11 @@
 /* The store by itself: schema, uniqueness, references, cascades and the list of changes they leave. */
 #include "applets/portal/store/store.h"
 #include "applets/portal/model/pool.h"
+#include "applets/portal/store/statements.h"
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -339,5 +341,52 @@ TEST(files_that_are_not_ours_are_refused_with_a_reason)
 	why[0] = 0;
 	EXPECT_EQ(store_open(&s, "/nonexistent/portal.db", why, sizeof(why)), ERR_IO);
 	EXPECT(why[0] != 0);
+	close_world(&w);
+}
+
+static int count_row(void *ctx, enum kind k, const void *row)
+{
+	(void)k, (void)row;
+	++*(u32 *)ctx;
+	return 0;
+}
+
+/* A file of the first schema, as an older program left it. */
+#define ID0 "0000000000000000000000000000000"
+TEST(an_older_file_is_brought_up_to_date_with_its_rows_and_references)
+{
+	static const char rows[] =
+		"INSERT INTO accounts(id,account_id,inserted_at,updated_at,name,slug,key,dns_type,doh_provider)"
+		" VALUES(x'" ID0 "1',x'" ID0 "1',1,1,'Acme','acme','aaaaaa','system','google');"
+		"INSERT INTO sites VALUES(x'" ID0 "1',x'" ID0 "2',1,1,'Berlin','account');"
+		"INSERT INTO groups VALUES(x'" ID0 "1',x'" ID0 "3',1,1,'team','static');"
+		"INSERT INTO resources VALUES(x'" ID0 "1',x'" ID0 "4',1,1,x'" ID0 "2','cidr','lab','10.0.0.0/8',NULL,NULL,NULL);"
+		"INSERT INTO policies VALUES(x'" ID0 "1',x'" ID0 "5',1,1,x'" ID0 "3',x'" ID0 "4',NULL,NULL,NULL);"
+		"PRAGMA user_version=1; PRAGMA application_id=6647138;";
+	struct world w = open_world();
+	struct uuid account = { .b = { [15] = 1 } }, resource = { .b = { [15] = 4 } };
+	union any_entity r;
+	char why[256] = "", path[128];
+	sqlite3 *db;
+	u32 n = 0;
+
+	snprintf(path, sizeof(path), "%s/old.db", w.dir);
+	REQUIRE(sqlite3_open(path, &db) == SQLITE_OK);
+	EXPECT_EQ(sqlite3_exec(db, migrations[0], NULL, NULL, NULL), SQLITE_OK);
+	EXPECT_EQ(sqlite3_exec(db, rows, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	store_close(w.s);
+	w.s = NULL;
+	EXPECT_EQ(store_open(&w.s, path, why, sizeof(why)), 0);
+	EXPECT_STR(why, "");
+	REQUIRE(w.s);
+	EXPECT_EQ(store_get(w.s, KIND_RESOURCE, &account, &resource, &r), 0);
+	EXPECT_STR(r.resource.address, "10.0.0.0/8");
+	entity_deinit(KIND_RESOURCE, &r);
+	struct resource pool = { .e = { .account_id = account, .id = id_of(77) }, .type = RESOURCE_POOL, .name = "pool" };
+	EXPECT_EQ(add(&w, KIND_RESOURCE, &pool), 0);
+	EXPECT_EQ(del(&w, KIND_RESOURCE, &account, &resource), 0);
+	EXPECT_EQ(store_list(w.s, KIND_POLICY, &account, count_row, &n), 0);
+	EXPECT_EQ(n, 0); /* went with its resource */
 	close_world(&w);
 }

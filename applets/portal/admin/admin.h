@@ -58,7 +58,7 @@ int admin_decode_request(struct span body, struct admin_request *rq) MUST_CHECK;
 struct admin_args {
 	const char *target, *account, *name, *slug, *email, *type, *admin_email, *admin_name, *search_domain, *dns, *site, *address,
 		*description, *ip_stack, *group, *resource, *actor, *expires, *limit_users, *limit_service_accounts, *limit_sites,
-		*limit_admins, *dir;
+		*limit_admins, *client_to_client, *client, *dir;
 	struct opt_list filter, condition;
 	bool relay, no_filters, no_conditions, json;
 };
@@ -141,6 +141,10 @@ int run_site_add(struct admin *a);
 int run_site_update(struct admin *a);
 int run_resource_add(struct admin *a);
 int run_resource_update(struct admin *a);
+int run_pool_add(struct admin *a);
+int run_pool_join(struct admin *a);
+int run_pool_leave(struct admin *a);
+int run_pool_members(struct admin *a);
 int run_policy_add(struct admin *a);
 int run_policy_update(struct admin *a);
 int run_policy_enable(struct admin *a);

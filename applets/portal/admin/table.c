@@ -18,7 +18,8 @@ static const struct opt_def o_json[] = { JSON };
 #define LIMITS                                                                                                     \
 	TEXT("limit-users", limit_users, "N|none", "most users"),                                                  \
 		TEXT("limit-service-accounts", limit_service_accounts, "N|none", "most service accounts"),         \
-		TEXT("limit-sites", limit_sites, "N|none", "most sites"), TEXT("limit-admins", limit_admins, "N|none", "most admins")
+		TEXT("limit-sites", limit_sites, "N|none", "most sites"), TEXT("limit-admins", limit_admins, "N|none", "most admins"),               \
+		TEXT("client-to-client", client_to_client, "on|off", "whether clients may reach devices of pools; off when never given")
 #define DNS                                                                                                        \
 	TEXT("search-domain", search_domain, "DOMAIN", "appended by clients to single-label names"),               \
 		TEXT("dns", dns, "KIND", "upstream resolvers of clients: system, secure:google|opendns|cloudflare|quad9, custom:IP,IP")
@@ -155,6 +156,26 @@ static const struct verb v_resource[] = {
 	VERB("delete", "delete it with its policies", run_delete, o_resource_target, "  emberbox portal resource delete lab\n"),
 };
 
+/* ---- pool ---- */
+
+static const struct opt_def o_pool_add[] = { NEEDED("name", name, "NAME", "what it is called"), TEXT("description", description, "TEXT", "for the operators"),
+					     ACCOUNT, JSON };
+static const struct opt_def o_pool_member[] = { TARGET("POOL"), NEEDED("client", client, "CLIENT", "id or name of the device"), ACCOUNT, JSON };
+static const struct opt_def o_pool_target[] = { TARGET("POOL"), ACCOUNT, JSON };
+
+static const struct verb v_pool[] = {
+	VERB("add", "make a pool; grant it with a policy, as any resource; delete it with resource delete", run_pool_add, o_pool_add,
+	     "  emberbox portal account update --client-to-client on\n"
+	     "  emberbox portal pool add --name Printers\n"
+	     "  emberbox portal pool join Printers --client print-server\n"
+	     "  emberbox portal policy add --group Everyone --resource Printers\n"),
+	VERB("join", "put a device into a pool: who may use the pool may reach it", run_pool_join, o_pool_member,
+	     "  emberbox portal pool join Printers --client print-server\n"),
+	VERB("leave", "take a device out of a pool; connections that nothing else allows end at once", run_pool_leave, o_pool_member,
+	     "  emberbox portal pool leave Printers --client print-server\n"),
+	VERB("members", "the devices of a pool", run_pool_members, o_pool_target, "  emberbox portal pool members Printers\n"),
+};
+
 /* ---- policy ---- */
 
 #define POLICY_OPTIONS                                                                                                          \
@@ -251,6 +272,7 @@ const struct noun nouns[] = {
 	NOUN("member", "who is in which group", KIND_MEMBERSHIP, v_member),
 	NOUN("site", "places with gateways", KIND_SITE, v_site),
 	NOUN("resource", "what can be reached", KIND_RESOURCE, v_resource),
+	NOUN("pool", "devices that clients may reach directly", KIND_RESOURCE, v_pool),
 	NOUN("policy", "which group may reach what", KIND_POLICY, v_policy),
 	NOUN("token", "what clients, gateways and relays prove themselves with", KIND_CLIENT_TOKEN, v_token),
 	NOUN("client", "devices of users", KIND_CLIENT, v_client),

@@ -140,7 +140,7 @@ static int read_resource(struct admin *a, const struct account *account, struct 
 		return rc;
 	if (type) {
 		x->type = enum_parse(resource_type_names, type);
-		if (x->type < 0 || x->type == RESOURCE_INTERNET)
+		if (x->type < 0 || x->type == RESOURCE_INTERNET || x->type == RESOURCE_POOL)
 			return admin_fail(a, ERR_INVAL, "--type: '%s' is none of dns, cidr, ip", type);
 	} else if (admin_arg(a, "address")) {
 		x->type = (int)guess_type(x->address);
@@ -212,6 +212,8 @@ int run_resource_update(struct admin *a)
 	was = directory_get(admin_dir(a), KIND_RESOURCE, &x.e.account_id, &x.e.id);
 	if (x.type == RESOURCE_INTERNET)
 		rc = admin_fail(a, ERR_DENIED, "the internet resource is managed by the portal");
+	if (x.type == RESOURCE_POOL)
+		rc = admin_fail(a, ERR_DENIED, "'%s' is a device pool: see emberbox portal pool --help", x.name);
 	rc = rc ? rc : read_resource(a, account, &x);
 	rc = rc ? rc : check_resource_site(a, &x);
 	if (!rc && check_resource(&x, &c))

@@ -90,6 +90,22 @@ static int set_dns(struct admin *a, struct account *x)
 	return admin_fail(a, ERR_INVAL, "--dns: '%s' is none of system, secure:PROVIDER, custom:ADDRESS,…", dns);
 }
 
+static int set_client_to_client(struct admin *a, struct account *x)
+{
+	const char *value = admin_arg(a, "client-to-client");
+	bool is_on;
+
+	if (!value)
+		return 0;
+	if (options_bool(value, &is_on))
+		return admin_fail(a, ERR_INVAL, "--client-to-client: '%s' is neither on nor off", value);
+	if (!is_on)
+		x->client_to_client_at = 0;
+	else if (!x->client_to_client_at)
+		x->client_to_client_at = (i64)(a->wall / 1000);
+	return 0;
+}
+
 static int read_account(struct admin *a, struct account *x)
 {
 	struct complaint c;
@@ -102,6 +118,7 @@ static int read_account(struct admin *a, struct account *x)
 	rc = rc ? rc : set_limit(a, &x->limit_service_accounts, "limit-service-accounts");
 	rc = rc ? rc : set_limit(a, &x->limit_sites, "limit-sites");
 	rc = rc ? rc : set_limit(a, &x->limit_admins, "limit-admins");
+	rc = rc ? rc : set_client_to_client(a, x);
 	if (rc)
 		return rc;
 	rc = check_account(x, &c);

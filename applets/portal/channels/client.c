@@ -191,6 +191,7 @@ void client_peer_join(struct peer *p)
 	p->client.expires_due = time_add(h->now, time_since((u64)p->client.subject.expires_at * NSEC_PER_SEC, h->wall));
 	push_init(p, list, n);
 	free(list);
+	device_recheck(h, &p->account_id, &p->id);
 	log_info("client joined", kv_uuid("client_id", &p->id), kv_s("name", peer_device(p)->name), kv_u("resources", n));
 }
 
@@ -229,18 +230,19 @@ void client_peer_timeout(struct peer *p)
 	if (now >= p->next_minute) {
 		p->next_minute = now + RECOMPUTE_INTERVAL;
 		client_peer_recompute(p, NULL, 0);
+		device_recheck(p->hub, &p->account_id, &p->id);
 	}
 }
 
 /* ---- messages ------------------------------------------------------------------------------------------------------------------ */
 
-static void forward(struct peer *p, enum msg_type type, const struct uuid *gateway, const struct msg_candidates *candidates)
+static void forward(struct peer *p, enum msg_type type, enum msg_role role, const struct uuid *id, const struct msg_candidates *candidates)
 {
 	/* found only inside the sender's account (spec 10 item 68) */
-	struct peer *to = hub_find(p->hub, MSG_ROLE_GATEWAY, &p->account_id, gateway);
+	struct peer *to = hub_find(p->hub, role, &p->account_id, id);
 	struct portal_message m = { .type = type };
 
-	if (!to)
+	if (!to || (role == MSG_ROLE_CLIENT && !device_may_signal(p, id)))
 		return;
 	m.candidates.id = p->id;
 	m.candidates.candidates = *candidates;
@@ -250,19 +252,7 @@ static void forward(struct peer *p, enum msg_type type, const struct uuid *gatew
 static void forward_to_all(struct peer *p, enum msg_type type, const struct msg_broadcast *b)
 {
 	for (size_t i = 0; i < b->ids.n; i++)
-		forward(p, type, &b->ids.id[i], &b->candidates);
-}
-
-/* Device-to-device access is a feature this portal does not offer (spec 10 §7.4). */
-static void deny_device_access(struct peer *p, const struct ip *ipv4)
-{
-	struct portal_message m = { .type = MSG_CLIENT_DEVICE_ACCESS_DENIED };
-
-	if (ipv4->family != 4)
-		return;
-	m.device_access_denied.ipv4 = *ipv4;
-	m.device_access_denied.reason = MSG_REASON_DISABLED;
-	(void)peer_push(p, &m);
+		forward(p, type, MSG_ROLE_GATEWAY, &b->ids.id[i], &b->candidates);
 }
 
 void client_peer_message(struct peer *p, const struct portal_message *m)
@@ -272,16 +262,22 @@ void client_peer_message(struct peer *p, const struct portal_message *m)
 		flow_create(p, &m->create_flow);
 		break;
 	case MSG_REQUEST_DEVICE_ACCESS:
-		deny_device_access(p, &m->ipv4);
+		device_request(p, &m->ipv4);
 		break;
 	case MSG_NO_RELAYS:
 		relays_reselect(p);
 		break;
 	case MSG_NEW_GATEWAY_ICE_CANDIDATES:
-		forward(p, MSG_CLIENT_ICE_CANDIDATES, &m->candidates.id, &m->candidates.candidates);
+		forward(p, MSG_CLIENT_ICE_CANDIDATES, MSG_ROLE_GATEWAY, &m->candidates.id, &m->candidates.candidates);
 		break;
 	case MSG_INVALIDATE_GATEWAY_ICE_CANDIDATES:
-		forward(p, MSG_CLIENT_ICE_INVALIDATED, &m->candidates.id, &m->candidates.candidates);
+		forward(p, MSG_CLIENT_ICE_INVALIDATED, MSG_ROLE_GATEWAY, &m->candidates.id, &m->candidates.candidates);
+		break;
+	case MSG_NEW_CLIENT_ICE_CANDIDATES:
+		forward(p, MSG_CLIENT_ICE_CANDIDATES, MSG_ROLE_CLIENT, &m->candidates.id, &m->candidates.candidates);
+		break;
+	case MSG_INVALIDATE_CLIENT_ICE_CANDIDATES:
+		forward(p, MSG_CLIENT_ICE_INVALIDATED, MSG_ROLE_CLIENT, &m->candidates.id, &m->candidates.candidates);
 		break;
 	case MSG_BROADCAST_ICE_CANDIDATES:
 		forward_to_all(p, MSG_CLIENT_ICE_CANDIDATES, &m->broadcast);

@@ -50,24 +50,19 @@ static bool ref_open(const struct hub *h, const char *text, const struct uuid *g
 
 /* ---- both ends' secrets ---------------------------------------------------------------------------------------------------------- */
 
-struct handshake {
-	u8 psk[MSG_KEY];
-	struct phx_ice ice;
-};
-
-static void derive(const struct peer *client, const struct peer *gateway, struct handshake *out)
+void flow_derive(const struct peer *initiator, const struct peer *receiver, struct handshake *out)
 {
 	char a[UUID_STRLEN], b[UUID_STRLEN];
 
-	uuid_format(&client->id, a);
-	uuid_format(&gateway->id, b);
-	phx_derive_psk(false, SPAN(peer_device(client)->psk_base, PSK_BASE_LEN), SPAN(peer_device(gateway)->psk_base, PSK_BASE_LEN), a, b,
-		       client->public_key, gateway->public_key, out->psk);
-	phx_derive_ice(a, client->public_key, b, gateway->public_key, &out->ice);
+	uuid_format(&initiator->id, a);
+	uuid_format(&receiver->id, b);
+	phx_derive_psk(receiver->role == MSG_ROLE_CLIENT, SPAN(peer_device(initiator)->psk_base, PSK_BASE_LEN),
+		       SPAN(peer_device(receiver)->psk_base, PSK_BASE_LEN), a, b, initiator->public_key, receiver->public_key, out->psk);
+	phx_derive_ice(a, initiator->public_key, b, receiver->public_key, &out->ice);
 }
 
-static int make_ingest_token(const struct peer *client, const struct peer *gateway, const struct pending_flow *f, const char *role,
-			     char out[static INGEST_TOKEN_MAX])
+int flow_ingest_token(const struct peer *client, const struct peer *gateway, const struct pending_flow *f, const char *role,
+		      char out[static INGEST_TOKEN_MAX])
 {
 	struct hub *h = client->hub;
 	const struct resource *r = directory_get(&h->dir, KIND_RESOURCE, &client->account_id, &f->resource_id);
@@ -245,7 +240,7 @@ static int push_authorize(struct peer *client, struct peer *gateway, const struc
 
 	if (rc)
 		return rc;
-	derive(client, gateway, &hs);
+	flow_derive(client, gateway, &hs);
 	ref_make(client->hub, &client->id, &gateway->id, f->seq, ref);
 	user_agent_os(client->user_agent, os, sizeof(os), os_version, sizeof(os_version));
 	a->ref = ref;
@@ -271,7 +266,7 @@ static int push_authorize(struct peer *client, struct peer *gateway, const struc
 	a->gateway_ice = (struct msg_ice){ hs.ice.receiver_username, hs.ice.receiver_password };
 	a->expires_at = (u64)f->expires_at;
 	if (gateway->version == MSG_V2) {
-		rc = make_ingest_token(client, gateway, f, "responder", ingest);
+		rc = flow_ingest_token(client, gateway, f, "responder", ingest);
 		a->flow_logs_ingest_token = ingest;
 	}
 	rc = rc ? rc : peer_push(gateway, &m);
@@ -383,7 +378,7 @@ static void push_created(struct peer *client, struct peer *gateway, const struct
 	char ingest[INGEST_TOKEN_MAX];
 	struct handshake hs;
 
-	derive(client, gateway, &hs);
+	flow_derive(client, gateway, &hs);
 	c->resource_id = f->resource_id;
 	c->gateway_id = gateway->id;
 	c->site_id = gateway->owner_id;
@@ -393,7 +388,7 @@ static void push_created(struct peer *client, struct peer *gateway, const struct
 	c->gateway_ipv6 = pool_ip(POOL_IPV6, peer_device(gateway)->ipv6);
 	c->client_ice = (struct msg_ice){ hs.ice.initiator_username, hs.ice.initiator_password };
 	c->gateway_ice = (struct msg_ice){ hs.ice.receiver_username, hs.ice.receiver_password };
-	if (client->version == MSG_V2 && make_ingest_token(client, gateway, f, "initiator", ingest) == 0)
+	if (client->version == MSG_V2 && flow_ingest_token(client, gateway, f, "initiator", ingest) == 0)
 		c->flow_logs_ingest_token = ingest;
 	(void)peer_push(client, &m);
 	sodium_memzero(&hs, sizeof(hs));

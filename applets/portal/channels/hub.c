@@ -71,6 +71,7 @@ void hub_free(struct hub *h)
 	index_free(&h->all);
 	lru_deinit(&h->rate);
 	free(h->sessions);
+	free(h->accesses);
 	sodium_memzero(h->flow_key, sizeof(h->flow_key));
 	free(h);
 }

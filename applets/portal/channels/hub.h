@@ -20,6 +20,7 @@
 
 #define PEERS_MAX 65536u		/* sockets of all roles */
 #define PENDING_FLOWS_MAX 256u		/* create_flow in flight of one client */
+#define DEVICE_ACCESSES_MAX 65536u	/* (client, client) pairs that were allowed */
 #define FLOW_TIMEOUT SEC(15)		/* spec 10 §7.3 step 5 */
 #define RECOMPUTE_INTERVAL SEC(60)	/* spec 60 §4.2: conditions change with the clock */
 #define RELAY_DEBOUNCE SEC(1)		/* spec 60 §4.6 */

@@ -75,6 +75,13 @@ static inline struct device *peer_device(const struct peer *p)
 	return p->row;
 }
 
+/* A client was allowed to reach another; kept until it no longer holds. */
+struct device_access {
+	struct uuid account_id, from, to;
+	u32 from_ipv4, to_ipv4;
+	i64 expires_at; /* seconds; judged anew while `from` is connected */
+};
+
 struct hub {
 	struct hub_config cfg;
 	struct directory dir;
@@ -87,6 +94,8 @@ struct hub {
 	struct store_session *sessions;
 	u32 n_sessions;
 	u8 flow_key[32]; /* signs refs; lives as long as the pending flows */
+	struct device_access *accesses;
+	u32 n_accesses, cap_accesses;
 	struct hub_stats stats;
 };
 
@@ -124,10 +133,25 @@ void client_peer_recompute(struct peer *p, const struct uuid *toggled, u32 n_tog
 void client_peer_config_changed(struct peer *p);
 
 /* ---- flow.c ---- */
+/* Secrets of a connection, from both ends' keys; two clients have a PSK of another kind. */
+struct handshake {
+	u8 psk[MSG_KEY];
+	struct phx_ice ice;
+};
+void flow_derive(const struct peer *initiator, const struct peer *receiver, struct handshake *out);
+int flow_ingest_token(const struct peer *initiator, const struct peer *responder, const struct pending_flow *f, const char *role,
+		      char out[static INGEST_TOKEN_MAX]) MUST_CHECK;
 void flow_create(struct peer *client, const struct msg_create_flow *m);
 void flow_timeout(struct peer *client);
 /* The gateway's answer; false: the ref is not one of ours. */
 bool flow_authorized(struct peer *gateway, const char *ref, const struct phx_ref *reply);
+
+/* ---- device.c ---- */
+void device_request(struct peer *from, const struct ip *ipv4);
+/* Judges again what was allowed in an account, or to one of its clients. */
+void device_recheck(struct hub *h, const struct uuid *account, const struct uuid *from);
+/* Whether candidates may pass between two clients. */
+bool device_may_signal(const struct peer *a, const struct uuid *b);
 
 /* ---- gateway.c ---- */
 void gateway_peer_join(struct peer *p);

@@ -110,9 +110,12 @@ static int compare(struct batch *b, enum kind k, const void *old, const void *no
 
 	switch ((int)k) {
 	case KIND_ACCOUNT:
-		if (old)
-			account_changed(b->hub, old, now);
-		return 0;
+		if (!old)
+			return 0;
+		account_changed(b->hub, old, now);
+		if (((const struct account *)old)->client_to_client_at == ((const struct account *)now)->client_to_client_at)
+			return 0;
+		break;
 	case KIND_POLICY:
 		if (old && policy_changed(b, old, now))
 			return ERR_NOMEM;
@@ -243,6 +246,7 @@ int hub_publish(struct hub *h, u64 now, u64 wall)
 
 		for (u32 j = 0; j < n; j++)
 			client_peer_recompute(clients[j], b.toggled, b.n_toggled);
+		device_recheck(h, &b.accounts[i], NULL);
 	}
 	free(b.revoked);
 	free(b.accounts);

@@ -36,6 +36,8 @@ static int render_address(const struct resource *r, struct msg_resource *out)
 		out->type = MSG_RESOURCE_INTERNET;
 		out->address = "";
 		return 0;
+	case RESOURCE_POOL: /* withheld from clients at the pin (spec 60 §4.2) */
+		return ERR_MALFORMED;
 	}
 	return ERR_MALFORMED;
 }

@@ -1,5 +1,5 @@
 /* applets/portal/model/directory.h: what decisions are made from, in memory: accounts, actors, groups, memberships, sites, resources,
- * policies.
+ * policies, members of device pools.
  *
  * A mirror of those tables, filled at start and kept in step with every committed change by its owner, so that deciding never waits for the
  * disk and is a pure function. Devices and tokens are not here: they are read when one connects.
@@ -11,7 +11,7 @@
 #include "applets/portal/model/entity.h"
 #include "applets/portal/model/index.h"
 
-#define DIRECTORY_KINDS (KIND_POLICY + 1)
+#define DIRECTORY_KINDS (KIND_POOL_MEMBER + 1)
 
 struct directory {
 	struct index by_id[DIRECTORY_KINDS]; /* by (account, id) */

@@ -6,7 +6,7 @@
 const char *const actor_type_names[] = { "account_user", "account_admin_user", "service_account", "api_client", NULL };
 const char *const group_type_names[] = { "static", "managed", NULL };
 const char *const managed_by_names[] = { "account", "system", NULL };
-const char *const resource_type_names[] = { "dns", "cidr", "ip", "internet", NULL };
+const char *const resource_type_names[] = { "dns", "cidr", "ip", "internet", "static_device_pool", NULL };
 const char *const ip_stack_names[] = { "", "dual", "ipv4_only", "ipv6_only", NULL };
 const char *const dns_type_names[] = { "system", "secure", "custom", NULL };
 const char *const doh_provider_names[] = { "google", "opendns", "cloudflare", "quad9", NULL };
@@ -33,6 +33,7 @@ static const struct field account_fields[] = {
 	F(account, limit_service_accounts, FIELD_INT, NULLABLE),
 	F(account, limit_sites, FIELD_INT, NULLABLE),
 	F(account, limit_admins, FIELD_INT, NULLABLE),
+	F(account, client_to_client_at, FIELD_TIME, NULLABLE),
 };
 
 static const struct field actor_fields[] = {
@@ -73,6 +74,11 @@ static const struct field policy_fields[] = {
 	F(policy, description, FIELD_TEXT, NULLABLE),
 	F(policy, conditions, FIELD_TEXT, NULLABLE),
 	F(policy, disabled_at, FIELD_TIME, NULLABLE),
+};
+
+static const struct field pool_member_fields[] = {
+	F(pool_member, resource_id, FIELD_UUID, FIXED),
+	F(pool_member, client_id, FIELD_UUID, FIXED),
 };
 
 #define ADDRESS_OF(family, owner)                                                              \
@@ -147,6 +153,7 @@ const struct kind_info kinds[KIND_COUNT] = {
 	KIND(KIND_SITE, site, "site", "sites", site_fields, false),
 	KIND(KIND_RESOURCE, resource, "resource", "resources", resource_fields, false),
 	KIND(KIND_POLICY, policy, "policy", "policies", policy_fields, false),
+	KIND(KIND_POOL_MEMBER, pool_member, "pool member", "static_device_pool_members", pool_member_fields, false),
 	KIND(KIND_CLIENT, client, "client", "clients", client_fields, false),
 	KIND(KIND_GATEWAY, gateway, "gateway", "gateways", gateway_fields, false),
 	KIND(KIND_CLIENT_TOKEN, token, "client token", "client_tokens", client_token_fields, false),

@@ -19,6 +19,7 @@ enum kind {
 	KIND_SITE,
 	KIND_RESOURCE,
 	KIND_POLICY,
+	KIND_POOL_MEMBER,
 	KIND_CLIENT,
 	KIND_GATEWAY,
 	KIND_CLIENT_TOKEN,
@@ -31,7 +32,7 @@ enum kind {
 enum actor_type { ACTOR_USER, ACTOR_ADMIN, ACTOR_SERVICE, ACTOR_API };
 enum group_type { GROUP_STATIC, GROUP_MANAGED };
 enum managed_by { MANAGED_BY_ACCOUNT, MANAGED_BY_SYSTEM };
-enum resource_type { RESOURCE_DNS, RESOURCE_CIDR, RESOURCE_IP, RESOURCE_INTERNET };
+enum resource_type { RESOURCE_DNS, RESOURCE_CIDR, RESOURCE_IP, RESOURCE_INTERNET, RESOURCE_POOL };
 enum ip_stack { STACK_NONE, STACK_DUAL, STACK_IPV4, STACK_IPV6 };
 enum dns_type { DNS_SYSTEM, DNS_SECURE, DNS_CUSTOM };
 enum doh_provider { DOH_GOOGLE, DOH_OPENDNS, DOH_CLOUDFLARE, DOH_QUAD9 };
@@ -59,6 +60,7 @@ struct account {
 	int dns_type, doh_provider;
 	char *dns_addresses; /* "9.9.9.9 2620:fe::fe" */
 	i64 limit_users, limit_service_accounts, limit_sites, limit_admins; /* -1 = unlimited (§11) */
+	i64 client_to_client_at; /* since when clients may reach devices of pools (§4.10); 0 = they may not */
 };
 
 struct actor {
@@ -101,6 +103,12 @@ struct policy {
 	char *description;
 	char *conditions; /* one per line: "remote_ip is_in_cidr 10.0.0.0/8", canonical (rules.h) */
 	i64 disabled_at;
+};
+
+/* A device that whoever may use the pool may reach directly (§1.11, §4.10). */
+struct pool_member {
+	struct entity e;
+	struct uuid resource_id, client_id;
 };
 
 /* A client and a gateway begin alike, so that sockets can treat both as devices. */
@@ -193,6 +201,7 @@ union any_entity {
 	struct site site;
 	struct resource resource;
 	struct policy policy;
+	struct pool_member pool_member;
 	struct device device;
 	struct client client;
 	struct gateway gateway;

@@ -412,6 +412,12 @@ int check_resource(struct resource *r, struct complaint *c)
 	rc = rc ? rc : check_text("address_description", r->address_description, 0, 255, c);
 	if (rc)
 		return rc;
+	if (r->type == RESOURCE_POOL) {
+		if (r->address || r->filters || !uuid_is_null(&r->site_id))
+			return complain(c, "type", "a device pool has neither address nor site nor filters");
+		r->ip_stack = STACK_NONE;
+		return 0;
+	}
 	if (r->type == RESOURCE_INTERNET) {
 		if (r->address)
 			return complain(c, "address", "the internet resource has none");

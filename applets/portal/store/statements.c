@@ -143,7 +143,27 @@ static const char schema_1[] =
 	"CREATE INDEX authorizations_membership ON policy_authorizations(account_id,membership_id);"
 	"CREATE INDEX authorizations_expiry ON policy_authorizations(expires_at);";
 
-const char *const migrations[SCHEMA_VERSION] = { schema_1 };
+/* Device pools: resources without address and site. A CHECK cannot be changed, so the table is made anew; foreign keys are off meanwhile. */
+static const char schema_2[] =
+	"ALTER TABLE accounts ADD COLUMN client_to_client_at INTEGER;"
+
+	"CREATE TABLE resources_2(" ACCOUNT_REF ", id BLOB NOT NULL, " TIMES ", site_id BLOB, type TEXT NOT NULL, name TEXT NOT NULL,"
+	" address TEXT, address_description TEXT, ip_stack TEXT, filters TEXT,"
+	" CHECK((address IS NULL)=(type IN('internet','static_device_pool'))), CHECK((site_id IS NULL)=(type='static_device_pool')),"
+	" CHECK((ip_stack IS NOT NULL)=(type='dns')), " ROW_KEY "," OWNED("site_id", "sites") ") WITHOUT ROWID;"
+	"INSERT INTO resources_2 SELECT account_id,id,inserted_at,updated_at,site_id,type,name,address,address_description,ip_stack,filters"
+	" FROM resources;"
+	"DROP TABLE resources;"
+	"ALTER TABLE resources_2 RENAME TO resources;"
+	"CREATE INDEX resources_site ON resources(account_id,site_id);"
+	"CREATE UNIQUE INDEX resources_internet ON resources(account_id) WHERE type='internet';"
+
+	"CREATE TABLE static_device_pool_members(" ACCOUNT_REF ", id BLOB NOT NULL, " TIMES ", resource_id BLOB NOT NULL,"
+	" client_id BLOB NOT NULL, UNIQUE(account_id,resource_id,client_id), " ROW_KEY "," OWNED("resource_id", "resources") ","
+	OWNED("client_id", "clients") ") WITHOUT ROWID;"
+	"CREATE INDEX pool_members_client ON static_device_pool_members(account_id,client_id);";
+
+const char *const migrations[SCHEMA_VERSION] = { schema_1, schema_2 };
 
 const char *const change_log_table =
 	"CREATE TEMP TABLE change_log(seq INTEGER PRIMARY KEY, kind INTEGER, op INTEGER, account_id BLOB, id BLOB,"
