@@ -416,7 +416,9 @@ static void back_off(struct tcb *c)
 
 static void probe(struct tcp_stack *s, struct tcb *c)
 {
-	if (c->stalled_at != TIME_NEVER && time_since(s->now, c->stalled_at) >= TCP_STALL_MAX) {
+	if (c->stalled_at == TIME_NEVER)
+		c->stalled_at = s->now;
+	if (time_since(s->now, c->stalled_at) >= TCP_STALL_MAX) {
 		give_up(s, c);
 		return;
 	}
