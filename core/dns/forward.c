@@ -602,18 +602,18 @@ static void exchange_failed(struct forwarder *f, struct exchange *e, u64 now, bo
 	job_was_failed(f, j, now, e->is_probe);
 }
 
-void forwarder_response(struct forwarder *f, u64 now, u32 id, const struct endpoint *from, struct span message)
+bool forwarder_response(struct forwarder *f, u64 now, u32 id, const struct endpoint *from, struct span message)
 {
 	struct exchange *e = exchange_find(f, id);
 	if (!e)
-		return;
+		return true;
 	struct job *j = e->job;
 	struct server *s = exchange_server(e);
 	enum verdict v = judge(f, e, from, message);
 	if (v == VERDICT_WRONG) {
 		if (!from)
 			exchange_failed(f, e, now, true);
-		return;
+		return !from;
 	}
 	if (v == VERDICT_COMPLAINT) {
 		if (j->state == JOB_ASKING && e->server != SERVER_NONE) {
@@ -621,7 +621,7 @@ void forwarder_response(struct forwarder *f, u64 now, u32 id, const struct endpo
 			j->complained |= (u16)(1u << e->server);
 		}
 		exchange_failed(f, e, now, false);
-		return;
+		return true;
 	}
 	if (s)
 		server_answered(s, now, time_since(now, e->started), e->transport == s->conf.transport);
@@ -634,6 +634,7 @@ void forwarder_response(struct forwarder *f, u64 now, u32 id, const struct endpo
 	} else {
 		job_end(f, j, now, message, e->server);
 	}
+	return true;
 }
 
 void forwarder_failed(struct forwarder *f, u64 now, u32 id, int error)

@@ -89,8 +89,9 @@ struct dns_exchange {
 };
 bool forwarder_poll_exchange(struct forwarder *f, struct dns_exchange *out);
 
-/* Unknown ids are ignored: answers may cross with cancels. `from` NULL: the connection vouches for the sender (TCP, HTTPS). */
-void forwarder_response(struct forwarder *f, u64 now, u32 id, const struct endpoint *from, struct span message);
+/* True: the exchange is over. False: this was not its answer, it goes on. Unknown ids are over: answers may cross with cancels. `from` NULL:
+ * the connection vouches for the sender (TCP, HTTPS). */
+bool forwarder_response(struct forwarder *f, u64 now, u32 id, const struct endpoint *from, struct span message);
 /* ERR_AGAIN: a kept connection ended before the answer; the exchange comes out once more, for a new connection. ERR_LIMIT, ERR_NOMEM: the
  * carrier's own fault, not the server's. */
 void forwarder_failed(struct forwarder *f, u64 now, u32 id, int error);

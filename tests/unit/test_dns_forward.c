@@ -572,7 +572,7 @@ TEST(lies_are_counted_and_ignored)
 	struct sent *s = &w->sent[0];
 	size_t n = make_response(s, 0, true, buf, sizeof(buf));
 
-	forwarder_response(w->f, w->now, s->id, &other, SPAN(buf, n));
+	EXPECT(!forwarder_response(w->f, w->now, s->id, &other, SPAN(buf, n)));
 	forwarder_response(w->f, w->now, s->id, &port, SPAN(buf, n));
 	EXPECT_EQ(st(w)->wrong_sender, 2);
 	put_be16(buf, (u16)(s->dns_id + 1));
@@ -591,7 +591,7 @@ TEST(lies_are_counted_and_ignored)
 	forwarder_response(w->f, w->now, s->id, &from, SPAN(s->message, s->len)); /* the query itself */
 	EXPECT_EQ(st(w)->malformed, 3);
 	forwarder_response(w->f, w->now, s->id + 1, &from, SPAN(buf, n));
-	forwarder_response(w->f, w->now, 0, &from, SPAN(buf, n));
+	EXPECT(forwarder_response(w->f, w->now, 0, &from, SPAN(buf, n)));
 	forwarder_response(w->f, w->now, UINT32_MAX, &from, SPAN(buf, n));
 	EXPECT_EQ(st(w)->late, 3);
 	collect(w);
