@@ -32,9 +32,10 @@ AR := gcc-ar
 # Code that every packet passes is built for speed, the rest for size.
 HOT := core/crypto/% core/turn/server_data% core/wg/% core/peer/% core/tunnel/% core/ip/% core/dns/% platform/linux/tun% platform/linux/udp% \
 	platform/linux/relay_udp%
+COLD := core/dns/doh%
 # Kernels of intrinsics need their loops unrolled into registers.
 KERNELS := core/crypto/aead_%
-optimise = $(if $(SAN)$(FUZZ),-O1,$(if $(filter $(KERNELS),$1),-O3 -funroll-loops,$(if $(filter $(HOT),$1),-O2,-Os)))
+optimise = $(if $(SAN)$(FUZZ),-O1,$(if $(filter $(KERNELS),$1),-O3 -funroll-loops,$(if $(filter-out $(COLD),$(filter $(HOT),$1)),-O2,-Os)))
 
 # FILE:PACKAGE: what contrib/build/tools.sh installs when FILE (a command or a path) is missing.
 TOOLS := gcc:gcc /usr/include/linux/if_tun.h:linux-libc-dev
@@ -138,7 +139,7 @@ say = $(if $V$(findstring s,$(firstword -$(MAKEFLAGS))),$(if $V,,@),@printf '  %
 keep = @mkdir -p $(@D); printf '%s\n' $1 | cmp -s - $@ || printf '%s\n' $1 > $@
 
 $O/flags: FORCE
-	$(call keep,'$(CC) $(CFLAGS_ALL) $(HOT) $(value optimise)')
+	$(call keep,'$(CC) $(CFLAGS_ALL) $(HOT) $(COLD) $(value optimise)')
 $S/objects: FORCE
 	$(call keep,$(OBJ_SET))
 $O/objects: FORCE

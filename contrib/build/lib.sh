@@ -104,7 +104,7 @@ nghttp2)
 	sed -e "s/@PACKAGE_VERSION@/$version/; s/@PACKAGE_VERSION_NUM@/$(echo "$version" | awk -F. '{ printf "0x%02x%02x%02x", $1, $2, $3 }')/" \
 		includes/nghttp2/nghttp2ver.h.in >includes/nghttp2/nghttp2ver.h
 	# shellcheck disable=SC2046
-	archive "$size -Iincludes -DNGHTTP2_STATICLIB -DHAVE_ARPA_INET_H=1 -DHAVE_NETINET_IN_H=1 -DHAVE_TIME_H=1 -DHAVE_CLOCK_GETTIME=1
+	archive "$size -Iincludes -DNGHTTP2_STATICLIB -DNDEBUG -DHAVE_ARPA_INET_H=1 -DHAVE_NETINET_IN_H=1 -DHAVE_TIME_H=1 -DHAVE_CLOCK_GETTIME=1
 		-DHAVE_DECL_CLOCK_MONOTONIC=1" $(find . -name '*.c' | sort)
 	mkdir -p "$prefix/include/nghttp2"
 	cp includes/nghttp2/*.h "$prefix/include/nghttp2/"

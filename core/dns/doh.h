@@ -113,6 +113,7 @@ struct doh_answer {
 /* To be emptied after each other door. */
 bool doh_poll_answer(struct doh *d, struct doh_answer *out);
 
+/* Give doh_input() what the socket holds before: who comes late to a due timer finds the answer to a ping there. */
 void doh_timeout(struct doh *d, u64 now);
 u64 doh_next_timeout(const struct doh *d);
 
