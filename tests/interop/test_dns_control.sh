@@ -1,0 +1,344 @@
+#!/bin/bash
+# System DNS control and news of the host (spec 30 §16, §17) against the real programs: systemd-resolved with resolvectl on a D-Bus of
+# the test's own, NetworkManager's signals from a D-Bus service, dnsmasq, and /etc/resolv.conf. Everything happens in namespaces of the
+# script's own, with a /run and a copy of /etc of their own; the machine's are never touched. systemd-resolved is unpacked,
+# not installed: its package would take over the machine's DNS.
+#
+# needs: root
+# packages: ip:iproute2 dbus-daemon:dbus dnsmasq:dnsmasq-base python3:python3 /usr/lib/python3/dist-packages/dbus:python3-dbus /usr/lib/python3/dist-packages/gi:python3-gi /usr/lib/*/systemd/libsystemd-shared-*.so:libsystemd-shared
+# timeout: 240
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+if [ -z "${IN_NAMESPACE:-}" ]; then
+	[ "$(id -u)" = 0 ] || { echo "skip dns_control: needs root"; exit 0; }
+	unpacked=$(mktemp -d)
+	trap 'rm -rf "$unpacked"' EXIT
+	if ! [ -x /usr/bin/resolvectl ] || ! [ -x /lib/systemd/systemd-resolved ]; then
+		(cd "$unpacked" && apt-get -qq download systemd-resolved && dpkg-deb -x systemd-resolved_*.deb .) >/dev/null 2>&1
+	fi
+	IN_NAMESPACE=1 UNPACKED=$unpacked unshare -mnpf --mount-proc --kill-child "$0"
+	exit
+fi
+driver=${INTEROP_BIN:-$PWD/build/static/tests/interop}/dns_driver
+helper="/usr/bin/python3 $PWD/tests/interop/dns_helper.py"
+scratch=${SCRATCH:-}
+work=${scratch:-$(mktemp -d)}
+failed=0
+declare -A pids=()
+
+cleanup() {
+	trap - EXIT INT TERM
+	kill "${pids[@]}" 2>/dev/null
+	wait 2>/dev/null
+	[ -n "$scratch" ] || rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'cleanup; exit 143' INT TERM
+
+ok() { echo "ok $1"; }
+not_ok() {
+	failed=$((failed + 1))
+	echo "not ok $1"
+	tail -n 12 "$work"/*.log | sed 's/^/    /'
+}
+check() { # check TEST CMD…
+	local test=$1
+	shift
+	if "$@"; then ok "$test"; else not_ok "$test"; fi
+}
+wait_for() { # wait_for CMD…: at most 20 s
+	local i
+	for ((i = 0; i < 200; i++)); do
+		"$@" >/dev/null 2>&1 && return
+		sleep 0.1
+	done
+	return 1
+}
+says() { grep -qE -- "$2" "$work/$1.log"; }
+says_times() { [ "$(grep -cE -- "$2" "$work/$1.log")" -ge "$3" ]; }
+
+start() { # start NAME CMD…: its input is a pipe at $work/NAME.in
+	local name=$1
+	shift
+	rm -f "$work/$name.in"
+	mkfifo "$work/$name.in"
+	"$@" <>"$work/$name.in" >"$work/$name.log" 2>&1 &
+	pids[$name]=$!
+}
+tell() { echo "$2" >"$work/$1.in"; }
+stop() { # stop NAME [SIGNAL]
+	kill -"${2:-TERM}" "${pids[$1]}" 2>/dev/null
+	wait "${pids[$1]}" 2>/dev/null
+	unset "pids[$1]"
+}
+start_driver() {
+	start driver "$driver" "$@"
+	wait_for says driver '^(open|cannot open)'
+}
+quit_driver() {
+	tell driver quit
+	wait "${pids[driver]}"
+	local rc=$?
+	unset "pids[driver]"
+	return $rc
+}
+
+# ---- the place ------------------------------------------------------------------------------------------------------------------
+
+must() { "$@" || { echo "not ok dns_control_set_up: $*"; exit 1; }; }
+must mount --make-rprivate /
+must mount -t tmpfs none /run
+must cp -a /etc "$work/etc"
+must mount --bind "$work/etc" /etc
+touch /etc/only-in-the-copy
+[ -e "$work/etc/only-in-the-copy" ] || exit 1
+mkdir -p /run/dbus /run/systemd/resolve
+rm -rf /etc/netns
+plain='# by hand
+nameserver 192.0.2.9
+options timeout:1'
+restore_conf() {
+	rm -f /etc/resolv.conf*
+	echo "$plain" >/etc/resolv.conf
+}
+restore_conf
+if ! grep -q '^systemd-resolve:' /etc/passwd; then
+	echo 'systemd-resolve:x:996:996::/:/usr/sbin/nologin' >>/etc/passwd
+	echo 'systemd-resolve:x:996:' >>/etc/group
+fi
+must ip link set lo up
+must ip link add tun-test type veth peer name far
+ip link set tun-test up
+ip link set far up
+ip addr add 100.64.0.1/32 dev tun-test
+
+cat >"$work/bus.conf" <<-'END'
+	<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+	 "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+	<busconfig>
+	  <type>system</type>
+	  <listen>unix:path=/run/dbus/system_bus_socket</listen>
+	  <auth>EXTERNAL</auth>
+	  <policy context="default">
+	    <allow user="*"/>
+	    <allow own="*"/>
+	    <allow send_type="*"/>
+	    <allow receive_type="*"/>
+	  </policy>
+	</busconfig>
+END
+start_bus() {
+	rm -f /run/dbus/system_bus_socket
+	start bus dbus-daemon --config-file="$work/bus.conf" --nofork --nopidfile
+	wait_for test -S /run/dbus/system_bus_socket
+}
+
+# ---- systemd-resolved -------------------------------------------------------------------------------------------------------------
+
+PATH=$UNPACKED/usr/bin:$PATH
+resolved=/lib/systemd/systemd-resolved
+[ -x $resolved ] || resolved=$UNPACKED/lib/systemd/systemd-resolved
+
+has_setting() { # has_setting VERB TEXT: as resolvectl tells of the interface
+	resolvectl "$1" tun-test 2>/dev/null | grep -qE "^Link [0-9]+ \(tun-test\): $2\$"
+}
+lacks_setting() { ! resolvectl "$1" tun-test | grep -qF -- "$2"; }
+start_resolved() {
+	chown systemd-resolve: /run/systemd/resolve
+	start resolved "$resolved"
+	wait_for resolvectl dns
+}
+
+test_resolved() {
+	start_driver systemd-resolved tun-test
+	check spec30_69_resolved_reads_the_systems_resolvers wait_for says driver '^servers 192\.0\.2\.9$'
+	tell driver 'activate - 100.100.111.1 fd00:2021:1111:8000:100:100:111:0'
+	check spec30_69_resolved_takes_the_sentinels wait_for says driver '^active$'
+	check spec30_69_resolved_has_the_sentinels has_setting dns '100\.100\.111\.1 fd00:2021:1111:8000:100:100:111:0'
+	check spec30_69_resolved_has_the_catch_all has_setting domain '~\.'
+	check spec30_69_resolved_has_llmnr has_setting llmnr yes
+	tell driver 'activate corp.example 100.100.111.2'
+	wait_for says_times driver '^active$' 2
+	check spec30_69_search_domain_without_catch_all has_setting domain corp.example
+	check spec30_69_sentinels_replaced has_setting dns '100\.100\.111\.2'
+	tell driver flush
+	tell driver 'activate -'
+	wait_for says_times driver '^active$' 3
+	check spec30_69_no_sentinels_revert lacks_setting dns 100.100.111
+
+	# The bus tells of another resolver: of the sentinels nothing is heard, of the new one at once.
+	ip link add up0 type veth peer name up1
+	ip link set up0 up
+	ip link set up1 up
+	ip addr add 198.51.100.7/24 dev up0
+	tell driver 'activate - 100.100.111.3'
+	wait_for says_times driver '^active$' 4
+	resolvectl dns up0 198.51.100.53
+	check spec30_71_resolved_tells_of_a_new_resolver wait_for says driver '^servers 192\.0\.2\.9 198\.51\.100\.53$'
+	check spec30_71_sentinels_are_not_system_resolvers eval '! says driver "^servers.*100\\.100\\.111"'
+	resolvectl revert up0
+	check spec30_71_resolved_tells_of_a_lost_resolver wait_for says_times driver '^servers 192\.0\.2\.9$' 2
+
+	# NetworkManager, before and after the bus was gone.
+	start nm $helper nm
+	wait_for says nm serving
+	tell nm State
+	tell nm PrimaryConnection
+	check spec30_71_network_manager_tells_of_another_connection wait_for says driver '^network$'
+	check spec30_71_other_properties_are_ignored eval '! says_times driver "^network$" 2'
+	stop nm
+	stop bus
+	stop resolved
+	check spec30_71_a_lost_bus_is_no_end wait_for says driver 'D-Bus is gone'
+	start_bus
+	start_resolved
+	wait_for says driver 'listening on the system.*'
+	resolvectl dns up0 198.51.100.54
+	check spec30_71_news_after_the_bus_returned wait_for says driver '^servers 192\.0\.2\.9 198\.51\.100\.54$'
+	check spec30_69_ends_well quit_driver
+
+	ip link add short type veth peer name short1
+	start_driver systemd-resolved short
+	ip link del short
+	tell driver 'activate - 100.100.111.1'
+	check spec30_69_failure_is_told_with_its_reason wait_for says driver '^failed resolvectl dns: exit status 1: .*short'
+	quit_driver
+	stop resolved
+	tests_without_resolved
+}
+
+tests_without_resolved() {
+	start_driver systemd-resolved tun-test
+	tell driver 'activate - 100.100.111.1'
+	check spec30_69_without_resolved_activation_fails wait_for says driver '^failed resolvectl dns: '
+	quit_driver
+}
+
+if [ -x "$resolved" ] && command -v resolvectl >/dev/null; then
+	must start_bus
+	if start_resolved; then
+		test_resolved
+	else
+		echo "skip spec30_69_resolved: systemd-resolved does not run here"
+	fi
+	stop bus
+else
+	echo "skip spec30_69_resolved: systemd-resolved is not available"
+fi
+rm -f /run/dbus/system_bus_socket
+
+# ---- /etc/resolv.conf ---------------------------------------------------------------------------------------------------------------
+
+is_plain() { [ "$(cat /etc/resolv.conf)" = "$plain" ]; }
+is_ours() { head -1 /etc/resolv.conf | grep -qx '# BEGIN Firezone DNS configuration' && grep -qx "nameserver $1" /etc/resolv.conf; }
+resolves_by() { getent ahostsv4 anything.example | grep -q "^$1 "; }
+
+test_file() {
+	local test=$1
+	restore_conf
+	start_driver etc-resolv-conf tun-test
+	wait_for says driver '^servers 192\.0\.2\.9$'
+	tell driver 'activate - 100.100.111.1'
+	wait_for says driver '^active$'
+	check "${test}_rewritten" is_ours 100.100.111.1
+	check "${test}_programs_ask_the_sentinel" resolves_by 100.96.0.9
+	check "${test}_ends_well" quit_driver
+	check "${test}_restored" is_plain
+}
+
+ip addr add 100.100.111.1/32 dev lo
+start sentinel $helper serve 100.100.111.1 100.96.0.9 fd00:2021:1111:8000::9
+wait_for says sentinel serving
+test_file spec30_70_file
+
+start_driver etc-resolv-conf tun-test
+tell driver 'activate corp.example 100.100.111.1'
+wait_for says driver '^active$'
+stop driver KILL
+check spec30_70_after_kill_the_file_is_ours is_ours 100.100.111.1
+start_driver etc-resolv-conf tun-test
+check spec30_70_next_start_restores is_plain
+check spec30_71_resolvers_after_kill wait_for says driver '^servers 192\.0\.2\.9$'
+tell driver 'activate - 100.100.111.1'
+wait_for says driver '^active$'
+echo 'nameserver 192.0.2.10' >/etc/resolv.conf
+check spec30_71_a_changed_file_is_seen_within_5_s wait_for says driver '^servers 192\.0\.2\.10$'
+quit_driver
+check spec30_70_foreign_edit_is_left_alone [ "$(cat /etc/resolv.conf)" = 'nameserver 192.0.2.10' ]
+check spec30_70_foreign_edit_is_told says driver 'changed by somebody else and is left as it is'
+start_driver etc-resolv-conf tun-test
+quit_driver
+check spec30_70_foreign_edit_survives_the_next_start [ "$(cat /etc/resolv.conf)" = 'nameserver 192.0.2.10' ]
+
+# As container runtimes do it: a file mounted there cannot be renamed over.
+restore_conf
+echo "$plain" >"$work/mounted"
+must mount --bind "$work/mounted" /etc/resolv.conf
+start_driver etc-resolv-conf tun-test
+tell driver 'activate - 100.100.111.1'
+wait_for says driver '^active$'
+check spec30_70_a_mounted_file_is_rewritten is_ours 100.100.111.1
+quit_driver
+check spec30_70_a_mounted_file_is_restored is_plain
+umount /etc/resolv.conf
+
+rm /etc/resolv.conf
+ln -s /run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
+start_driver etc-resolv-conf tun-test
+check spec30_70_a_symlink_is_refused says driver '^cannot open: /etc/resolv.conf is a symbolic link to /run/systemd/resolve/stub-resolv.conf'
+stop driver
+restore_conf
+
+# ---- dnsmasq ------------------------------------------------------------------------------------------------------------------------
+
+# A router's dnsmasq with OpenWrt's usual options; the script restarts it as a service manager would.
+mkdir "$work/dnsmasq.d"
+cat >"$work/restart" <<-END
+	#!/bin/sh
+	[ -e $work/dnsmasq.pid ] && kill \$(cat $work/dnsmasq.pid)
+	while [ -e $work/dnsmasq.pid ]; do sleep 0.05; done # it removes it at its end
+	echo restart >>$work/restarts.log
+	exec dnsmasq --conf-file=/dev/null --conf-dir=$work/dnsmasq.d --pid-file=$work/dnsmasq.pid --resolv-file=$work/upstreams \\
+		--listen-address=127.0.0.1 --bind-interfaces --user=root --log-facility=$work/dnsmasq.log \$DNSMASQ_MORE
+END
+chmod +x "$work/restart"
+ip addr add 192.0.2.9/32 dev lo
+start upstream $helper serve 192.0.2.9 203.0.113.9 2001:db8::9
+wait_for says upstream serving
+echo 'nameserver 192.0.2.9' >"$work/upstreams"
+echo 'nameserver 127.0.0.1' >/etc/resolv.conf
+answers() { [ "$($helper ask 127.0.0.1 "$1" "$2")" = "$3" ]; }
+test_dnsmasq() {
+	"$work/restart"
+	check dnsmasq_answers_before wait_for answers a.example A 203.0.113.9
+	start_driver dnsmasq tun-test "$work/dnsmasq.d" "$work/restart"
+	tell driver 'activate - 100.100.111.1'
+	wait_for says driver '^active$'
+	check dnsmasq_asks_the_sentinel wait_for answers b.example A 100.96.0.9
+	check dnsmasq_serves_programs resolves_by 100.96.0.9
+	check dnsmasq_never_asks_another answers c.example AAAA fd00:2021:1111:8000::9
+	check dnsmasq_ends_well quit_driver
+	check dnsmasq_restored wait_for answers d.example A 203.0.113.9
+	start_driver dnsmasq tun-test "$work/dnsmasq.d" "$work/restart"
+	tell driver 'activate - 100.100.111.1'
+	wait_for says driver '^active$'
+	stop driver KILL
+	check dnsmasq_after_kill_still_asks_the_sentinel wait_for answers e.example A 100.96.0.9
+	start_driver dnsmasq tun-test "$work/dnsmasq.d" "$work/restart"
+	check dnsmasq_next_start_restores wait_for answers f.example A 203.0.113.9
+	check dnsmasq_leaves_nothing [ -z "$(ls -A "$work/dnsmasq.d")" ]
+	quit_driver
+
+	# What platform/dns_control.h says of OpenWrt's default.
+	export DNSMASQ_MORE=--stop-dns-rebind
+	start_driver dnsmasq tun-test "$work/dnsmasq.d" "$work/restart"
+	tell driver 'activate - 100.100.111.1'
+	wait_for says driver '^active$'
+	check dnsmasq_with_stop_dns_rebind_passes_ipv4 wait_for answers g.example A 100.96.0.9
+	check dnsmasq_with_stop_dns_rebind_refuses_ipv6 eval '! answers g.example AAAA fd00:2021:1111:8000::9'
+	quit_driver
+	kill "$(cat "$work/dnsmasq.pid")"
+}
+test_dnsmasq
+
+[ $failed -eq 0 ]
