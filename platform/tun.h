@@ -23,7 +23,7 @@ enum tun_offload {
 
 /* Creates /dev/net/tun if it is missing, the device, its MTU (TUNNEL_MTU) and queue length; the link stays down.
  * ERR_DENIED: needs CAP_NET_ADMIN (or DeviceAllow=/dev/net/tun). ERR_EXISTS: the name is in use by another process.
- * ERR_UNSUPPORTED: kernel without TUN. ERR_NOMEM, ERR_IO. */
+ * ERR_NOT_FOUND: the node is missing and cannot be made. ERR_UNSUPPORTED: kernel without TUN. ERR_NOMEM, ERR_IO. */
 int tun_open(struct tun **out, const char *name) MUST_CHECK;
 void tun_close(struct tun *t); /* NULL is allowed */
 int tun_fd(const struct tun *t);

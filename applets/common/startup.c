@@ -11,6 +11,10 @@ static const char *advice(const char *what, int err)
 {
 	bool is_tun = strcmp(what, "TUN device") == 0;
 
+	if (err == ERR_DENIED && is_tun)
+		return "; run it as root or with the capability CAP_NET_ADMIN, and let it open /dev/net/tun (rules of the unit or container)";
+	if (err == ERR_NOT_FOUND && is_tun)
+		return "; /dev/net/tun is missing and cannot be made: load the module \"tun\", or give it to the container (--device /dev/net/tun)";
 	if (err == ERR_DENIED)
 		return "; run it as root or with the capability CAP_NET_ADMIN";
 	if (err == ERR_EXISTS && is_tun)

@@ -48,8 +48,10 @@ static int open_node(void)
 	if (fd >= 0 || errno != ENOENT)
 		return fd;
 	(void)mkdir("/dev/net", 0751); /* spec 30 §15 */
-	if (mknod(TUN_NODE, S_IFCHR | 0666, makedev(TUN_MAJOR, TUN_MINOR)) != 0 && errno != EEXIST)
+	if (mknod(TUN_NODE, S_IFCHR | 0666, makedev(TUN_MAJOR, TUN_MINOR)) != 0 && errno != EEXIST) {
+		errno = ENOENT; /* whatever forbade it: the node is missing */
 		return -1;
+	}
 	return open(TUN_NODE, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 }
 
@@ -140,6 +142,7 @@ static int open_err(int e)
 	case EBUSY:
 		return ERR_EXISTS;
 	case ENOENT:
+		return ERR_NOT_FOUND;
 	case ENODEV:
 	case ENXIO:
 		return ERR_UNSUPPORTED;

@@ -1,7 +1,7 @@
 #!/bin/bash
 # What users get wrong first: each says what failed, with which input, and what to do; the exit status is the specs'.
 # needs: root
-# packages: ip:iproute2 nft:nftables python3:python3 setpriv:util-linux
+# packages: ip:iproute2 nft:nftables python3:python3 setpriv:util-linux unshare:util-linux
 . "$(dirname "$0")/lib.sh"
 
 # says TEST STATUS PATTERN CMD…: ends within 25 s with that status and says something that fits
@@ -62,6 +62,27 @@ holder=$!
 must wait_for 50 test -e "$E2E/held"
 says device_in_use 1 'tun-name' $(at client) FIREZONE_TOKEN=x FIREZONE_ID=x "$E" client --tun-name tun-busy --api-url "$API_URL"
 kill $holder 2>/dev/null
+
+# without /dev/net/tun: the node cannot be made, cannot be opened, or is only missing (spec 40 §2.1)
+dev_net() { # dev_net PLACE MOUNT_OPTIONS CMD…: with an empty /dev/net of its own
+	local place=$1 options=$2
+	shift 2
+	ip netns exec "$P-$place" unshare -m --propagation private sh -c \
+		'mount -t tmpfs -o "$0" none /dev/net && exec env FIREZONE_TOKEN=x FIREZONE_ID=x "$@"' "$options" "$@"
+}
+export -f dev_net
+export P
+says no_tun_node_gateway 1 'TUN device.*/dev/net/tun is missing' bash -c 'dev_net "$@"' . gateway ro "$E" gateway --api-url "$API_URL"
+says no_tun_node_client 1 'TUN device.*/dev/net/tun is missing' bash -c 'dev_net "$@"' . client ro "$E" client --api-url "$API_URL"
+says no_tun_allowed_gateway 1 'TUN device.*let it open /dev/net/tun' bash -c 'dev_net "$@"' . gateway nodev "$E" gateway --api-url "$API_URL"
+says no_tun_allowed_client 1 'TUN device.*let it open /dev/net/tun' bash -c 'dev_net "$@"' . client nodev "$E" client --api-url "$API_URL"
+dev_net gateway mode=755 "$E" gateway --api-url ws://198.51.100.2:9 >"$E2E/made.log" 2>&1 &
+maker=$!
+is_made() { [ "$(stat -c '%F %t:%T' /proc/$maker/root/dev/net/tun 2>/dev/null)" = "character special file a:c8" ]; }
+check missing_node_is_made wait_for 50 is_made
+check spec40_09_device_appears wait_for 50 ip -n "$P-gateway" link show tun-firezone
+kill $maker
+wait $maker
 
 # ports
 admin_other() { "$E" portal init --dir "$E2E/other"; }

@@ -1,0 +1,52 @@
+#!/bin/bash
+# The gateway under the restrictions of Firezone's packaged unit (spec 40 §2.3), as far as they can be had without systemd: an own user, one
+# capability, no address family but IP and netlink, no memory both writable and executable, no new privileges or namespaces, a read-only
+# system, no home directories, the unit's limits, and the token as a systemd credential.
+# needs: root
+# packages: ip:iproute2 nft:nftables curl:curl python3:python3 setpriv:util-linux unshare:util-linux prlimit:util-linux
+. "$(dirname "$0")/lib.sh"
+
+must internet cone cone
+must start_web
+must start_portal
+start_relay relay
+must has_joined relay
+
+chmod 755 "$E2E"
+install -m 755 -D "$EMBERBOX" "$E2E/bin/emberbox"
+install -d -m 700 -o 65534 "$E2E/credentials"
+install -m 400 -o 65534 /dev/null "$E2E/credentials/FIREZONE_TOKEN"
+printf '%s\n' "$GATEWAY_TOKEN" >"$E2E/credentials/FIREZONE_TOKEN"
+
+# start_confined NAME PLACE CMD…: the mounts are root's last act; the filter holds from the beginning
+start_confined() {
+	local name=$1 where=$2
+	shift 2
+	start "$name" "$where" unshare -m --propagation private python3 "$ROOT/tests/e2e/sandbox.py" sh -c '
+		for dir in /usr /boot /etc; do
+			[ ! -d $dir ] || { mount --bind $dir $dir && mount -o remount,bind,ro $dir; } || exit 97
+		done
+		mount -t tmpfs -o ro,mode=000 none /root && mount -t tmpfs -o ro,mode=000 none /home || exit 98
+		exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps +net_admin --ambient-caps +net_admin \
+			--bounding-set -all,+net_admin --no-new-privs \
+			prlimit --nofile=4096 --nproc=512 --core=0 -- "$@"' confined "$@"
+}
+
+start_confined gateway gateway env CREDENTIALS_DIRECTORY="$E2E/credentials" FIREZONE_NAME=gateway FIREZONE_ID="$P-gateway" \
+	RUST_LOG=debug "$E2E/bin/emberbox" gateway --api-url "$API_URL"
+check spec40_08_joins_inside_the_packaged_sandbox has_joined gateway
+check spec40_05_token_is_the_trimmed_credential has_joined gateway
+status() { cat "/proc/$(pgrep -P "${PIDS[gateway]}" -f 'bin/emberbox' || echo "${PIDS[gateway]}")/status"; }
+check runs_as_its_own_user bash -c "grep -q '^Uid:.65534' <<<'$(status)'"
+check holds_one_capability bash -c "grep -q '^CapBnd:.0000000000001000' <<<'$(status)' && grep -q '^CapEff:.0000000000001000' <<<'$(status)'"
+check is_filtered bash -c "grep -q '^Seccomp:.2' <<<'$(status)'"
+start_client
+must wait_for 150 ip -n "$P-client" addr show dev tun-firezone up
+must wait_for 50 has_route
+check spec40_08_carries_traffic_inside_it fetch http://10.9.0.80/small
+check content_is_whole cmp "$E2E/www/small" "$E2E/fetched"
+check nothing_was_refused bash -c "! grep -E 'cannot (install|enable|give|set)|WARN|ERROR' '$E2E/gateway.log'"
+check sigterm_is_0 stop gateway
+check rules_are_taken_back bash -c "! ip netns exec $P-gateway nft list tables | grep -q ."
+check client_hears_the_goodbye wait_log client 'peer said goodbye' 5
+finish
