@@ -27,7 +27,8 @@ struct client *client_new(const struct client_config *cfg, u64 now)
 	c->devices = devices_new(cfg->rng);
 	c->dns = names_new(cfg->rng);
 	c->inside = inside_new(cfg->rng);
-	if (!c->node || !c->stub || !c->dns || !c->inside || !c->coalescer || !c->devices || tun_queue_init(&c->out, CLIENT_REPLIES_MAX)) {
+	c->tcp = names_tcp_new(cfg->rng);
+	if (!c->node || !c->stub || !c->dns || !c->inside || !c->tcp || !c->coalescer || !c->devices || tun_queue_init(&c->out, CLIENT_REPLIES_MAX)) {
 		client_free(c);
 		return NULL;
 	}
@@ -46,6 +47,7 @@ void client_free(struct client *c)
 	resources_free(c);
 	stub_free(c->stub);
 	inside_free(c->inside);
+	names_tcp_free(c->tcp);
 	names_free(c->dns);
 	table_deinit(&c->resources_by_id);
 	table_deinit(&c->sites_by_id);

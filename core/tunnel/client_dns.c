@@ -156,7 +156,10 @@ static void reply_udp(struct client *c, const struct dns_asker *to, struct span 
 
 static void reply(struct client *c, const struct dns_asker *to, struct span message)
 {
-	reply_udp(c, to, message);
+	if (to->conn)
+		names_tcp_reply(c, to->conn, message);
+	else
+		reply_udp(c, to, message);
 }
 
 static void reply_servfail(struct client *c, const struct dns_asker *to, struct span query, const struct dns_query *q)
@@ -279,6 +282,8 @@ void names_input(struct client *c, struct segmenter *s)
 			client_drop(c, DROP_MALFORMED, 1);
 		else if (p.kind == L4_UDP && p.dst_port == DNS_PORT)
 			input_udp(c, data, &p);
+		else if (p.kind == L4_TCP && p.dst_port == DNS_PORT)
+			names_tcp_input(c, data, &p);
 		else
 			client_drop(c, DROP_NO_ROUTE, 1);
 	}
@@ -343,6 +348,7 @@ static void mapping_changed(struct client *c, size_t n_before)
 		group_set(c, d->inside, i, NULL, 0);
 		group_set(c, d->outside, i, NULL, 0);
 	}
+	names_tcp_listen(c);
 	log_info("DNS servers changed", kv_u("count", d->config.n), kv_s("source", d->config.is_from_portal ? "portal" : "system"));
 }
 
@@ -425,10 +431,12 @@ static bool take_exchange(struct client *c)
 void names_pump(struct client *c)
 {
 	for (u32 i = 0; c->is_dns_busy && i < PUMP_ROUNDS_MAX; i++) {
+		c->is_dns_busy = false;
 		bool went_on = take_exchange(c);
 		went_on = take_answer(c, c->dns->inside) || went_on;
 		went_on = take_answer(c, c->dns->outside) || went_on;
-		c->is_dns_busy = went_on;
+		went_on = names_tcp_pump(c) || went_on;
+		c->is_dns_busy = c->is_dns_busy || went_on;
 	}
 }
 
@@ -437,6 +445,7 @@ void names_reset(struct client *c)
 	forwarder_reset(c->dns->inside, c->now);
 	forwarder_reset(c->dns->outside, c->now);
 	inside_reset(c);
+	names_tcp_reset(c);
 	c->is_dns_busy = true;
 	names_pump(c);
 }
@@ -454,13 +463,14 @@ void names_timeout(struct client *c)
 		c->is_dns_busy = true;
 	}
 	inside_timeout(c);
+	names_tcp_timeout(c);
 	names_pump(c);
 }
 
 u64 names_next_timeout(const struct client *c)
 {
 	u64 outside = forwarder_next_timeout(c->dns->outside), inside = forwarder_next_timeout(c->dns->inside);
-	return time_min(time_min(outside, inside), inside_next_timeout(c));
+	return time_min(time_min(outside, inside), time_min(inside_next_timeout(c), names_tcp_next_timeout(c)));
 }
 
 void names_inside_response(struct client *c, u32 id, const struct endpoint *from, struct span message)

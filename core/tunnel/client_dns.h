@@ -81,9 +81,29 @@ void inside_exchange(struct client *c, const struct dns_exchange *ex);
 void inside_site_query(struct client *c, struct resource *r, const struct dns_asker *from, u64 token, struct span query);
 void inside_flow_ready(struct client *c, struct resource *r);
 void inside_flow_gone(struct client *c, const struct resource *r);
-/* A packet that came out of the tunnel; true when it was ours. Ask only while inside_count() > 0. */
+/* A packet that came out of the tunnel; true when it was ours. Ask only while inside_is_open() holds. */
 bool inside_input(struct client *c, const u8 *data, const struct packet *p);
-u32 inside_count(const struct client *c);
+/* What became of a query that names_tcp_ask() took. */
+void inside_tcp_answered(struct client *c, u32 id, struct span message);
+void inside_tcp_failed(struct client *c, u32 id, int error);
 void inside_reset(struct client *c);
 void inside_timeout(struct client *c);
 u64 inside_next_timeout(const struct client *c);
+
+/* --- client_dns_tcp.c: both ends of DNS over TCP in the tunnel, on a TCP of our own (spec 30 §10.4, §11) */
+struct names_tcp;
+struct names_tcp *names_tcp_new(struct rng *rng);
+void names_tcp_free(struct names_tcp *t);
+/* On every present sentinel, and on no other any more. */
+void names_tcp_listen(struct client *c);
+/* A packet to a sentinel's TCP port. */
+void names_tcp_input(struct client *c, const u8 *data, const struct packet *p);
+void names_tcp_reply(struct client *c, dns_conn conn, struct span message);
+/* A query for a server inside; its outcome comes by inside_tcp_*() with this id. */
+int names_tcp_ask(struct client *c, const struct endpoint *server, u32 id, struct span message) MUST_CHECK;
+void names_tcp_cancel(struct client *c, u32 id);
+bool names_tcp_inside_input(struct client *c, const u8 *data, const struct packet *p);
+bool names_tcp_pump(struct client *c); /* true: something happened */
+void names_tcp_reset(struct client *c);
+void names_tcp_timeout(struct client *c);
+u64 names_tcp_next_timeout(const struct client *c);

@@ -15,7 +15,8 @@ struct inside_query {
 	enum inside_state state;
 	bool is_site;
 	u8 family;      /* site: of the sentinel */
-	u16 id, port;   /* on the wire */
+	bool is_tcp;
+	u16 id, port;   /* on the wire, over UDP */
 	u32 exchange;   /* of the forwarder, unless is_site */
 	u64 token;      /* of the asker, when is_site */
 	u64 began, deadline;
@@ -27,7 +28,7 @@ struct inside_query {
 
 struct dns_inside {
 	struct rng *rng;
-	u32 count, high; /* in use; behind the last one ever used */
+	u32 high; /* behind the last one ever used */
 	struct inside_query queries[DNS_INSIDE_MAX];
 };
 
@@ -48,11 +49,6 @@ void inside_free(struct dns_inside *s)
 	free(s);
 }
 
-u32 inside_count(const struct client *c)
-{
-	return c->inside->count;
-}
-
 static struct inside_query *query_make(struct client *c)
 {
 	struct dns_inside *s = c->inside;
@@ -61,18 +57,26 @@ static struct inside_query *query_make(struct client *c)
 		if (q->state != INSIDE_FREE)
 			continue;
 		*q = (struct inside_query){ .state = INSIDE_WAITING, .began = c->now, .deadline = TIME_NEVER };
-		s->count++;
+		c->n_inside++;
 		s->high = MAX(s->high, i + 1);
 		return q;
 	}
 	return NULL;
 }
 
+/* Its name on TCP connections. Never that of another query whose answer is still on its way there: cancelled ones are forgotten at once. */
+static u32 number_of(const struct client *c, const struct inside_query *q)
+{
+	return (u32)(q - c->inside->queries);
+}
+
 static void query_end(struct client *c, struct inside_query *q)
 {
+	if (q->is_tcp && q->state == INSIDE_SENT)
+		names_tcp_cancel(c, number_of(c, q));
 	free(q->query);
 	*q = (struct inside_query){ .state = INSIDE_FREE };
-	c->inside->count--;
+	c->n_inside--;
 }
 
 /* The asker learns of it; the slot is free afterwards. */
@@ -88,7 +92,7 @@ static void query_fail(struct client *c, struct inside_query *q, int error)
 static bool has_port(const struct dns_inside *s, u16 port)
 {
 	for (u32 i = 0; i < s->high; i++)
-		if (s->queries[i].state == INSIDE_SENT && s->queries[i].port == port)
+		if (s->queries[i].state == INSIDE_SENT && !s->queries[i].is_tcp && s->queries[i].port == port)
 			return true;
 	return false;
 }
@@ -113,6 +117,11 @@ static int send_query(struct client *c, struct inside_query *q, struct span mess
 
 	if (!local.ip.family || message.n < DNS_HEADER_LEN)
 		return ERR_STATE;
+	if (q->is_tcp) {
+		int rc = names_tcp_ask(c, &q->server, number_of(c, q), message);
+		q->state = rc ? INSIDE_WAITING : INSIDE_SENT;
+		return rc;
+	}
 	local.port = q->port = draw_port(c->inside);
 	q->id = get_be16(message.p);
 	q->state = INSIDE_SENT;
@@ -147,7 +156,8 @@ void inside_exchange(struct client *c, const struct dns_exchange *ex)
 	}
 	q->exchange = id;
 	q->server = ex->server->addr;
-	int rc = ex->transport == DNS_OVER_UDP ? send_query(c, q, ex->message) : ERR_UNSUPPORTED;
+	q->is_tcp = ex->transport == DNS_OVER_TCP;
+	int rc = send_query(c, q, ex->message);
 	if (rc)
 		query_fail(c, q, rc);
 }
@@ -195,6 +205,7 @@ void inside_site_query(struct client *c, struct resource *r, const struct dns_as
 	}
 	memcpy(copy, query.p, query.n);
 	q->is_site = true;
+	q->is_tcp = from->conn != 0;
 	q->token = token;
 	q->query = copy;
 	q->n = query.n;
@@ -242,7 +253,7 @@ static struct inside_query *find_sent(struct client *c, u16 port, const struct e
 {
 	for (u32 i = 0; i < c->inside->high; i++) {
 		struct inside_query *q = &c->inside->queries[i];
-		if (q->state == INSIDE_SENT && q->port == port && endpoint_eq(&q->server, server))
+		if (q->state == INSIDE_SENT && !q->is_tcp && q->port == port && endpoint_eq(&q->server, server))
 			return q;
 	}
 	return NULL;
@@ -295,13 +306,50 @@ static bool on_icmp_error(struct client *c, const u8 *data, const struct packet 
 
 bool inside_input(struct client *c, const u8 *data, const struct packet *p)
 {
+	bool is_server = p->src_port == DNS_PORT || p->src_port == DNS_SITE_PORT;
 	bool is_ours = false;
-	if (p->kind == L4_UDP && (p->src_port == DNS_PORT || p->src_port == DNS_SITE_PORT))
+
+	if (p->kind == L4_UDP && is_server)
 		is_ours = on_response(c, data, p);
+	else if (p->kind == L4_TCP && is_server)
+		is_ours = names_tcp_inside_input(c, data, p);
 	else if (p->kind == L4_ICMP_ERROR)
-		is_ours = on_icmp_error(c, data, p);
+		is_ours = on_icmp_error(c, data, p) || names_tcp_inside_input(c, data, p);
 	c->is_dns_busy = c->is_dns_busy || is_ours;
 	return is_ours;
+}
+
+static struct inside_query *find_tcp(struct client *c, u32 id)
+{
+	struct inside_query *q = id < c->inside->high ? &c->inside->queries[id] : NULL;
+	return q && q->state == INSIDE_SENT && q->is_tcp ? q : NULL;
+}
+
+void inside_tcp_answered(struct client *c, u32 id, struct span message)
+{
+	struct inside_query *q = find_tcp(c, id);
+
+	if (!q)
+		return;
+	q->state = INSIDE_WAITING; /* nothing to cancel there */
+	if (q->is_site) {
+		names_answer(c, q->token, message);
+		query_end(c, q);
+		return;
+	}
+	u32 exchange = q->exchange;
+	query_end(c, q);
+	names_inside_response(c, exchange, NULL, message);
+}
+
+void inside_tcp_failed(struct client *c, u32 id, int error)
+{
+	struct inside_query *q = find_tcp(c, id);
+
+	if (!q)
+		return;
+	q->state = INSIDE_WAITING;
+	query_fail(c, q, error);
 }
 
 /* --- time ------------------------------------------------------------------------------------------------------------------------------ */
@@ -325,7 +373,7 @@ void inside_timeout(struct client *c)
 u64 inside_next_timeout(const struct client *c)
 {
 	u64 next = TIME_NEVER;
-	for (u32 i = 0; c->inside->count > 0 && i < c->inside->high; i++)
+	for (u32 i = 0; c->n_inside > 0 && i < c->inside->high; i++)
 		if (c->inside->queries[i].state != INSIDE_FREE)
 			next = time_min(next, c->inside->queries[i].deadline);
 	return next;

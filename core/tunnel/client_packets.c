@@ -317,7 +317,7 @@ static void inner_packet(struct client *c, const struct inner *in, struct goodby
 		client_drop(c, DROP_FOREIGN_SOURCE, 1);
 		return;
 	}
-	if (g && inside_count(c) > 0 && inside_input(c, in->data, &p))
+	if (g && inside_is_open(c) && inside_input(c, in->data, &p))
 		return;
 	if (g && packet_is_prohibited(&p))
 		on_prohibited(c, in->data, &p);

@@ -7,6 +7,7 @@
  *	client_devices.c    other clients as peers
  *	client_dns.c        the resolver at the sentinels
  *	client_dns_inside.c queries through the tunnel
+ *	client_dns_tcp.c    both over TCP
  *	client_dns_nat.c    what gateways know of names
  */
 #pragma once
@@ -119,6 +120,8 @@ struct client {
 	u32 n_dns_nat;
 	struct client_dns *dns;
 	struct dns_inside *inside;
+	struct names_tcp *tcp;
+	u32 n_inside, n_inside_conns; /* queries and TCP connections through the tunnel */
 	bool is_dns_busy; /* something may follow from what was done: names_pump() */
 
 	struct outbox outbox;
@@ -193,6 +196,11 @@ void client_signal_candidates(struct client *c, enum msg_type type, const struct
 static inline void client_drop(struct client *c, enum tunnel_drop why, u64 n)
 {
 	c->stats.dropped[why] += n;
+}
+
+static inline bool inside_is_open(const struct client *c)
+{
+	return (c->n_inside | c->n_inside_conns) != 0;
 }
 
 /* For handshakes of packets that no door with `wall` brought. */
