@@ -889,6 +889,48 @@ TEST(spec60_57_filters_update_and_addresses_reject)
 	portal_free(s.w);
 }
 
+TEST(a_dns_resource_for_clients_and_for_gateways)
+{
+	struct scene s = scene();
+	char id[40];
+
+	snprintf(id, sizeof(id), "%s",
+		 admin_value(s.w, "resource add --site Berlin --address **.app.example.com --name app --ip-stack ipv4-only --filter tcp:443", "id"));
+	EXPECT_EQ(admin(s.w, "policy add --group Everyone --resource app"), 0);
+	EXPECT_EVENT(s.c, "resource_created_or_updated");
+	EXPECT_STR(heard(s.c, "id"), id);
+	EXPECT_STR(heard(s.c, "type"), "dns");
+	EXPECT_STR(heard(s.c, "address"), "**.app.example.com");
+	EXPECT_STR(heard(s.c, "ip_stack"), "ipv4_only");
+	EXPECT_STR(heard(s.c, "gateway_groups.0.name"), "Berlin");
+	EXPECT_STR(heard(s.c, "filters.0.port_range_end"), "443");
+	ask_flow(&s, id);
+	EXPECT_EVENT(s.g, "authorize_flow");
+	EXPECT_STR(heard(s.g, "resource.type"), "dns");
+	EXPECT_STR(heard(s.g, "resource.id"), id);
+	EXPECT_STR(heard(s.g, "resource.address"), "**.app.example.com");
+	EXPECT_STR(heard(s.g, "resource.name"), "app");
+	EXPECT_STR(heard(s.g, "resource.filters"), "1");
+	EXPECT(strstr(s.g->json, "ip_stack") == NULL && strstr(s.g->json, "gateway_groups") == NULL);
+	answer_flow(&s);
+	EXPECT_EVENT(s.c, "flow_created");
+	EXPECT_EQ(admin(s.w, "resource update app --address *.app.example.com"), 0);
+	EXPECT_EVENT(s.g, "reject_access"); /* it may no longer resolve what it mapped */
+	EXPECT_STR(heard(s.g, "resource_id"), id);
+	EXPECT_EVENT(s.c, "resource_created_or_updated");
+	EXPECT_STR(heard(s.c, "address"), "*.app.example.com");
+	EXPECT_EQ(admin(s.w, "resource update app --ip-stack dual"), 0);
+	EXPECT_EVENT(s.c, "resource_created_or_updated");
+	EXPECT_STR(heard(s.c, "ip_stack"), "dual");
+	EXPECT_EQ(admin(s.w, "resource add --site Berlin --address wiki.example.com --name wiki"), 0); /* the address says what it is */
+	EXPECT_EQ(admin(s.w, "policy add --group Everyone --resource wiki"), 0);
+	EXPECT_EVENT(s.c, "resource_created_or_updated");
+	EXPECT_STR(heard(s.c, "type"), "dns");
+	EXPECT_STR(heard(s.c, "ip_stack"), "dual");
+	EXPECT_STR(heard(s.c, "filters"), "0");
+	portal_free(s.w);
+}
+
 TEST(spec60_56_a_disabled_policy_is_revoked_everywhere)
 {
 	struct scene s = scene();
