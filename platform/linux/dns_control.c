@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LABEL_BYTES 48u
+#define LABEL_BYTES 256u
 #define RESTART_BYTES 256u
 
 enum job { JOB_NONE, JOB_ACTIVATE, JOB_READ, JOB_FLUSH, JOB_REMOVE };

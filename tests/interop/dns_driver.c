@@ -132,6 +132,8 @@ int main(int argc, char **argv)
 		printf("cannot open: %s\n", why);
 		return 1;
 	}
+	if (sys_drop_privileges(SYS_KEEP_NET_ADMIN, NULL)) /* as the client does */
+		return 2;
 	struct loop_fd *in = loop_fd_add(d.loop, 0, LOOP_READ, readable, &d);
 	printf("open\n");
 	loop_run(d.loop);

@@ -291,15 +291,27 @@ restore_conf
 
 # ---- dnsmasq ------------------------------------------------------------------------------------------------------------------------
 
-# A router's dnsmasq with OpenWrt's usual options; the script restarts it as a service manager would.
+# A router's dnsmasq with OpenWrt's usual options. Our side has given up its privileges, so the command that restarts it asks somebody who
+# has them, as `/etc/init.d/dnsmasq restart` asks procd and `systemctl restart` systemd.
 mkdir "$work/dnsmasq.d"
+mkfifo "$work/wanted" "$work/done"
+serve_restarts() {
+	local more
+	while read -r more <"$work/wanted"; do
+		[ -e "$work/dnsmasq.pid" ] && kill "$(cat "$work/dnsmasq.pid")"
+		while [ -e "$work/dnsmasq.pid" ]; do sleep 0.05; done # it removes it at its end
+		dnsmasq --conf-file=/dev/null --conf-dir="$work/dnsmasq.d" --pid-file="$work/dnsmasq.pid" --resolv-file="$work/upstreams" \
+			--listen-address=127.0.0.1 --bind-interfaces --user=root --log-facility="$work/dnsmasq.log" ${more#restart}
+		echo $? >"$work/done"
+	done
+}
+serve_restarts &
+pids[manager]=$!
 cat >"$work/restart" <<-END
 	#!/bin/sh
-	[ -e $work/dnsmasq.pid ] && kill \$(cat $work/dnsmasq.pid)
-	while [ -e $work/dnsmasq.pid ]; do sleep 0.05; done # it removes it at its end
-	echo restart >>$work/restarts.log
-	exec dnsmasq --conf-file=/dev/null --conf-dir=$work/dnsmasq.d --pid-file=$work/dnsmasq.pid --resolv-file=$work/upstreams \\
-		--listen-address=127.0.0.1 --bind-interfaces --user=root --log-facility=$work/dnsmasq.log \$DNSMASQ_MORE
+	echo restart \$DNSMASQ_MORE >$work/wanted
+	read status <$work/done
+	exit \$status
 END
 chmod +x "$work/restart"
 ip addr add 192.0.2.9/32 dev lo
