@@ -32,7 +32,9 @@ AR := gcc-ar
 # Code that every packet passes is built for speed, the rest for size.
 HOT := core/crypto/% core/turn/server_data% core/wg/% core/peer/% core/tunnel/% core/ip/% core/dns/% platform/linux/tun% platform/linux/udp% \
 	platform/linux/relay_udp%
-COLD := core/dns/doh%
+# And of the same folders what only decides, now and then.
+COLD := $(addprefix core/,dns/doh% dns/forward% dns/lookup% dns/stream% tunnel/client_resources% tunnel/client_devices% \
+	tunnel/client_dns_config% tunnel/client_dns_inside% tunnel/gateway_access% tunnel/convert%)
 # Kernels of intrinsics need their loops unrolled into registers.
 KERNELS := core/crypto/aead_%
 optimise = $(if $(SAN)$(FUZZ),-O1,$(if $(filter $(KERNELS),$1),-O3 -funroll-loops,$(if $(filter-out $(COLD),$(filter $(HOT),$1)),-O2,-Os)))
