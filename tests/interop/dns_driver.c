@@ -1,53 +1,61 @@
 /* tests/interop/dns_driver.c: system DNS control and news of the host by hand: dns_driver METHOD INTERFACE [DNSMASQ_DIR RESTART]
  *
  * Commands on standard input, a line each: `activate DOMAIN|- ADDRESS…`, `flush`, `refresh`, `quit`. Says `open`, `active`,
- * `failed WHY`, `servers ADDRESS…`, `network`, and its log. SIGKILL is part of the tests.
+ * `failed WHY`, `servers ADDRESS…` (when they are others), `network`, and its log. SIGKILL is part of the tests.
  */
 #define LOG_TARGET "driver"
-#include "applets/client/settings.h"
-#include "applets/client/system_dns.h"
 #include "core/base/log.h"
+#include "platform/dns_control.h"
+#include "platform/host_news.h"
 #include "platform/sys.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define ADDRESSES_MAX 8u
+#define LINE_BYTES 4096u
 
 struct driver {
-	struct loop *loop;
-	struct system_dns dns;
-	char line[4096];
+	struct dns_control *control;
+	struct host_news *news;
+	char said[1024]; /* the last `servers` line */
+	char line[LINE_BYTES];
 	size_t n;
+	bool is_over;
 };
 
-static void on_active(void *ctx, int rc, const char *why)
+static void tell_servers(struct driver *d, const struct dns_control_event *e)
 {
-	(void)ctx;
-	if (rc)
-		printf("failed %s\n", why);
-	else
-		printf("active\n");
+	char text[IP_STRLEN], line[sizeof(d->said)] = "servers";
+
+	for (size_t i = 0; i < e->n && strlen(line) + IP_STRLEN + 1 < sizeof(line); i++)
+		strcat(strcat(line, " "), ip_format(&e->servers[i], text));
+	if (strcmp(line, d->said) != 0)
+		printf("%s\n", strcpy(d->said, line));
 }
 
-static void on_servers(void *ctx, const struct ip *servers, size_t n)
+static void tell_events(struct driver *d)
 {
-	char text[IP_STRLEN];
+	enum host_news_event news;
+	struct dns_control_event e;
 
-	(void)ctx;
-	printf("servers");
-	for (size_t i = 0; i < n; i++)
-		printf(" %s", ip_format(&servers[i], text));
-	printf("\n");
-}
-
-static void on_network(void *ctx)
-{
-	(void)ctx;
-	printf("network\n");
+	while (host_news_poll_event(d->news, &news)) {
+		if (news == HOST_NEWS_DNS)
+			dns_control_read(d->control, sys_now());
+		else
+			printf("network\n");
+	}
+	while (dns_control_poll_event(d->control, &e)) {
+		if (e.type == DNS_CONTROL_SERVERS)
+			tell_servers(d, &e);
+		else if (e.type == DNS_CONTROL_FAILED)
+			printf("failed %s\n", e.why);
+		else
+			printf("active\n");
+	}
 }
 
 static void activate(struct driver *d, char *words)
@@ -59,8 +67,8 @@ static void activate(struct driver *d, char *words)
 	for (char *w = strtok_r(NULL, " ", &rest); w && n < ADDRESSES_MAX; w = strtok_r(NULL, " ", &rest))
 		if (ip_parse(SPAN(w, strlen(w)), &addresses[n]) == 0)
 			n++;
-	if (system_dns_activate(&d->dns, addresses, n, domain && strcmp(domain, "-") != 0 ? domain : NULL))
-		printf("refused %s\n", dns_control_why(d->dns.control));
+	if (dns_control_activate(d->control, sys_now(), addresses, n, domain && strcmp(domain, "-") != 0 ? domain : NULL))
+		printf("refused %s\n", dns_control_why(d->control));
 }
 
 static void obey(struct driver *d, char *line)
@@ -68,22 +76,19 @@ static void obey(struct driver *d, char *line)
 	if (strncmp(line, "activate ", 9) == 0)
 		activate(d, line + 9);
 	else if (strcmp(line, "flush") == 0)
-		system_dns_flush(&d->dns);
+		dns_control_flush(d->control, sys_now());
 	else if (strcmp(line, "refresh") == 0)
-		system_dns_refresh(&d->dns);
+		dns_control_read(d->control, sys_now());
 	else
-		loop_stop(d->loop);
+		d->is_over = true;
 }
 
-static void readable(void *ctx, int fd, unsigned events, u64 now)
+static void listen_to(struct driver *d)
 {
-	struct driver *d = ctx;
-	ssize_t n = read(fd, d->line + d->n, sizeof(d->line) - 1 - d->n);
+	ssize_t n = read(0, d->line + d->n, LINE_BYTES - 1 - d->n);
 
-	(void)events;
-	(void)now;
 	if (n <= 0) {
-		loop_stop(d->loop);
+		d->is_over = true;
 		return;
 	}
 	d->n += (size_t)n;
@@ -94,6 +99,26 @@ static void readable(void *ctx, int fd, unsigned events, u64 now)
 		d->n -= (size_t)(end + 1 - d->line);
 		memmove(d->line, end + 1, d->n + 1);
 	}
+}
+
+static void turn(struct driver *d)
+{
+	struct pollfd fds[] = { { 0, POLLIN, 0 }, { dns_control_fd(d->control), POLLIN, 0 }, { host_news_fd(d->news), POLLIN, 0 } };
+	u64 now = sys_now(), due = time_min(dns_control_next_timeout(d->control), host_news_next_timeout(d->news));
+
+	poll(fds, ARRAY_LEN(fds), due == TIME_NEVER ? -1 : (int)(time_since(due, now) / MSEC(1)) + 1);
+	if (fds[0].revents)
+		listen_to(d);
+	now = sys_now();
+	if (fds[1].revents)
+		dns_control_input(d->control, now);
+	if (fds[2].revents)
+		host_news_input(d->news, now);
+	if (now >= dns_control_next_timeout(d->control))
+		dns_control_timeout(d->control, now);
+	if (now >= host_news_next_timeout(d->news))
+		host_news_timeout(d->news, now);
+	tell_events(d);
 }
 
 static int method_of(const char *name)
@@ -107,11 +132,9 @@ static int method_of(const char *name)
 int main(int argc, char **argv)
 {
 	static struct driver d;
-	const struct system_dns_callbacks cb = { on_active, on_servers, on_network };
-	struct loop_clock clock = { sys_clock_now, sys_clock_wall, NULL };
-	char why[DNS_CONTROL_WHY_BYTES];
+	struct host_news_config news = { .has_resolved = false };
+	const char *files[DNS_CONTROL_FILES_MAX], *bad;
 	struct log_sink sink;
-	const char *bad;
 	int method = argc > 2 ? method_of(argv[1]) : -1;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -120,26 +143,32 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	sys_log_sink(&sink, 1, LOG_HUMAN);
-	d.loop = loop_new(&clock);
-	if (!d.loop || log_setup(&sink, "debug", &bad))
-		return 2;
 	struct dns_control_config cfg = {
 		.method = (enum dns_control_method)method,
 		.interface = argv[2],
 		.paths = { .dnsmasq_dir = argc > 3 ? argv[3] : NULL, .dnsmasq_restart = argc > 4 ? argv[4] : NULL },
 	};
-	if (system_dns_open(&d.dns, d.loop, &cfg, &cb, &d, why)) {
-		printf("cannot open: %s\n", why);
+	d.control = dns_control_new(&cfg);
+	if (!d.control || log_setup(&sink, "debug", &bad))
+		return 2;
+	if (dns_control_recover(d.control)) {
+		printf("cannot open: %s\n", dns_control_why(d.control));
 		return 1;
 	}
-	if (sys_drop_privileges(SYS_KEEP_NET_ADMIN, NULL)) /* as the client does */
+	news.has_resolved = cfg.method == DNS_CONTROL_SYSTEMD_RESOLVED;
+	size_t n = dns_control_files(d.control, files);
+	for (size_t i = 0; i < n; i++)
+		news.files[i] = files[i];
+	d.news = host_news_new(&news, sys_now());
+	if (!d.news || sys_drop_privileges(SYS_KEEP_NET_ADMIN, NULL)) /* as the client does */
 		return 2;
-	struct loop_fd *in = loop_fd_add(d.loop, 0, LOOP_READ, readable, &d);
 	printf("open\n");
-	loop_run(d.loop);
-	loop_fd_del(in);
-	system_dns_close(&d.dns);
-	loop_free(d.loop);
+	dns_control_read(d.control, sys_now());
+	while (!d.is_over)
+		turn(&d);
+	dns_control_deactivate(d.control);
+	dns_control_free(d.control);
+	host_news_free(d.news);
 	printf("closed\n");
 	return 0;
 }
