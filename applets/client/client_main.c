@@ -2,7 +2,9 @@
 #define LOG_TARGET "client"
 #include "applets/applet.h"
 #include "applets/client/settings.h"
+#include "applets/client/system_dns.h"
 #include "applets/common/corridor.h"
+#include "applets/common/dns_sockets.h"
 #include "applets/common/ident.h"
 #include "applets/common/logging.h"
 #include "applets/common/net_watch.h"
@@ -24,6 +26,7 @@
 #define PROGRAM "firezone-headless-client"
 #define GOODBYE_GRACE SEC(1) /* spec 30 §13 */
 #define LOG_CLEAN_INTERVAL SEC(3600)
+#define RESET_PAUSE SEC(1) /* one change of the network is told by several */
 
 struct session {
 	const struct client_settings *cfg;
@@ -32,7 +35,12 @@ struct session {
 	struct corridor *corridor;
 	struct net_watch net;
 	struct link *link;
+	struct system_dns *dns;
+	struct dns_sockets *dns_sockets;
 	struct loop_timer log_timer;
+	struct cidr *routes; /* of the latest TUN configuration; set once its DNS is in use */
+	size_t n_routes;
+	u64 reset_at; /* the last one because of the network; 0 never */
 	bool is_ready;
 	int exit_code;
 };
@@ -45,32 +53,76 @@ static void leave(struct session *s, int exit_code)
 
 /* --- what the engine wants ----------------------------------------------------------------------------------------------------- */
 
-/* Addresses, then routes (spec 30 §15). */
+/* Addresses, then the system's DNS, then (apply_routes) routes (spec 30 §15). */
 static void apply_tun_config(struct session *s, const struct client_tun_config *tun)
 {
+	struct ip sentinels[DNS_UPSTREAMS_MAX];
+	struct cidr *routes = calloc(tun->n_routes + 1, sizeof(*routes));
 	unsigned stack = 0;
-	int rc = net_set_addresses(s->net.net, &tun->ipv4, &tun->ipv6, &stack);
+	int rc = routes ? net_set_addresses(s->net.net, &tun->ipv4, &tun->ipv6, &stack) : ERR_NOMEM;
 
 	if (rc) {
 		log_error("cannot give the tunnel interface its addresses", kv_err(rc), kv_s("reason", strerror(errno)),
 			  kv_ip("ipv4", &tun->ipv4), kv_ip("ipv6", &tun->ipv6));
+		free(routes);
 		leave(s, 1);
 		return;
 	}
-	rc = net_set_routes(s->net.net, tun->routes, tun->n_routes);
+	if (!s->is_ready)
+		log_info("tunnel interface is up", kv_s("interface", s->cfg->tun_name), kv_ip("ipv4", &tun->ipv4), kv_ip("ipv6", &tun->ipv6),
+			 kv_b("has_ipv4", stack & NET_V4), kv_b("has_ipv6", stack & NET_V6));
+	free(s->routes);
+	memcpy(routes, tun->routes, tun->n_routes * sizeof(*routes));
+	s->routes = routes;
+	s->n_routes = tun->n_routes;
+	for (size_t i = 0; i < tun->n_dns; i++)
+		sentinels[i] = tun->dns[i].sentinel;
+	system_dns_set(s->dns, sentinels, tun->n_dns, tun->search_domain);
+}
+
+static void apply_routes(void *ctx, int error, const char *why)
+{
+	struct session *s = ctx;
+
+	if (error) {
+		log_error("cannot take over the system's DNS", kv_err(error), kv_s("reason", why));
+		fprintf(stderr, "%s: cannot take over the system's DNS: %s (--dns-control chooses how)\n", PROGRAM, why);
+		leave(s, 1);
+		return;
+	}
+	int rc = net_set_routes(s->net.net, s->routes, s->n_routes);
 	if (rc) {
-		log_error("cannot set the routes into the tunnel", kv_err(rc), kv_u("routes", tun->n_routes));
+		log_error("cannot set the routes into the tunnel", kv_err(rc), kv_u("routes", s->n_routes));
 		leave(s, 1);
 		return;
 	}
-	log_debug("Tunnel ready", kv_u("routes", tun->n_routes), kv_b("has_ipv4", stack & NET_V4), kv_b("has_ipv6", stack & NET_V6));
+	log_debug("Tunnel ready", kv_u("routes", s->n_routes));
 	if (s->is_ready)
 		return;
 	s->is_ready = true;
-	log_info("tunnel interface is up", kv_s("interface", s->cfg->tun_name), kv_ip("ipv4", &tun->ipv4), kv_ip("ipv6", &tun->ipv6));
 	sys_notify("READY=1");
 	if (s->cfg->is_exit)
 		leave(s, 0);
+}
+
+/* The resolvers of this host: for names that are no resources, and for the portal's (spec 30 §17). */
+static void resolvers_read(void *ctx, const struct ip *servers, size_t n)
+{
+	struct session *s = ctx;
+
+	log_debug("resolvers of this system", kv_u("count", n));
+	client_set_system_resolvers(s->client, loop_now(s->loop), servers, n);
+	if (n > 0)
+		link_set_servers(s->link, servers, n);
+	corridor_kick(s->corridor);
+}
+
+static void upstream_answered(void *ctx, const struct dns_answer *a, u64 now)
+{
+	struct session *s = ctx;
+
+	client_forwarder_answer(s->client, now, a);
+	corridor_kick(s->corridor);
 }
 
 static void handle_event(struct session *s, const struct client_event *e)
@@ -90,6 +142,8 @@ static void handle_event(struct session *s, const struct client_event *e)
 			 kv_ep("local", &e->local), kv_ep("remote", &e->remote));
 		break;
 	case CLIENT_RESOURCES_CHANGED:
+		system_dns_flush(s->dns);
+		break;
 	case CLIENT_GATEWAY_CONNECTED:
 	case CLIENT_GATEWAY_LOST:
 		break; /* logged by the engine */
@@ -110,6 +164,8 @@ static void engine_events(void *ctx, u64 now)
 	(void)now;
 	while (client_poll_event(s->client, &e))
 		handle_event(s, &e);
+	if (client_forwarder_was_called(s->client))
+		dns_sockets_kick(s->dns_sockets);
 }
 
 /* --- the corridor's view of the engine ------------------------------------------------------------------------------------------- */
@@ -257,6 +313,7 @@ static void reset(struct session *s, const char *reason)
 	client_reset(s->client, loop_now(s->loop));
 	client_public_key(s->client, key);
 	corridor_rebind(s->corridor);
+	dns_sockets_reset(s->dns_sockets);
 	link_reconnect(s->link, key);
 	corridor_kick(s->corridor);
 }
@@ -273,9 +330,24 @@ static void on_signal(void *ctx, int signo)
 	leave(s, 0);
 }
 
+static void network_changed(struct session *s, const char *reason)
+{
+	u64 now = loop_now(s->loop);
+
+	if (s->reset_at && time_since(now, s->reset_at) < RESET_PAUSE)
+		return;
+	s->reset_at = now;
+	reset(s, reason);
+}
+
 static void uplink_changed(void *ctx)
 {
-	reset(ctx, "addresses or default route of this host");
+	network_changed(ctx, "addresses or default route of this host");
+}
+
+static void connectivity_changed(void *ctx)
+{
+	network_changed(ctx, "NetworkManager has another primary connection");
 }
 
 static void log_clean_due(void *ctx, u64 now)
@@ -309,6 +381,33 @@ static int open_network(struct session *s)
 	return 0;
 }
 
+static int open_dns(struct session *s)
+{
+	struct dns_sockets_config sockets = { .mark = UDP_MARK, .rng = sys_rng(), .on_answer = upstream_answered, .ctx = s };
+	struct system_dns_config cfg = {
+		.control = {
+			.method = (enum dns_control_method)s->cfg->dns_control,
+			.interface = s->cfg->tun_name,
+			.paths = { .dnsmasq_dir = s->cfg->dnsmasq_dir, .dnsmasq_restart = s->cfg->dnsmasq_restart },
+		},
+		.on_servers = resolvers_read,
+		.on_active = apply_routes,
+		.on_network = connectivity_changed,
+		.ctx = s,
+	};
+	const char *why = "no memory";
+
+	s->dns_sockets = dns_sockets_new(s->loop, client_forwarder(s->client), &sockets);
+	s->dns = system_dns_new(s->loop, &cfg);
+	int rc = s->dns && s->dns_sockets ? system_dns_start(s->dns, &why) : ERR_NOMEM;
+	if (rc) {
+		log_error("cannot take over the system's DNS", kv_err(rc), kv_s("reason", why));
+		fprintf(stderr, "%s: %s (--dns-control chooses how the system's DNS is taken over)\n", PROGRAM, why);
+		return 1;
+	}
+	return 0;
+}
+
 static int open_signals(struct session *s)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
@@ -328,6 +427,8 @@ static int run(struct session *s)
 
 	if (rc == 0)
 		rc = open_network(s);
+	if (rc == 0)
+		rc = open_dns(s);
 	if (rc)
 		return rc;
 	rc = sys_drop_privileges(SYS_KEEP_NET_ADMIN, NULL);
@@ -347,9 +448,13 @@ static int run(struct session *s)
 static void close_all(struct session *s)
 {
 	link_free(s->link);
+	system_dns_free(s->dns);
+	if (s->dns_sockets)
+		dns_sockets_free(s->dns_sockets);
 	corridor_close(s->corridor, GOODBYE_GRACE);
 	net_watch_close(&s->net);
 	client_free(s->client);
+	free(s->routes);
 	loop_free(s->loop);
 }
 

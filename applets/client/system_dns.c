@@ -3,175 +3,200 @@
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "platform/host_news.h"
 
-#include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
-static void arm(struct system_dns *s)
+struct system_dns {
+	struct system_dns_config cfg;
+	struct loop *loop;
+	struct dns_control *control;
+	struct host_news *news;
+	struct loop_fd *control_fd, *news_fd;
+	struct loop_timer control_timer, news_timer;
+	struct loop_task task; /* events that are ready when a call returns */
+
+	/* what was asked for last, and whether it holds */
+	struct ip sentinels[DNS_CONTROL_SERVERS_MAX];
+	size_t n_sentinels;
+	char search_domain[DNS_CONTROL_DOMAIN_MAX + 1];
+	bool was_set, is_active;
+};
+
+static void on_event(struct system_dns *d, const struct dns_control_event *e)
 {
-	loop_timer_set(s->loop, &s->control_timer, dns_control_next_timeout(s->control));
-	loop_timer_set(s->loop, &s->news_timer, host_news_next_timeout(s->news));
+	switch (e->type) {
+	case DNS_CONTROL_ACTIVE:
+		d->is_active = true;
+		d->cfg.on_active(d->cfg.ctx, 0, "");
+		break;
+	case DNS_CONTROL_FAILED:
+		d->cfg.on_active(d->cfg.ctx, e->error, e->why);
+		break;
+	case DNS_CONTROL_SERVERS:
+		d->cfg.on_servers(d->cfg.ctx, e->servers, e->n);
+		break;
+	}
 }
 
-static void take_servers(struct system_dns *s, const struct dns_control_event *e)
+static void control_events(struct system_dns *d)
 {
-	bool is_same = s->has_servers && s->n_servers == e->n;
-
-	for (size_t i = 0; i < e->n && is_same; i++)
-		is_same = ip_eq(&s->servers[i], &e->servers[i]);
-	if (is_same)
-		return;
-	s->has_servers = true;
-	s->n_servers = e->n;
-	memcpy(s->servers, e->servers, sizeof(s->servers[0]) * e->n);
-	log_info("resolvers of this system", kv_s("method", dns_control_method_name(s->method)), kv_u("count", e->n));
-	if (s->cb.on_servers)
-		s->cb.on_servers(s->ctx, s->servers, s->n_servers);
-}
-
-static void events(void *ctx, u64 now)
-{
-	struct system_dns *s = ctx;
 	struct dns_control_event e;
-	enum host_news_event news;
 
-	while (host_news_poll_event(s->news, &news)) {
-		switch (news) {
-		case HOST_NEWS_DNS:
-			dns_control_read(s->control, now);
-			break;
-		case HOST_NEWS_NETWORK:
-			if (s->cb.on_network)
-				s->cb.on_network(s->ctx);
-			break;
-		}
-	}
-	while (dns_control_poll_event(s->control, &e)) {
-		switch (e.type) {
-		case DNS_CONTROL_ACTIVE:
-		case DNS_CONTROL_FAILED:
-			if (s->cb.on_active)
-				s->cb.on_active(s->ctx, e.error, e.why);
-			break;
-		case DNS_CONTROL_SERVERS:
-			take_servers(s, &e);
-			break;
-		}
-	}
-	arm(s);
+	while (dns_control_poll_event(d->control, &e))
+		on_event(d, &e);
+	loop_timer_set(d->loop, &d->control_timer, dns_control_next_timeout(d->control));
 }
 
-/* --- what the loop calls ------------------------------------------------------------------------------------------------------------ */
-
-static void control_readable(void *ctx, int fd, unsigned what, u64 now)
+static void task_due(void *ctx, u64 now)
 {
-	struct system_dns *s = ctx;
+	(void)now;
+	control_events(ctx);
+}
 
-	(void)fd;
-	(void)what;
-	dns_control_input(s->control, now);
-	events(s, now);
+static void control_readable(void *ctx, int fd, unsigned events, u64 now)
+{
+	struct system_dns *d = ctx;
+
+	(void)fd, (void)events;
+	dns_control_input(d->control, now);
+	control_events(d);
 }
 
 static void control_due(void *ctx, u64 now)
 {
-	struct system_dns *s = ctx;
+	struct system_dns *d = ctx;
 
-	dns_control_timeout(s->control, now);
-	events(s, now);
+	dns_control_timeout(d->control, now);
+	control_events(d);
 }
 
-static void news_readable(void *ctx, int fd, unsigned what, u64 now)
+static void news_events(struct system_dns *d, u64 now)
 {
-	struct system_dns *s = ctx;
+	enum host_news_event e;
 
-	(void)fd;
-	(void)what;
-	host_news_input(s->news, now);
-	events(s, now);
+	while (host_news_poll_event(d->news, &e))
+		switch (e) {
+		case HOST_NEWS_DNS:
+			dns_control_read(d->control, now);
+			loop_task_queue(d->loop, &d->task);
+			break;
+		case HOST_NEWS_NETWORK:
+			d->cfg.on_network(d->cfg.ctx);
+			break;
+		}
+	loop_timer_set(d->loop, &d->news_timer, host_news_next_timeout(d->news));
+}
+
+static void news_readable(void *ctx, int fd, unsigned events, u64 now)
+{
+	struct system_dns *d = ctx;
+
+	(void)fd, (void)events;
+	host_news_input(d->news, now);
+	news_events(d, now);
 }
 
 static void news_due(void *ctx, u64 now)
 {
-	struct system_dns *s = ctx;
+	struct system_dns *d = ctx;
 
-	host_news_timeout(s->news, now);
-	events(s, now);
+	host_news_timeout(d->news, now);
+	news_events(d, now);
 }
 
-/* --- doors -------------------------------------------------------------------------------------------------------------------------- */
-
-static int open_watches(struct system_dns *s)
+struct system_dns *system_dns_new(struct loop *loop, const struct system_dns_config *cfg)
 {
-	struct host_news_config news = { .has_resolved = s->method == DNS_CONTROL_SYSTEMD_RESOLVED };
-	const char *files[DNS_CONTROL_FILES_MAX];
-	size_t n = dns_control_files(s->control, files);
+	struct system_dns *d = calloc(1, sizeof(*d));
 
-	for (size_t i = 0; i < n; i++)
-		news.files[i] = files[i];
-	s->news = host_news_new(&news, loop_now(s->loop));
-	if (!s->news)
-		return ERR_NOMEM;
-	s->control_fd = loop_fd_add(s->loop, dns_control_fd(s->control), LOOP_READ, control_readable, s);
-	s->news_fd = loop_fd_add(s->loop, host_news_fd(s->news), LOOP_READ, news_readable, s);
-	return s->control_fd && s->news_fd ? 0 : ERR_NOMEM;
-}
-
-int system_dns_open(struct system_dns *s, struct loop *loop, const struct dns_control_config *cfg, const struct system_dns_callbacks *cb,
-		    void *ctx, char why[static DNS_CONTROL_WHY_BYTES])
-{
-	*s = (struct system_dns){ .loop = loop, .method = cfg->method, .cb = *cb, .ctx = ctx };
-	s->control_timer = (struct loop_timer){ .cb = control_due, .ctx = s };
-	s->news_timer = (struct loop_timer){ .cb = news_due, .ctx = s };
-	s->task = (struct loop_task){ .cb = events, .ctx = s };
-	snprintf(why, DNS_CONTROL_WHY_BYTES, "out of memory");
-	s->control = dns_control_new(cfg);
-	int rc = s->control ? dns_control_recover(s->control) : ERR_NOMEM;
-	if (rc && s->control)
-		snprintf(why, DNS_CONTROL_WHY_BYTES, "%s", dns_control_why(s->control));
-	if (rc == 0)
-		rc = open_watches(s);
-	if (rc) {
-		system_dns_close(s);
-		return rc;
+	if (!d)
+		return NULL;
+	d->cfg = *cfg;
+	d->loop = loop;
+	d->control_timer = (struct loop_timer){ .cb = control_due, .ctx = d };
+	d->news_timer = (struct loop_timer){ .cb = news_due, .ctx = d };
+	d->task = (struct loop_task){ .cb = task_due, .ctx = d };
+	d->control = dns_control_new(&cfg->control);
+	d->control_fd = d->control ? loop_fd_add(loop, dns_control_fd(d->control), LOOP_READ, control_readable, d) : NULL;
+	if (!d->control_fd) {
+		system_dns_free(d);
+		return NULL;
 	}
-	system_dns_refresh(s);
+	return d;
+}
+
+void system_dns_free(struct system_dns *d)
+{
+	if (!d)
+		return;
+	if (d->was_set)
+		(void)dns_control_deactivate(d->control); /* says itself what went wrong */
+	loop_task_cancel(d->loop, &d->task);
+	loop_timer_clear(d->loop, &d->control_timer);
+	loop_timer_clear(d->loop, &d->news_timer);
+	loop_fd_del(d->control_fd);
+	loop_fd_del(d->news_fd);
+	dns_control_free(d->control);
+	host_news_free(d->news);
+	free(d);
+}
+
+int system_dns_start(struct system_dns *d, const char **why)
+{
+	struct host_news_config news = { .has_resolved = d->cfg.control.method == DNS_CONTROL_SYSTEMD_RESOLVED };
+	u64 now = loop_now(d->loop);
+	int rc = dns_control_recover(d->control);
+
+	*why = dns_control_why(d->control);
+	if (rc)
+		return rc;
+	*why = "no memory";
+	d->news = host_news_new(&news, now);
+	d->news_fd = d->news ? loop_fd_add(d->loop, host_news_fd(d->news), LOOP_READ, news_readable, d) : NULL;
+	if (!d->news_fd)
+		return ERR_NOMEM;
+	loop_timer_set(d->loop, &d->news_timer, host_news_next_timeout(d->news));
+	dns_control_read(d->control, now);
+	loop_task_queue(d->loop, &d->task);
 	return 0;
 }
 
-int system_dns_activate(struct system_dns *s, const struct ip *sentinels, size_t n, const char *search_domain)
+static bool is_known(const struct system_dns *d, const struct ip *sentinels, size_t n, const char *domain)
 {
-	int rc = dns_control_activate(s->control, loop_now(s->loop), sentinels, n, search_domain);
-
-	if (rc == 0)
-		events(s, loop_now(s->loop));
-	return rc;
+	return d->was_set && d->n_sentinels == n && strcmp(d->search_domain, domain) == 0 &&
+	       (n == 0 || memcmp(d->sentinels, sentinels, n * sizeof(*sentinels)) == 0);
 }
 
-void system_dns_flush(struct system_dns *s)
+void system_dns_set(struct system_dns *d, const struct ip *sentinels, size_t n, const char *search_domain)
 {
-	dns_control_flush(s->control, loop_now(s->loop));
-	loop_task_queue(s->loop, &s->task);
-}
+	const char *domain = search_domain && strlen(search_domain) <= DNS_CONTROL_DOMAIN_MAX ? search_domain : "";
 
-void system_dns_refresh(struct system_dns *s)
-{
-	dns_control_read(s->control, loop_now(s->loop));
-	loop_task_queue(s->loop, &s->task);
-}
-
-void system_dns_close(struct system_dns *s)
-{
-	if (!s->loop)
+	n = MIN(n, (size_t)DNS_CONTROL_SERVERS_MAX);
+	if (is_known(d, sentinels, n, domain)) {
+		if (d->is_active)
+			d->cfg.on_active(d->cfg.ctx, 0, "");
 		return;
-	loop_task_cancel(s->loop, &s->task);
-	loop_timer_clear(s->loop, &s->control_timer);
-	loop_timer_clear(s->loop, &s->news_timer);
-	loop_fd_del(s->control_fd);
-	loop_fd_del(s->news_fd);
-	if (s->control)
-		dns_control_deactivate(s->control);
-	dns_control_free(s->control);
-	host_news_free(s->news);
-	*s = (struct system_dns){ 0 };
+	}
+	d->was_set = true;
+	d->is_active = false;
+	memset(d->sentinels, 0, sizeof(d->sentinels));
+	for (size_t i = 0; i < n; i++)
+		d->sentinels[i] = sentinels[i];
+	d->n_sentinels = n;
+	memcpy(d->search_domain, domain, strlen(domain) + 1);
+	int rc = dns_control_activate(d->control, loop_now(d->loop), d->sentinels, n, *domain ? domain : NULL);
+	if (rc && *domain) {
+		log_warn("search domain of the portal is left out", kv_s("domain", domain), kv_err(rc));
+		rc = dns_control_activate(d->control, loop_now(d->loop), d->sentinels, n, NULL);
+	}
+	if (rc)
+		d->cfg.on_active(d->cfg.ctx, rc, dns_control_why(d->control));
+	else
+		loop_task_queue(d->loop, &d->task);
+}
+
+void system_dns_flush(struct system_dns *d)
+{
+	dns_control_flush(d->control, loop_now(d->loop));
+	loop_task_queue(d->loop, &d->task);
 }

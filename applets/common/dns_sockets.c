@@ -54,7 +54,7 @@ void exchange_over_limit(struct dns_sockets *s, u32 id, u64 now)
 
 static void cancel(struct dns_sockets *s, u64 now, const struct dns_exchange *e)
 {
-	udp_flush(s, now); /* it may wait there */
+	path_udp_flush(s, now); /* it may wait there */
 	struct flight *fl = flight_find(s, e->id);
 	if (!fl) {
 		if (s->cfg.on_exchange)
@@ -63,10 +63,10 @@ static void cancel(struct dns_sockets *s, u64 now, const struct dns_exchange *e)
 	}
 	switch ((enum dns_transport)fl->transport) {
 	case DNS_OVER_UDP:
-		udp_cancel(fl);
+		path_udp_cancel(fl);
 		break;
 	case DNS_OVER_TCP:
-		tcp_cancel(fl);
+		path_tcp_cancel(fl);
 		break;
 	case DNS_OVER_HTTPS:
 		break;
@@ -85,10 +85,10 @@ static void start(struct dns_sockets *s, u64 now, const struct dns_exchange *e)
 	}
 	switch (e->transport) {
 	case DNS_OVER_UDP:
-		udp_start(s, now, e);
+		path_udp_start(s, now, e);
 		break;
 	case DNS_OVER_TCP:
-		tcp_start(s, now, e);
+		path_tcp_start(s, now, e);
 		break;
 	case DNS_OVER_HTTPS:
 		forwarder_failed(s->f, now, e->id, ERR_UNSUPPORTED);
@@ -114,7 +114,7 @@ void dns_sockets_pump(struct dns_sockets *s, u64 now)
 			else
 				start(s, now, &e);
 		}
-		udp_flush(s, now);
+		path_udp_flush(s, now);
 		while (forwarder_poll_answer(s->f, &a)) {
 			moved = true;
 			s->cfg.on_answer(s->cfg.ctx, &a, now);
@@ -139,7 +139,7 @@ static void on_timer(void *ctx, u64 now)
 static void on_sweep(void *ctx, u64 now)
 {
 	struct dns_sockets *s = ctx;
-	if (udp_sweep(s, now))
+	if (path_udp_sweep(s, now))
 		dns_sockets_sweep_later(s, now);
 }
 
@@ -179,8 +179,8 @@ struct dns_sockets *dns_sockets_new(struct loop *loop, struct forwarder *f, cons
 
 static void drop_all(struct dns_sockets *s)
 {
-	udp_drop_all(s);
-	tcp_drop_all(s);
+	path_udp_drop_all(s);
+	path_tcp_drop_all(s);
 	const void *key;
 	void *fl;
 	for (u32 it = 0; table_next(&s->flights, &it, &key, &fl);) {

@@ -67,12 +67,12 @@ void dns_sockets_pump(struct dns_sockets *s, u64 now);
 /* Closes idle sockets later; while there are any. */
 void dns_sockets_sweep_later(struct dns_sockets *s, u64 now);
 
-void udp_start(struct dns_sockets *s, u64 now, const struct dns_exchange *e);
-void udp_flush(struct dns_sockets *s, u64 now);
-void udp_cancel(struct flight *fl);
-bool udp_sweep(struct dns_sockets *s, u64 now); /* true: there are sockets left */
-void udp_drop_all(struct dns_sockets *s);
+void path_udp_start(struct dns_sockets *s, u64 now, const struct dns_exchange *e);
+void path_udp_flush(struct dns_sockets *s, u64 now);
+void path_udp_cancel(struct flight *fl);
+bool path_udp_sweep(struct dns_sockets *s, u64 now); /* true: there are sockets left */
+void path_udp_drop_all(struct dns_sockets *s);
 
-void tcp_start(struct dns_sockets *s, u64 now, const struct dns_exchange *e);
-void tcp_cancel(struct flight *fl);
-void tcp_drop_all(struct dns_sockets *s);
+void path_tcp_start(struct dns_sockets *s, u64 now, const struct dns_exchange *e);
+void path_tcp_cancel(struct flight *fl);
+void path_tcp_drop_all(struct dns_sockets *s);

@@ -221,7 +221,7 @@ static struct tcp_conn *conn_choose(struct dns_sockets *s, const struct endpoint
 	return fresh ? fresh : best;
 }
 
-void tcp_start(struct dns_sockets *s, u64 now, const struct dns_exchange *e)
+void path_tcp_start(struct dns_sockets *s, u64 now, const struct dns_exchange *e)
 {
 	int error;
 	struct tcp_conn *c = conn_choose(s, &e->server->addr, now, &error);
@@ -244,13 +244,13 @@ void tcp_start(struct dns_sockets *s, u64 now, const struct dns_exchange *e)
 	loop_timer_set(s->loop, &c->timer, dns_tcp_client_next_timeout(c->client));
 }
 
-void tcp_cancel(struct flight *fl)
+void path_tcp_cancel(struct flight *fl)
 {
 	struct tcp_conn *c = fl->carrier;
 	dns_tcp_client_cancel(c->client, fl->id);
 }
 
-void tcp_drop_all(struct dns_sockets *s)
+void path_tcp_drop_all(struct dns_sockets *s)
 {
 	while (s->tcp) {
 		struct tcp_path *p = s->tcp;

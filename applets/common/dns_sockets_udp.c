@@ -172,7 +172,7 @@ static void socket_failed(struct udp_socket *u, u64 now, int error)
 
 /* ---- sending ---- */
 
-void udp_flush(struct dns_sockets *s, u64 now)
+void path_udp_flush(struct dns_sockets *s, u64 now)
 {
 	struct udp_socket *u = s->batch.socket;
 	size_t done = 0;
@@ -202,14 +202,14 @@ void udp_flush(struct dns_sockets *s, u64 now)
 	s->batch.socket = NULL;
 }
 
-void udp_start(struct dns_sockets *s, u64 now, const struct dns_exchange *e)
+void path_udp_start(struct dns_sockets *s, u64 now, const struct dns_exchange *e)
 {
 	u16 wire_id = get_be16(e->message.p);
 	struct udp_socket *u = s->batch.socket;
 	int error;
 
 	if (u && (s->batch.n == UDP_QUERY_BATCH || !endpoint_eq(&u->server, &e->server->addr) || find_wire_id(u, wire_id))) {
-		udp_flush(s, now);
+		path_udp_flush(s, now);
 		u = NULL;
 	}
 	if (!u)
@@ -233,7 +233,7 @@ void udp_start(struct dns_sockets *s, u64 now, const struct dns_exchange *e)
 
 	bool fits = e->message.n <= BATCH_BYTES;
 	if (!fits)
-		udp_flush(s, now);
+		path_udp_flush(s, now);
 	size_t i = s->batch.n++;
 	s->batch.socket = u;
 	s->batch.flights[i] = fl;
@@ -242,12 +242,12 @@ void udp_start(struct dns_sockets *s, u64 now, const struct dns_exchange *e)
 		memcpy(s->batch.bytes[i], e->message.p, e->message.n);
 		s->batch.spans[i].p = s->batch.bytes[i];
 	} else {
-		udp_flush(s, now);
+		path_udp_flush(s, now);
 	}
 	dns_sockets_sweep_later(s, now);
 }
 
-void udp_cancel(struct flight *fl)
+void path_udp_cancel(struct flight *fl)
 {
 	unlink_flight(fl);
 }
@@ -310,7 +310,7 @@ static bool is_idle(const struct udp_socket *u, u64 now)
 	return u->in_flight == 0 && time_since(now, u->used) >= DNS_SOCKETS_IDLE;
 }
 
-bool udp_sweep(struct dns_sockets *s, u64 now)
+bool path_udp_sweep(struct dns_sockets *s, u64 now)
 {
 	for (struct udp_socket **at = &s->udp_retired; *at;) {
 		struct udp_socket *u = *at;
@@ -342,7 +342,7 @@ bool udp_sweep(struct dns_sockets *s, u64 now)
 	return s->udp || s->udp_retired;
 }
 
-void udp_drop_all(struct dns_sockets *s)
+void path_udp_drop_all(struct dns_sockets *s)
 {
 	s->batch.n = 0;
 	s->batch.socket = NULL;

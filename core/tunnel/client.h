@@ -76,6 +76,11 @@ bool client_poll_exchange(struct client *c, struct dns_exchange *out);
 /* As forwarder_response() and forwarder_failed(). Answers wait in client_poll_tun(). */
 void client_exchange_response(struct client *c, u64 now, u32 id, const struct endpoint *from, struct span message);
 void client_exchange_failed(struct client *c, u64 now, u32 id, int error);
+/* For an owner that drives the forwarder itself (applets/common/dns_sockets.h) instead of the three above: the forwarder of all servers outside,
+ * whether it was called since the last time this was asked, and one of its answers. */
+struct forwarder *client_forwarder(struct client *c);
+bool client_forwarder_was_called(struct client *c);
+void client_forwarder_answer(struct client *c, u64 now, const struct dns_answer *a);
 
 /* --- time ----------------------------------------------------------------------------------------------------------------------- */
 

@@ -19,6 +19,7 @@ struct client_dns {
 	struct forwarder *outside, *inside;
 	struct asker_slot *askers; /* DNS_ASKERS_MAX */
 	u32 first_free, n_used, next_serial;
+	bool was_outside_called;
 	u8 *answer; /* DNS_MESSAGE_MAX: what is written here before it leaves */
 	struct client_dns_stats stats;
 };
@@ -116,6 +117,7 @@ void names_asker_gone(struct client *c, dns_conn conn)
 		u64 token = (u64)s->serial << 32 | i;
 		forwarder_forget(d->outside, token);
 		forwarder_forget(d->inside, token);
+		d->was_outside_called = true;
 		(void)asker_take(d, token, &who);
 	}
 }
@@ -201,6 +203,7 @@ static int ask_upstream(struct client *c, const struct dns_asker *from, struct s
 	if (!token)
 		return i < 0 ? ERR_NOT_FOUND : ERR_LIMIT;
 	struct forwarder *f = d->config.upstreams[i].server.is_in_tunnel ? d->inside : d->outside;
+	d->was_outside_called = d->was_outside_called || f == d->outside;
 	int rc = forwarder_ask(f, c->now, (u32)i, query, q, from->conn != 0, token);
 	if (rc)
 		(void)asker_take(d, token, &who);
@@ -302,6 +305,7 @@ static void group_set(struct client *c, struct forwarder *f, u32 i, const struct
 {
 	struct forward_group g = { .servers = s, .n = s ? 1 : 0, .timeout = timeout };
 	int rc = forwarder_set_group(f, c->now, i, &g);
+	c->dns->was_outside_called = true;
 	if (rc)
 		log_warn("a DNS server cannot be used", kv_u("number", i), kv_err(rc));
 }
@@ -401,21 +405,47 @@ void client_exchange_failed(struct client *c, u64 now, u32 id, int error)
 
 /* --- time, and what follows from all this ---------------------------------------------------------------------------------------------- */
 
+static void pass_answer(struct client *c, const struct dns_answer *a)
+{
+	struct dns_response r;
+
+	if (a->is_from_upstream && dns_response_parse(a->message, &r) == 0) {
+		struct dns_query q = { .id = r.id, .flags = r.flags, .q = r.q, .question_end = r.question_end };
+		dns_cache_put(c->dns->cache, c->now, 0, &q, a->message, &r);
+	}
+	if (!a->is_from_upstream)
+		c->dns->stats.servfail++;
+	names_answer(c, a->token, a->message);
+}
+
 static bool take_answer(struct client *c, struct forwarder *f)
 {
 	struct dns_answer a;
-	struct dns_response r;
 
 	if (!forwarder_poll_answer(f, &a))
 		return false;
-	if (a.is_from_upstream && dns_response_parse(a.message, &r) == 0) {
-		struct dns_query q = { .id = r.id, .flags = r.flags, .q = r.q, .question_end = r.question_end };
-		dns_cache_put(c->dns->cache, c->now, 0, &q, a.message, &r);
-	}
-	if (!a.is_from_upstream)
-		c->dns->stats.servfail++;
-	names_answer(c, a.token, a.message);
+	pass_answer(c, &a);
 	return true;
+}
+
+struct forwarder *client_forwarder(struct client *c)
+{
+	return c->dns->outside;
+}
+
+bool client_forwarder_was_called(struct client *c)
+{
+	bool was = c->dns->was_outside_called;
+	c->dns->was_outside_called = false;
+	return was;
+}
+
+void client_forwarder_answer(struct client *c, u64 now, const struct dns_answer *a)
+{
+	c->now = now;
+	pass_answer(c, a);
+	c->is_dns_busy = true;
+	names_pump(c);
 }
 
 static bool take_exchange(struct client *c)
@@ -444,6 +474,7 @@ void names_reset(struct client *c)
 {
 	forwarder_reset(c->dns->inside, c->now);
 	forwarder_reset(c->dns->outside, c->now);
+	c->dns->was_outside_called = true;
 	inside_reset(c);
 	names_tcp_reset(c);
 	c->is_dns_busy = true;
@@ -456,7 +487,7 @@ void names_timeout(struct client *c)
 
 	if (c->now >= forwarder_next_timeout(d->outside)) {
 		forwarder_timeout(d->outside, c->now);
-		c->is_dns_busy = true;
+		c->is_dns_busy = d->was_outside_called = true;
 	}
 	if (c->now >= forwarder_next_timeout(d->inside)) {
 		forwarder_timeout(d->inside, c->now);
