@@ -40,7 +40,7 @@ says spec30_73_no_token 1 'FIREZONE_TOKEN' $(at client) "$E" client --token-path
 echo secret >"$E2E/open-token"
 chmod 644 "$E2E/open-token"
 says spec30_74_readable_token_file 1 'chmod 600' $(at client) "$E" client --token-path "$E2E/open-token" --api-url "$API_URL"
-says spec10_27_wrong_token_client 1 'token' $(at client) FIREZONE_TOKEN=.wrong "$E" client --api-url "$API_URL"
+says spec10_27_spec10_32_wrong_token_client 1 'token' $(at client) FIREZONE_TOKEN=.wrong "$E" client --api-url "$API_URL"
 says wrong_token_gateway 1 'token' $(at gateway) FIREZONE_TOKEN=.wrong "$E" gateway --api-url "$API_URL"
 says spec10_59_wrong_token_relay 1 'token' $(at relay) FIREZONE_TOKEN=.wrong "$E" relay --public-ip4-addr 203.0.113.2 --api-url "$API_URL"
 says no_token_gateway 1 'FIREZONE_TOKEN' $(at gateway) "$E" gateway --api-url "$API_URL"

@@ -150,6 +150,9 @@ echo token_expired >"$work/mode"
 "$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --api-url ws://127.0.0.1:13001 token >"$work/relay.log" 2>&1 &
 ends_with 10 $! 1
 verdict spec50_54_token_expired_ends_with_1 $?
+another=$(sed -n 's/.*"stamp_secret": "\([0-9a-f]*\)".*/\1/p' "$work/portal.log" | tail -1)
+[ ${#another} = 64 ] && [ "$another" != "$secret" ]
+verdict spec10_58_secret_is_fresh_per_process_and_constant_in_it $?
 kill $portal
 start=$(date +%s)
 "$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --api-url ws://127.0.0.1:13001 token >"$work/relay.log" 2>&1 &

@@ -172,9 +172,11 @@ bool node_is_connected(const struct node *n, const struct uuid *id)
 int node_add_candidate(struct node *n, u64 now, const struct uuid *id, struct span text)
 {
 	struct fake_conn *c = fake_find(n, id);
-	(void)now, (void)text;
+	(void)now;
 	if (!c)
 		return ERR_NOT_FOUND;
+	if (text.n < 10 || memcmp(text.p, "candidate:", 10) != 0)
+		return ERR_MALFORMED;
 	c->n_candidates++;
 	return 0;
 }

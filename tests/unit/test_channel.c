@@ -507,7 +507,7 @@ TEST(spec10_22_phx_close_phx_error_and_close_frames_reconnect)
 	}
 }
 
-TEST(spec10_23_what_is_not_understood_is_skipped)
+TEST(spec10_23_spec40_16_what_is_not_understood_is_skipped)
 {
 	begin(MSG_ROLE_GATEWAY);
 	join();

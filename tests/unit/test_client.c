@@ -1,7 +1,7 @@
 /* The client: resources, what the user sees, and the choice of a resource for a packet. */
 #include "tests/unit/client_world.h"
 
-TEST(spec30_06_init_keeps_equal_resources_and_removes_absent_ones)
+TEST(spec30_06_spec10_46_init_keeps_equal_resources_and_removes_absent_ones)
 {
 	struct msg_resource r[] = { cidr(1, "10.0.0.0/8"), cidr(2, "192.168.0.0/16") };
 	struct client_resource list[4];
@@ -118,7 +118,7 @@ TEST(spec30_11_list_and_configuration_only_on_net_change)
 	stop();
 }
 
-TEST(spec30_12_spec30_27_offline_marks_sites_for_five_minutes)
+TEST(spec30_12_spec30_27_spec10_49_offline_marks_sites_for_five_minutes)
 {
 	struct msg_resource r = cidr(1, "10.0.0.0/8");
 	struct client_resource list[1];

@@ -113,7 +113,7 @@ TEST(spec30_21_spec30_22_several_flows_and_the_list_of_known_gateways)
 	stop();
 }
 
-TEST(spec30_23_spec30_24_flow_created_needs_a_pending_flow_and_makes_us_controlling)
+TEST(spec30_23_spec30_24_spec10_48_flow_created_needs_a_pending_flow_and_makes_us_controlling)
 {
 	struct msg_resource r = cidr(1, "10.0.0.0/8");
 	start(&r, 1);
@@ -131,7 +131,7 @@ TEST(spec30_23_spec30_24_flow_created_needs_a_pending_flow_and_makes_us_controll
 	stop();
 }
 
-TEST(spec30_25_no_relays_is_said_and_the_flow_goes_on_when_one_answers)
+TEST(spec30_25_spec10_50_no_relays_is_said_and_the_flow_goes_on_when_one_answers)
 {
 	struct msg_resource r = cidr(1, "10.0.0.0/8");
 	start(&r, 1);

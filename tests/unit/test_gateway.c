@@ -13,7 +13,7 @@ TEST(spec40_13_repeated_init_drops_nothing)
 	stop();
 }
 
-TEST(spec40_14_flow_authorized_precedes_candidates)
+TEST(spec40_14_spec10_52_flow_authorized_precedes_candidates)
 {
 	struct uuid id = uuid_of(1);
 	start();
@@ -31,7 +31,20 @@ TEST(spec40_14_flow_authorized_precedes_candidates)
 	stop();
 }
 
-TEST(spec40_15_without_relay_no_relays_is_said_and_nothing_granted)
+TEST(spec40_16_candidates_are_taken_one_by_one)
+{
+	static const char *const texts[] = { "candidate:1", "garbage", "", "candidate:2" };
+	struct portal_message m = { .type = MSG_CLIENT_ICE_CANDIDATES, .candidates = { uuid_of(1), { texts, ARRAY_LEN(texts) } } };
+
+	start();
+	EXPECT_EQ(gateway_message(g, now, wall, &m), 0); /* of nobody */
+	grant(1, cidr(10, "10.0.0.0/8", NULL, 0));
+	EXPECT_EQ(gateway_message(g, now, wall, &m), 0);
+	EXPECT_EQ(fake->conns[0].n_candidates, 2);
+	stop();
+}
+
+TEST(spec40_15_spec10_53_without_relay_no_relays_is_said_and_nothing_granted)
 {
 	struct msg_resource r = cidr(10, "10.0.0.0/8", NULL, 0);
 	struct gateway_status s;
@@ -122,7 +135,7 @@ TEST(before_init_a_gateway_is_silent)
 	stop();
 }
 
-TEST(spec40_17_spec40_23_access_ends_at_its_expiry)
+TEST(spec40_17_spec40_23_spec10_56_access_ends_at_its_expiry)
 {
 	struct msg_resource r = cidr(10, "10.0.0.0/8", NULL, 0), other = cidr(11, "192.168.0.0/16", NULL, 0);
 	start();
@@ -166,7 +179,7 @@ TEST(spec40_18_resource_updated_changes_filters_only)
 	stop();
 }
 
-TEST(spec40_19_peer_state_outlives_its_connection)
+TEST(spec40_19_spec20_64_peer_state_outlives_its_connection)
 {
 	struct uuid id = uuid_of(1);
 	start();
@@ -204,7 +217,7 @@ TEST(spec40_20_other_tunnel_addresses_make_a_new_peer)
 	stop();
 }
 
-TEST(spec40_21_reject_of_the_last_resource_closes_with_goodbye)
+TEST(spec40_21_spec10_57_reject_of_the_last_resource_closes_with_goodbye)
 {
 	start();
 	grant(1, cidr(10, "10.0.0.0/8", NULL, 0));
@@ -220,7 +233,7 @@ TEST(spec40_21_reject_of_the_last_resource_closes_with_goodbye)
 	stop();
 }
 
-TEST(spec40_22_init_revokes_what_it_does_not_list)
+TEST(spec40_22_spec10_54_init_revokes_what_it_does_not_list)
 {
 	start();
 	grant(1, cidr(10, "10.0.0.0/8", NULL, 0));

@@ -576,6 +576,40 @@ TEST(spec10_14_second_version_has_other_names_and_needs_its_tokens)
 	json_out_free(&o);
 }
 
+/* We never say that we can do without ICE, so a portal never means it (spec 20 §13.1). */
+TEST(spec20_66_use_iceless_is_ignored)
+{
+	static const char *const variants[] = { "{", "{\"use_iceless\":false,", "{\"use_iceless\":true,", "{\"use_iceless\":null," };
+	struct msg_wire to_gateway_v1 = { MSG_ROLE_GATEWAY, MSG_TO_PEER, MSG_V1 };
+	struct portal_message sent = { .type = MSG_AUTHORIZE_FLOW };
+	struct json_out o = JSON_OUT;
+
+	sent.authorize_flow.ref = "r";
+	sent.authorize_flow.resource = (struct msg_resource){ .type = MSG_RESOURCE_INTERNET, .name = "", .address = "" };
+	sent.authorize_flow.client.ipv4 = ip4(100, 64, 0, 7);
+	sent.authorize_flow.client.ipv6 = (struct ip){ { 0xfd }, 6 };
+	sent.authorize_flow.client_ice = sent.authorize_flow.gateway_ice = ice1;
+	sent.authorize_flow.expires_at = 7;
+	REQUIRE(msg_encode(to_gateway_v1, &sent, &o, NULL) == 0);
+	struct span body = json_text(&o);
+	for (size_t i = 0; i < ARRAY_LEN(variants); i++) {
+		struct portal_message m;
+		struct cJSON *root;
+		char text[2048];
+
+		int n = snprintf(text, sizeof(text), "%s%.*s", variants[i], (int)body.n - 1, (const char *)body.p + 1);
+		REQUIRE(json_parse(SPAN(text, n), NULL, &root) == 0);
+		REQUIRE(msg_decode(to_gateway_v1, "authorize_flow", root, &m, &why) == 0);
+		EXPECT_STR(m.authorize_flow.client_ice.username, ice1.username);
+		EXPECT_EQ(m.authorize_flow.expires_at, 7);
+		msg_free(&m);
+		json_free(root);
+	}
+	json_out_free(&o);
+	EXPECT(msg_event(from_client, MSG_SET_SNOWNET_CAPABILITIES) == NULL);
+	EXPECT(msg_event(from_gateway, MSG_SET_SNOWNET_CAPABILITIES) == NULL);
+}
+
 TEST(messages_of_another_wire_are_not_encoded)
 {
 	struct portal_message m = { .type = MSG_FLOW_AUTHORIZED, .flow_authorized = { "r" } };

@@ -489,6 +489,71 @@ TEST(spec20_9_checks_are_routed_by_both_ufrags_and_answers_by_transaction)
 	pw_free(w);
 }
 
+/* Whatever this node sends now, without time passing, is an answer. */
+static u64 answers_to(struct pw *w, struct pw_host *h, const void *data, size_t len)
+{
+	u64 before = h->tx_datagrams;
+
+	pw_inject(w, h, "192.0.2.66:4000", data, len);
+	node_timeout(h->node, w->now, w->now);
+	pw_collect(w, h);
+	return h->tx_datagrams - before;
+}
+
+static size_t check_with(u8 *out, size_t cap, const char *username, const char *password)
+{
+	static const u8 txid[STUN_TXID] = { 7, 7, 7 };
+	struct stun_builder b;
+
+	stun_begin(&b, out, cap, STUN_REQUEST, STUN_BINDING, txid);
+	if (username)
+		stun_put(&b, ATTR_USERNAME, SPAN(username, strlen(username)));
+	stun_put_u32(&b, ATTR_PRIORITY, 1);
+	stun_put_u64(&b, ATTR_ICE_CONTROLLING, 1);
+	if (password)
+		stun_put_integrity(&b, SPAN(password, strlen(password)));
+	stun_put_fingerprint(&b);
+	return (size_t)stun_end(&b);
+}
+
+TEST(spec40_25_what_is_not_authenticated_is_never_answered)
+{
+	struct pw_host *a, *g;
+	struct pw *w = connected(&a, &g, PW_NAT_NONE, PW_NAT_NONE);
+	struct node_peer its = pw_peer(w, g, a, false);
+	u8 buf[300] = { 0 };
+	char username[160];
+
+	snprintf(username, sizeof(username), "%s:%s", its.local.ufrag, its.remote.ufrag);
+	size_t n = check_with(buf, sizeof(buf), username, its.local.pwd);
+	EXPECT(answers_to(w, g, buf, n) > 0); /* the right one is: the test would see an answer */
+	n = check_with(buf, sizeof(buf), username, "wrong");
+	EXPECT_EQ(answers_to(w, g, buf, n), 0);
+	n = check_with(buf, sizeof(buf), username, NULL);
+	EXPECT_EQ(answers_to(w, g, buf, n), 0);
+	n = check_with(buf, sizeof(buf), "nobody:knows", its.local.pwd);
+	EXPECT_EQ(answers_to(w, g, buf, n), 0);
+	n = check_with(buf, sizeof(buf), NULL, NULL);
+	EXPECT_EQ(answers_to(w, g, buf, n), 0);
+
+	memset(buf, 0x5a, sizeof(buf)); /* WireGuard of strangers: initiation, response, cookie, data */
+	static const struct {
+		u8 type;
+		size_t len;
+	} wg[] = { { 1, 148 }, { 2, 92 }, { 3, 64 }, { 4, 80 }, { 4, 32 } };
+	for (size_t i = 0; i < ARRAY_LEN(wg); i++) {
+		memcpy(buf, (u8[4]){ wg[i].type }, 4);
+		EXPECT_EQ(answers_to(w, g, buf, wg[i].len), 0);
+	}
+	for (unsigned first = 0; first < 256; first++) {
+		buf[0] = (u8)first;
+		EXPECT_EQ(answers_to(w, g, buf, 1 + first), 0);
+	}
+	EXPECT_EQ(g->n_failed, 0);
+	exchange(w, a, g);
+	pw_free(w);
+}
+
 TEST(spec20_12_replies_and_candidates_are_ready_at_once)
 {
 	struct pw_host *a, *b;

@@ -295,7 +295,7 @@ TEST(long_quiet_connections_live_and_rekey)
 
 /* --- upsert ------------------------------------------------------------------------------------------------------------------------- */
 
-TEST(spec20_60_equal_upsert_reuses_and_signals_all_candidates_again)
+TEST(spec20_60_spec10_51_equal_upsert_reuses_and_signals_all_candidates_again)
 {
 	struct pw_host *a, *b;
 	struct pw *w = connected(&a, &b);

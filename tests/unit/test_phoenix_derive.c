@@ -14,7 +14,7 @@ static void key_text(char out[static 45], u8 first, u8 step)
 	base64_encode(out, 45, SPAN(key, 32));
 }
 
-TEST(spec10_60_vectors)
+TEST(spec10_60_spec20_14_vectors)
 {
 	static const char client[] = "11111111-1111-4111-8111-111111111111", gateway[] = "22222222-2222-4222-8222-222222222222";
 	static const char stamp[] = "0000000000000000000000000000000000000000000000000000000000000001";
@@ -41,7 +41,7 @@ TEST(spec10_60_vectors)
 	EXPECT_STR(password, "GlS2CcnCQC6dC6TneWlFkn83RNTijKKbRvfnKd/92QU");
 }
 
-TEST(spec60_45_vectors)
+TEST(spec60_45_spec50_57_vectors)
 {
 	static const char client[] = "11111111-2222-4333-8444-555555555555", gateway[] = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee";
 	char client_pk[45], gateway_pk[45], text[45], user[PHX_TURN_USERNAME_STRLEN], password[PHX_TURN_PASSWORD_STRLEN], id[UUID_STRLEN];

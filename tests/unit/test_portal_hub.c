@@ -525,6 +525,23 @@ TEST(gateways_nearest_to_the_client_and_newest_are_chosen)
 	portal_free(s.w);
 }
 
+TEST(spec20_21_the_authorization_comes_before_the_candidates)
+{
+	struct scene s = scene();
+	char payload[300], client[64];
+
+	snprintf(client, sizeof(client), "%s", admin_value(s.w, "client show laptop", "id"));
+	ask_flow(&s, s.resource);
+	EXPECT_EVENT(s.g, "authorize_flow");
+	snprintf(payload, sizeof(payload), "{'ref':'%s'}", heard(s.g, "ref"));
+	say(s.g, "flow_authorized", payload);
+	snprintf(payload, sizeof(payload), "{'client_ids':['%s'],'candidates':['candidate:a b']}", client);
+	say(s.g, "broadcast_ice_candidates", payload);
+	EXPECT_EVENT(s.c, "flow_created");
+	EXPECT_EVENT(s.c, "ice_candidates");
+	portal_free(s.w);
+}
+
 TEST(spec60_50_candidates_reach_the_other_side_or_nobody)
 {
 	struct scene s = scene();
@@ -613,10 +630,10 @@ TEST(v2_endpoints_speak_the_new_names)
 
 /* ---- relays ---------------------------------------------------------------------------------------------------------------------------- */
 
-TEST(spec60_46_gateway_turn_credentials_stay_the_same_and_spec10_61_expire_as_they_shall)
+TEST(spec60_46_spec50_60_spec50_64_gateway_turn_credentials_stay_the_same_and_spec10_61_expire_as_they_shall)
 {
 	struct scene s = scene_without_peers();
-	char user[100];
+	char user[100], password[100];
 
 	EXPECT_EVENT(join_relay(s.w, s.relay_token, STAMP_A), "init");
 	struct fake *g = join_gateway(s.w, s.gateway_token, "gw", 'g');
@@ -626,10 +643,14 @@ TEST(spec60_46_gateway_turn_credentials_stay_the_same_and_spec10_61_expire_as_th
 	EXPECT_STR(heard(g, "relays.1.addr"), "[2001:db8::7]:3478");
 	EXPECT_STR(heard(g, "relays.0.expires_at"), "2145916800");
 	snprintf(user, sizeof(user), "%s", heard(g, "relays.0.username"));
+	snprintf(password, sizeof(password), "%s", heard(g, "relays.0.password"));
+	EXPECT_STR(heard(g, "relays.1.username"), user);
+	EXPECT_STR(heard(g, "relays.1.password"), password);
 	hang_up(g);
 	g = join_gateway(s.w, s.gateway_token, "gw", 'g');
 	EXPECT_EVENT(g, "init");
 	EXPECT_STR(heard(g, "relays.0.username"), user);
+	EXPECT_STR(heard(g, "relays.0.password"), password);
 	portal_free(s.w);
 }
 
@@ -658,7 +679,7 @@ static struct fake *relay_at(struct scene *s, const char *stamp, const char *coo
 	return f;
 }
 
-TEST(spec60_47_the_two_nearest_relays_are_sent_equal_places_stay_distinct)
+TEST(spec60_47_spec50_61_the_two_nearest_relays_are_sent_equal_places_stay_distinct)
 {
 	struct scene s = scene_without_peers();
 	struct connect c = { .role = MSG_ROLE_CLIENT, .token = s.client_token, .external_id = "c", .key = 'c', .user_agent = CLIENT_UA,
@@ -698,7 +719,45 @@ TEST(spec10_40_without_location_any_two)
 	portal_free(s.w);
 }
 
-TEST(spec60_48_a_relay_that_comes_back_within_a_second_is_not_announced_as_lost)
+TEST(spec50_61_relays_without_a_place_come_last)
+{
+	struct scene s = scene_without_peers();
+	struct connect c = { .role = MSG_ROLE_CLIENT, .token = s.client_token, .external_id = "c", .key = 'c', .user_agent = CLIENT_UA,
+			     .coordinates = "52.4,13.1" };
+	struct uuid far = phx_derive_relay_id(STAMP_C);
+	char text[UUID_STRLEN];
+
+	relay_at(&s, "nowhere", NULL);
+	relay_at(&s, STAMP_C, "-33.8,151.2");
+	relay_at(&s, "nowhere else", NULL);
+	s.c = connect_as(s.w, &c);
+	join(s.c, "null");
+	EXPECT_EVENT(s.c, "phx_reply");
+	EXPECT_EVENT(s.c, "init");
+	EXPECT_STR(heard(s.c, "relays"), "2");
+	EXPECT_STR(heard(s.c, "relays.0.id"), uuid_format(&far, text));
+	portal_free(s.w);
+}
+
+TEST(spec50_59_a_relay_is_seen_only_once_it_has_joined)
+{
+	struct scene s = scene();
+	struct connect c = { .role = MSG_ROLE_RELAY, .token = s.relay_token, .ipv4 = "203.0.113.7", .user_agent = "x relay/0.1.0" };
+	struct fake *r = connect_as(s.w, &c);
+
+	say(s.c, "no_relays", "{}");
+	EXPECT_EVENT(s.c, "relays_presence");
+	EXPECT_STR(heard(s.c, "connected"), "0");
+	join(r, "{'stamp_secret':'" STAMP_A "'}");
+	say(s.c, "no_relays", "{}");
+	EXPECT_EVENT(s.c, "relays_presence");
+	EXPECT_STR(heard(s.c, "connected"), "1");
+	EXPECT_EVENT(r, "phx_reply");
+	EXPECT_EVENT(r, "init");
+	portal_free(s.w);
+}
+
+TEST(spec60_48_spec50_62_a_relay_that_comes_back_within_a_second_is_not_announced_as_lost)
 {
 	struct scene s = scene_without_peers();
 	struct fake *a = relay_at(&s, STAMP_A, NULL), *b = relay_at(&s, STAMP_B, NULL);
@@ -745,7 +804,7 @@ TEST(spec10_66_relay_changes_are_debounced_and_told_from_one_snapshot)
 	portal_free(s.w);
 }
 
-TEST(spec10_67_no_id_is_both_gone_and_connected)
+TEST(spec10_67_spec50_63_no_id_is_both_gone_and_connected)
 {
 	struct scene s = scene_without_peers();
 	struct fake *r[3] = { relay_at(&s, STAMP_A, NULL), relay_at(&s, STAMP_B, NULL), relay_at(&s, STAMP_C, NULL) };
@@ -768,7 +827,7 @@ TEST(spec10_67_no_id_is_both_gone_and_connected)
 	portal_free(s.w);
 }
 
-TEST(spec60_49_no_relays_is_answered_at_once)
+TEST(spec60_49_spec50_65_no_relays_is_answered_at_once)
 {
 	struct scene s = scene();
 
@@ -782,7 +841,7 @@ TEST(spec60_49_no_relays_is_answered_at_once)
 	portal_free(s.w);
 }
 
-TEST(a_relay_with_the_same_secret_replaces_the_first)
+TEST(spec50_58_a_relay_with_the_same_secret_replaces_the_first)
 {
 	struct scene s = scene_without_peers();
 	struct fake *a = relay_at(&s, STAMP_A, NULL), *b = relay_at(&s, STAMP_A, NULL);

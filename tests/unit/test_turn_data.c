@@ -138,7 +138,7 @@ TEST(spec50_41_only_exact_peers_with_bound_channels)
 	turn_world_end(&w);
 }
 
-TEST(spec50_42_and_43_ports_and_all_four_families)
+TEST(spec50_42_spec50_43_ports_and_all_four_families)
 {
 	static const char *const clients[] = { CLIENT, CLIENT6 };
 	static const char *const peers[] = { PEER, PEER6 };
