@@ -65,7 +65,7 @@ struct dns_cache *dns_cache_new(enum dns_cache_mode mode, size_t bytes, struct r
 	if (!c)
 		return NULL;
 	u32 n_buckets = 1;
-	while (n_buckets < UINT32_MAX / 2 && (size_t)n_buckets * 2 * BLOCKS_PER_BUCKET * BLOCK_LEN <= bytes)
+	while (n_buckets < UINT32_MAX / 2 && n_buckets <= bytes / (2 * BLOCKS_PER_BUCKET * BLOCK_LEN))
 		n_buckets *= 2;
 	c->mode = mode;
 	c->key = siphash_key_draw(rng);

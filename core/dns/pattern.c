@@ -43,19 +43,24 @@ int dns_pattern_init(struct dns_pattern *p, const char *text)
 	for (size_t i = 0; i < n; i++)
 		p->text[i] = lower(text[i]);
 
-	const char *end = p->text + n, *label = p->text;
+	const char *end = p->text + n, *label = p->text, *tail = p->text;
 	for (const char *s = label; s < end; s++) {
 		if (*s == '.') {
 			label = s + 1;
 		} else if (*s == '[') {
 			if (!(s = set_end(s, end)))
 				return ERR_INVAL;
+			tail = s + 1;
 		} else if (*s == '*' && s + 1 < end && s[1] == '*') {
 			if (s != label || (s + 2 < end && s[2] != '.'))
 				return ERR_INVAL;
 			s++;
+			tail = s + 2 < end ? s + 2 : end; /* the dot goes with labels that may be none */
+		} else if (*s == '*' || *s == '?') {
+			tail = s + 1;
 		}
 	}
+	p->tail_len = (u8)(end - tail);
 	return 0;
 }
 
@@ -141,13 +146,17 @@ static struct place pattern_next(struct place l)
 bool dns_pattern_matches_text(const struct dns_pattern *pattern, const char *text, size_t len)
 {
 	const char *stop = pattern->text + pattern->len;
-	struct place p = pattern_place(pattern->text, stop), n = name_place(text, text + len);
-	struct place star = { 0 }, star_n = { 0 };
-	bool has_star = false;
 
 	if (pattern->len > 2 && pattern->text[0] == '*' && pattern->text[1] == '.' && len == pattern->len - 2u &&
 	    memcmp(pattern->text + 2, text, len) == 0)
 		return true;
+	if (len < pattern->tail_len || memcmp(text + len - pattern->tail_len, stop - pattern->tail_len, pattern->tail_len) != 0)
+		return false;
+
+	struct place p = pattern_place(pattern->text, stop), n = name_place(text, text + len);
+	struct place star = { 0 }, star_n = { 0 };
+	bool has_star = false;
+
 	while (!n.is_past) {
 		if (!p.is_past && is_globstar(p.at, p.end)) {
 			if (p.end == stop)

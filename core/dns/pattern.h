@@ -16,6 +16,7 @@
 /* Lower-cased and checked. Copyable. */
 struct dns_pattern {
 	u8 len;
+	u8 tail_len; /* octets at the end that every matching name but the remainder of `*.x` ends with: most are told apart by these */
 	char text[DNS_PATTERN_MAX + 1];
 };
 

@@ -12,8 +12,8 @@
  * by record with the true types (this decides about the data that we look into).
  *
  * Differences that are meant, each checked for being just that:
- *   POINTERS  we refuse a compression pointer that leads forward, into the header, into the name that is being read, or a chain of more
- *             than 127; ldns follows any pointer that ends somewhere.
+ *   POINTERS  we refuse a compression pointer that leads forward, into the header, into the name that is being read or past where it
+ *             stands, or a chain of more than 127; ldns follows any pointer that ends somewhere.
  *   QUESTION  our doors take one question (a response may have none); ldns takes any number.
  *   SIZE      a header alone is a message for us, too short for ldns.
  *   OPT       ldns takes OPT of any owner and the last of many; we the first, of the root.
@@ -227,29 +227,33 @@ static bool disagree(const char *what, const char *why)
 /* Does a pointer of the name at `pos` lead where we do not follow? `pos` then lies behind the name as far as it can be told. */
 static bool has_odd_pointer(const u8 *p, size_t n, size_t *pos)
 {
-	size_t at = *pos, lowest = *pos;
+	size_t at = *pos, start = *pos, bound = n; /* of the part that is being read */
 	unsigned jumps = 0, len = 0;
 	bool has_jumped = false;
 
 	while (at < n) {
 		u8 c = p[at];
+		if (at >= bound)
+			return true;
 		if (c >= 0xc0) {
+			if (at + 1 >= bound && has_jumped)
+				return true;
 			if (at + 1 >= n)
 				return false;
 			size_t to = (size_t)(c & 0x3f) << 8 | p[at + 1];
 			if (!has_jumped)
 				*pos = at + 2;
 			has_jumped = true;
-			if (to >= lowest || to < DNS_HEADER_LEN || ++jumps > 127)
+			if (to >= start || to < DNS_HEADER_LEN || ++jumps > 127)
 				return true;
-			at = lowest = to;
+			bound = start;
+			at = start = to;
 		} else {
 			len += c + 1u;
 			if (c > 63 || len > 255)
 				return false;
 			at += c + 1u;
-			/* running into the place that the last pointer stood before: it would be met again */
-			if (has_jumped && at > *pos)
+			if (at > bound) /* into the part that led here */
 				return true;
 			if (c == 0) {
 				if (!has_jumped)
@@ -412,6 +416,9 @@ static bool owner_agrees(const struct dns_record *rec, size_t pos)
 	return agree;
 }
 
+/* Does ldns go on behind each record where we do? */
+static bool ends_agree;
+
 /* The record at `pos` with its true type. */
 static bool typed_agrees(const struct dns_record *rec, size_t pos)
 {
@@ -422,6 +429,7 @@ static bool typed_agrees(const struct dns_record *rec, size_t pos)
 	bool is_whole = fits && pos == end && ldns_rr_rd_count(rr) > 0 &&
 		ldns_rr_rd_count(rr) >= ldns_rr_descriptor_minimum(ldns_rr_descript(rec->type));
 	count.typed += is_whole;
+	ends_agree = ends_agree && fits && pos == end;
 	bool agree = is_whole ? data_agrees(rec, rr) : data_is_refused(rec);
 	if (fits)
 		ldns_rr_free(rr);
@@ -444,6 +452,7 @@ static bool records_agree(const struct dns_response *r, const ldns_pkt *p)
 	struct dns_walk walk = dns_walk(SPAN(message, message_len), r);
 	struct dns_record rec;
 
+	ends_agree = true;
 	while (dns_walk_next(&walk, &rec)) {
 		const ldns_rr *rr = ldns_rr_list_rr(lists[rec.section], at[rec.section]++);
 		if (!rr || !record_agrees(&rec, rr) || !owner_agrees(&rec, pos))
@@ -471,14 +480,11 @@ static bool edns_agrees(const struct dns_query *q, const ldns_pkt *p)
 	struct dns_walk walk = dns_walk(SPAN(message, message_len), &as);
 	struct dns_record rec;
 	unsigned opts = 0;
-	bool is_odd = false;
+	bool is_odd = !ends_agree;
 
-	while (dns_walk_next(&walk, &rec)) {
-		is_odd |= rec.section != DNS_ADDITIONAL; /* its data might end elsewhere for ldns */
-		if (rec.section == DNS_ADDITIONAL && rec.type == DNS_OPT) {
+	while (dns_walk_next(&walk, &rec))
+		if (rec.section == DNS_ADDITIONAL && rec.type == DNS_OPT)
 			is_odd |= rec.name.len != 1 || ++opts > 1;
-		}
-	}
 	if (is_odd) {
 		count.opt++;
 		return true;
