@@ -20,8 +20,8 @@
  * HTTP/2 connections are pinged when nothing came for DOH_PING_INTERVAL, also while idle. HTTP/1.1 has no ping: there an answer that
  * takes DOH_TURN_TIMEOUT ends the connection. All other time limits of queries are the owner's: doh_cancel().
  *
- * Nothing is allocated per query but within nghttp2 and for answers longer than any before. Memory: about 60 KB per connection (half of
- * it the TLS buffers) and at most DOH_BODIES_MAX for answers on their way.
+ * Nothing is allocated per query but within nghttp2 and for answers longer than any before. Memory: about 80 KB per connection (TLS 29,
+ * nghttp2 26, queries and plaintext 23) and at most DOH_BODIES_MAX for answers on their way.
  */
 #pragma once
 
@@ -41,6 +41,7 @@
 #define DOH_PING_INTERVAL SEC(5)   /* spec 30 §10.4 */
 #define DOH_PING_TIMEOUT SEC(1)    /* spec 30 §10.4 */
 #define DOH_TURN_TIMEOUT SEC(5)    /* HTTP/1.1, request to end of answer */
+#define DOH_FRAMES_MAX 400u        /* HTTP/2: while more frames wait for the network, queries wait too */
 #define DOH_REASON_MAX 200u
 
 /* --- the resolver's URL --- */

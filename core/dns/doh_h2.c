@@ -158,6 +158,8 @@ u32 h2_room(const struct doh *d)
 	u32 theirs = nghttp2_session_get_remote_settings(d->h2, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 	u32 max = MIN(theirs, DOH_STREAMS_MAX);
 
+	if (nghttp2_session_get_outbound_queue_size(d->h2) > DOH_FRAMES_MAX)
+		return 0;
 	return max > d->n_sent ? max - d->n_sent : 0;
 }
 

@@ -610,6 +610,39 @@ TEST(http_1_1_connection_close_refuses_those_in_line)
 	world_end();
 }
 
+/* The network takes nothing: what piles up is bounded. */
+TEST(blocked_network_makes_queries_wait)
+{
+	world_plain(SERVER_H2);
+	for (u32 i = 0; i < 5000; i++) {
+		EXPECT_EQ(ask(i), 0);
+		doh_cancel(w.d, w.now, i);
+	}
+	EXPECT(nghttp2_session_get_outbound_queue_size(w.d->h2) <= DOH_FRAMES_MAX + 2);
+	EXPECT_EQ(ask(1), 0);
+	pump();
+	reply(w.n_requests - 1);
+	pump();
+	EXPECT(is_answered(1));
+	world_end();
+}
+
+TEST(flood_of_pings_ends_the_connection_when_nobody_can_answer_them)
+{
+	static const u8 ping[17] = { 0, 0, 8, 6 };
+
+	world_plain(SERVER_H2);
+	EXPECT_EQ(ask(1), 0);
+	pump();
+	for (u32 i = 0; i < 3000; i++)
+		doh_input(w.d, w.now, SPAN(ping, sizeof(ping)));
+	collect();
+	EXPECT_EQ(doh_state(w.d), DOH_FAILED);
+	EXPECT_EQ(doh_error(w.d), ERR_MALFORMED);
+	EXPECT_EQ(w.answer[1].error, ERR_MALFORMED);
+	world_end();
+}
+
 /* Without a length the end of the stream is the end of the body: only TLS can vouch for it. */
 TEST(http_1_1_body_until_close_needs_the_goodbye_of_tls)
 {
