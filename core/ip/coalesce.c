@@ -5,9 +5,6 @@
 
 #include <stdlib.h>
 
-#define SPILL_BYTES (TUN_HEADROOM + SUPER_PACKET_MAX + 1u)
-#define GAP_MAX 64u /* spent tag, padding and headers between two packets of a received run */
-
 /* An open aggregate. `out` is its place among the packets of the batch. */
 struct aggregate {
 	u32 out;
@@ -19,45 +16,32 @@ struct aggregate {
 	u8 proto;
 	bool is_v6;
 	bool has_psh;
-	u8 *src_end; /* end of the last segment taken from receive memory; NULL once spilled */
-	u32 spill;   /* its spill buffer + 1; 0 none */
+	const struct tun_piece **last; /* where the next payload is hung */
 };
 
 struct coalescer {
 	struct aggregate open[COALESCE_FLOWS];
 	u32 n_open;
 	u32 n_out;
-	bool spill_used[COALESCE_FLOWS];
+	u32 n_pieces;
 	struct coalesce_stats stats;
 	struct tun_pkt out[COALESCE_OUT_MAX];
-	u8 *spills; /* COALESCE_FLOWS * SPILL_BYTES; pages are touched only when used */
+	struct tun_piece pieces[COALESCE_PIECES];
 };
 
 struct coalescer *coalesce_new(void)
 {
-	struct coalescer *c = calloc(1, sizeof(*c));
-	if (!c)
-		return NULL;
-	c->spills = malloc((size_t)COALESCE_FLOWS * SPILL_BYTES);
-	if (!c->spills) {
-		free(c);
-		return NULL;
-	}
-	return c;
+	return calloc(1, sizeof(struct coalescer));
 }
 
 void coalesce_free(struct coalescer *c)
 {
-	if (!c)
-		return;
-	free(c->spills);
 	free(c);
 }
 
 void coalesce_reset(struct coalescer *c)
 {
-	c->n_open = c->n_out = 0;
-	memset(c->spill_used, 0, sizeof(c->spill_used));
+	c->n_open = c->n_out = c->n_pieces = 0;
 }
 
 struct tun_pkt *coalesce_out(struct coalescer *c, size_t *count)
@@ -117,10 +101,11 @@ static bool follows(const struct aggregate *g, const struct tun_pkt *out, const 
 	const u8 *a = out->data + g->l4, *b = data + p->l4;
 	u32 payload = p->len - header;
 
-	if (header != g->header || payload > g->mss || out->len + payload > SUPER_PACKET_MAX || !has_same_ip_header(g, out->data, data))
+	if (g->segments == TUN_PIECES_MAX || header != g->header || payload > g->mss || out->len + payload > SUPER_PACKET_MAX ||
+	    !has_same_ip_header(g, out->data, data))
 		return false;
 	if (p->kind == L4_UDP)
-		return g->segments < COALESCE_UDP_SEGMENTS;
+		return true;
 	/* Ack number, data offset, window, urgent pointer and options; flags were judged before. */
 	return p->tcp_seq == g->next_seq && memcmp(a + 8, b + 8, 5) == 0 && memcmp(a + 14, b + 14, 2) == 0 &&
 	       memcmp(a + 18, b + 18, header - p->l4 - 18) == 0;
@@ -162,29 +147,6 @@ static void close_at(struct coalescer *c, u32 i)
 	c->n_open--;
 }
 
-/* The place where the next payload of the aggregate goes, or NULL when it must be closed. */
-static u8 *room_behind(struct coalescer *c, struct aggregate *g, const u8 *data)
-{
-	struct tun_pkt *out = &c->out[g->out];
-	if (g->spill)
-		return out->data + out->len;
-	if (data >= g->src_end && data - g->src_end <= GAP_MAX)
-		return out->data + out->len;
-	if (out->len > COALESCE_SPILL_MAX)
-		return NULL;
-	for (u32 i = 0; i < COALESCE_FLOWS; i++) {
-		if (c->spill_used[i])
-			continue;
-		c->spill_used[i] = true;
-		g->spill = i + 1;
-		u8 *to = c->spills + (size_t)i * SPILL_BYTES + TUN_HEADROOM;
-		memcpy(to, out->data, out->len);
-		out->data = to;
-		return to + out->len;
-	}
-	return NULL;
-}
-
 static struct tun_pkt *append(struct coalescer *c, u8 *data, u32 len)
 {
 	if (c->n_out == COALESCE_OUT_MAX) {
@@ -193,7 +155,7 @@ static struct tun_pkt *append(struct coalescer *c, u8 *data, u32 len)
 	}
 	c->stats.packets_out++;
 	struct tun_pkt *out = &c->out[c->n_out++];
-	*out = (struct tun_pkt){ .data = data, .len = len, .has_headroom = true };
+	*out = (struct tun_pkt){ .data = data, .len = len, .head = len, .has_headroom = true };
 	return out;
 }
 
@@ -208,17 +170,18 @@ void coalesce_add(struct coalescer *c, u8 *data, const struct packet *p)
 		struct tun_pkt *out = &c->out[g->out];
 		if (!is_same_flow(g, out->data, data, p))
 			continue;
-		u8 *to = joinable && follows(g, out, data, p, header) ? room_behind(c, g, data) : NULL;
-		if (!to) {
+		if (!joinable || c->n_pieces == COALESCE_PIECES || !follows(g, out, data, p, header)) {
 			close_at(c, i);
 			break;
 		}
 		u32 payload = p->len - header;
-		memmove(to, data + header, payload);
+		struct tun_piece *piece = &c->pieces[c->n_pieces++];
+		*piece = (struct tun_piece){ .data = data + header, .len = payload };
+		*g->last = piece;
+		g->last = &piece->next;
 		out->len += payload;
 		g->next_seq += payload;
 		g->segments++;
-		g->src_end = data + p->len;
 		g->has_psh = p->kind == L4_TCP && (p->tcp_flags & TCP_PSH);
 		if (g->has_psh || payload < g->mss || out->len + g->mss > SUPER_PACKET_MAX)
 			close_at(c, i);
@@ -237,7 +200,7 @@ void coalesce_add(struct coalescer *c, u8 *data, const struct packet *p)
 		.l4 = p->l4,
 		.proto = p->proto,
 		.is_v6 = p->src.family == 6,
-		.src_end = data + p->len,
+		.last = &c->out[c->n_out - 1].more,
 	};
 }
 

@@ -3,11 +3,12 @@
  * Packets of one receive batch are added in order; coalesce_finish() closes what is open; then coalesce_out() lists the packets to be written.
  * The order of any one flow is kept. Nothing lives longer than a batch: no timer, no added latency.
  *
- * A joined packet grows inside the memory of the received batch as long as its segments follow each other there; when packets of other flows lie
- * between, a small one moves to one of COALESCE_FLOWS spill buffers and a large one is closed.
+ * A joined packet is the first of its segments, its headers made those of the whole, and a list of the payloads of the others where they lie:
+ * nothing is copied.
  *
  *   joins: same addresses, ports, TOS, TTL, DF; TCP: same header length, options, window and ack number, next sequence number, flags only ACK
- *   or ACK|PSH; UDP: same size. PSH or a shorter segment closes. At most SUPER_PACKET_MAX bytes. The TCP or UDP checksum was right; a packet
+ *   or ACK|PSH; UDP: same size. PSH or a shorter segment closes. At most SUPER_PACKET_MAX bytes,
+ *   TUN_PIECES_MAX segments (no more than the kernel takes for UDP). The TCP or UDP checksum was right; a packet
  *   whose checksum is wrong is handed over alone and unmarked, for the kernel to judge.
  *
  * Anything else of a flow closes that flow's open aggregate first.
@@ -18,8 +19,7 @@
 
 #define COALESCE_FLOWS 16u         /* aggregates open at a time; one more closes the oldest */
 #define COALESCE_OUT_MAX 2048u     /* packets of one batch; more are counted and dropped */
-#define COALESCE_SPILL_MAX 8192u   /* a larger aggregate is closed rather than moved */
-#define COALESCE_UDP_SEGMENTS 64u  /* of one UDP super-packet */
+#define COALESCE_PIECES 4096u      /* payloads behind the first, of one batch; when there are none left, nothing more is joined */
 
 struct coalescer;
 

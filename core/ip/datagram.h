@@ -53,12 +53,35 @@ struct vnet {
 #define VNET_GSO_TCPV6 4u
 #define VNET_GSO_UDP_L4 5u
 
-/* An IP packet from or for the TUN device; up to 64 KiB when vnet.gso_type says so. For writing, `data` has at least
- * TUN_HEADROOM writable bytes before it when `has_headroom`, so the platform can put the virtio header there. */
+/* An IP packet from or for the TUN device; up to 64 KiB when vnet.gso_type says so. What was read lies in one piece. What is written may be a
+ * joined packet whose further payloads still lie where they were decrypted: then the first `head` of its `len` bytes are at `data`, the rest
+ * in `more`, in order, at most TUN_PIECES_MAX in all. For writing, `data` has at least TUN_HEADROOM writable bytes before it when
+ * `has_headroom`, so the platform can put the virtio header there. */
 #define TUN_HEADROOM 16u
+#define TUN_PIECES_MAX 64u
+
+struct tun_piece {
+	const u8 *data;
+	u32 len;
+	const struct tun_piece *next;
+};
+
 struct tun_pkt {
 	u8 *data;
 	u32 len;
+	u32 head;                     /* only with `more` */
+	const struct tun_piece *more; /* NULL: all at `data` */
 	bool has_headroom;
 	struct vnet vnet;
 };
+
+/* The packet in one piece, in `memory` of at least pkt->len bytes: for those who cannot write pieces. */
+static inline struct tun_pkt tun_pkt_gather(const struct tun_pkt *pkt, u8 *memory)
+{
+	struct tun_pkt whole = { .data = memory, .len = pkt->len, .vnet = pkt->vnet };
+	u32 at = pkt->more ? pkt->head : pkt->len;
+	memcpy(memory, pkt->data, at);
+	for (const struct tun_piece *p = pkt->more; p; at += p->len, p = p->next)
+		memcpy(memory + at, p->data, p->len);
+	return whole;
+}

@@ -265,18 +265,34 @@ int tun_read(struct tun *t, struct tun_pkt *out)
 	}
 }
 
-static ssize_t write_packet(struct tun *t, const struct tun_pkt *pkt)
+/* A packet of several pieces, or one whose header has no room before it. */
+static ssize_t write_pieces(struct tun *t, const struct tun_pkt *pkt)
 {
+	struct iovec iov[1 + TUN_PIECES_MAX];
 	u8 hdr[VNET_HDR];
-	if (!t->has_vnet)
-		return write(t->fd, pkt->data, pkt->len);
+	int n = 0;
+
 	if (pkt->has_headroom) {
 		encode_vnet(pkt->data - VNET_HDR, &pkt->vnet);
-		return write(t->fd, pkt->data - VNET_HDR, pkt->len + VNET_HDR);
+		iov[n++] = (struct iovec){ pkt->data - VNET_HDR, (pkt->more ? pkt->head : pkt->len) + VNET_HDR };
+	} else {
+		encode_vnet(hdr, &pkt->vnet);
+		iov[n++] = (struct iovec){ hdr, VNET_HDR };
+		iov[n++] = (struct iovec){ pkt->data, pkt->more ? pkt->head : pkt->len };
 	}
-	encode_vnet(hdr, &pkt->vnet);
-	struct iovec iov[2] = { { hdr, VNET_HDR }, { pkt->data, pkt->len } };
-	return writev(t->fd, iov, 2);
+	for (const struct tun_piece *p = pkt->more; p && n < (int)ARRAY_LEN(iov); p = p->next)
+		iov[n++] = (struct iovec){ (void *)(uintptr_t)p->data, p->len };
+	return writev(t->fd, iov, n);
+}
+
+static ssize_t write_packet(struct tun *t, const struct tun_pkt *pkt)
+{
+	if (!t->has_vnet)
+		return write(t->fd, pkt->data, pkt->len);
+	if (pkt->more || !pkt->has_headroom)
+		return write_pieces(t, pkt);
+	encode_vnet(pkt->data - VNET_HDR, &pkt->vnet);
+	return write(t->fd, pkt->data - VNET_HDR, pkt->len + VNET_HDR);
 }
 
 int tun_write(struct tun *t, const struct tun_pkt *pkt)

@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static u8 memory[PIECES_MAX * STRIDE];
+	static u8 memory[PIECES_MAX * STRIDE], whole[SUPER_PACKET_MAX];
 	static struct coalescer *c;
 	struct segmenter s;
 	u32 len, total = 0;
@@ -44,8 +44,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 		coalesce_finish(c);
 		struct tun_pkt *out = coalesce_out(c, &count);
-		for (size_t i = 0; i < count; i++)
+		for (size_t i = 0; i < count; i++) {
+			if (out[i].len > sizeof(whole))
+				abort();
+			(void)tun_pkt_gather(&out[i], whole);
 			total += out[i].len;
+		}
 		if (total > PIECES_MAX * TUNNEL_MTU)
 			abort();
 	}

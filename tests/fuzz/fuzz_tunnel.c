@@ -90,8 +90,11 @@ static void begin(void)
 /* Each inner packet in what a TUN is given. */
 static void check(const struct tun_pkt *t, bool at_resource)
 {
+	static u8 memory[SUPER_PACKET_MAX];
 	u8 piece[TUNNEL_MTU];
 	struct segmenter s;
+	struct tun_pkt whole = tun_pkt_gather(t, memory);
+	t = &whole;
 	if (t->vnet.gso_type == VNET_GSO_NONE) { /* checksums are the kernel's to judge */
 		struct packet p;
 		if (packet_parse(t->data, t->len, TUNNEL_MTU, &p))

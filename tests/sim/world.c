@@ -489,12 +489,14 @@ static void at_application(struct world *w, const u8 *data, const struct packet 
 
 static void from_tun(struct world *w, const struct tun_pkt *t, bool is_client)
 {
+	static u8 memory[SUPER_PACKET_MAX];
+	struct tun_pkt whole = tun_pkt_gather(t, memory);
 	u8 piece[TUNNEL_MTU];
 	struct segmenter s;
 	struct packet p;
 	u32 len;
 
-	if (segment_init(&s, t)) {
+	if (segment_init(&s, &whole)) {
 		sim_fail(w, "a TUN is given what it cannot take");
 		return;
 	}

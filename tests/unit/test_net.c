@@ -1,14 +1,19 @@
 /* The tunnel interface, its routes and rules, and the firewall, as ip(8) and nft(8) see them: in a network of the test's own. */
+#include "core/base/cursor.h"
 #include "core/base/err.h"
+#include "core/ip/checksum.h"
 #include "platform/firewall.h"
 #include "platform/net.h"
 #include "platform/sys.h"
 #include "platform/tun.h"
+#include "tests/unit/inner.h"
 #include "tests/unit/netns.h"
 #include "tests/unit/test.h"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static const struct ip own4 = { .b = { 100, 64, 0, 7 }, .family = 4 };
@@ -283,6 +288,49 @@ TEST(tun_carries_packets_both_ways_with_a_virtio_header)
 	EXPECT_EQ(tun_write(r.tun, &pkt), ERR_IO);
 	EXPECT_EQ(tun_stats(r.tun)->tx_errors, 1);
 	EXPECT_EQ(tun_stats(r.tun)->tx_packets, 2);
+	rig_down(&r);
+}
+
+/* Joined datagrams, the headers in one piece and each payload in its own: the system takes them apart again. */
+TEST(a_packet_in_pieces_is_written_whole)
+{
+	enum { SEGMENTS = 5, BYTES = 1000 };
+	static u8 first[TUN_HEADROOM + 28 + BYTES], payloads[SEGMENTS][BYTES], whole[28 + SEGMENTS * BYTES], got[2000];
+	struct tun_piece pieces[SEGMENTS - 1];
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(4444) };
+	struct rig r;
+	unsigned stack;
+
+	REQUIRE_NETNS();
+	REQUIRE(rig_up(&r));
+	EXPECT_EQ(net_set_addresses(r.net, &own4, &none, &stack), 0);
+	struct cidr route = net_of("10.77.0.0/16");
+	EXPECT_EQ(net_set_routes(r.net, &route, 1), 0);
+	memcpy(&at.sin_addr, own4.b, 4);
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	REQUIRE(s >= 0 && bind(s, (struct sockaddr *)&at, sizeof(at)) == 0);
+	for (int i = 0; i < SEGMENTS; i++)
+		for (int k = 0; k < BYTES; k++)
+			payloads[i][k] = (u8)(i * 31 + k);
+	struct inner_spec spec = { .src = ip4(10, 77, 0, 1), .dst = own4, .proto = 17, .sport = 5555, .dport = 4444, .ttl = 9,
+				   .payload = payloads, .payload_len = sizeof(payloads) };
+	struct tun_pkt pkt = { .data = first + TUN_HEADROOM, .len = inner_make(&spec, whole), .head = 28 + BYTES, .more = pieces };
+	pkt.vnet = (struct vnet){ .flags = VNET_NEEDS_CSUM, .gso_type = VNET_GSO_UDP_L4, .hdr_len = 28, .gso_size = BYTES, .csum_start = 20,
+				  .csum_offset = 6 };
+	put_be16(whole + 26, csum_fold(csum_pseudo(whole + 12, 4, pkt.len - 20, 17)));
+	memcpy(pkt.data, whole, pkt.head);
+	for (u32 i = 0; i < SEGMENTS - 1; i++)
+		pieces[i] = (struct tun_piece){ payloads[i + 1], BYTES, i + 2 < SEGMENTS ? &pieces[i + 1] : NULL };
+	for (int round = 0; round < 2; round++) {
+		pkt.has_headroom = round == 0;
+		EXPECT_EQ(tun_write(r.tun, &pkt), 0);
+		for (int i = 0; i < SEGMENTS; i++) {
+			EXPECT_EQ(recv(s, got, sizeof(got), 0), BYTES);
+			EXPECT_MEM(got, payloads[i], BYTES);
+		}
+	}
+	EXPECT_EQ(tun_stats(r.tun)->tx_bytes, 2 * (28 + SEGMENTS * BYTES));
+	close(s);
 	rig_down(&r);
 }
 
