@@ -1,0 +1,103 @@
+#!/bin/bash
+# The client takes over the system's DNS and gives it back (spec 30 §16, items 70 and 71): /etc/resolv.conf before, during and after,
+# also after kill -9 and with somebody else's edit meanwhile. The client sees a copy of /etc, never the machine's.
+# What systemd-resolved, D-Bus and dnsmasq do with it is in tests/interop/test_dns_control.sh.
+#
+# needs: root
+# packages: ip:iproute2 nft:nftables curl:curl python3:python3
+. "$(dirname "$0")/lib.sh"
+
+plain='# by hand
+nameserver 198.51.100.1
+options timeout:2'
+helper="python3 $ROOT/tests/interop/dns_helper.py"
+
+# Programs of the client's machine run with the copy in place of /etc.
+cp -a /etc "$E2E/etc"
+rm -rf "$E2E/etc/netns" "$E2E"/etc/resolv.conf*
+echo "$plain" >"$E2E/etc/resolv.conf"
+cat >"$E2E/hosted" <<-END
+	#!/bin/sh
+	mount --bind $E2E/etc /etc && exec "\$@"
+END
+chmod +x "$E2E/hosted"
+hosted() { in_ns client unshare -m "$E2E/hosted" "$@"; }
+file=$E2E/etc/resolv.conf
+
+start_controlled() { # start_controlled METHOD [OPTIONS…]
+	local method=$1
+	shift
+	start client client env FIREZONE_TOKEN="$CLIENT_TOKEN" FIREZONE_NAME=client FIREZONE_ID="$P-client" RUST_LOG=debug \
+		unshare -m "$E2E/hosted" "$EMBERBOX" client --dns-control "$method" --api-url "$API_URL" "$@"
+}
+is_up() { wait_for 150 has_route; }
+is_ours() { head -1 "$file" | grep -qx '# BEGIN Firezone DNS configuration' && grep -qE '^nameserver 100\.100\.111\.' "$file"; }
+is_plain() { [ "$(cat "$file")" = "$plain" ]; }
+address_of() { hosted getent ahostsv4 "$1" | awk 'NR == 1 { print $1 }'; }
+is_at() { [[ $(address_of "$1") == $2 ]]; }
+ends_with() { stop client "${2:-TERM}"; [ $? -eq "$1" ]; }
+
+must internet none none
+start resolver inet $helper serve 198.51.100.1 203.0.113.99 2001:db8::99
+must wait_log resolver serving
+must start_portal
+must admin resource add --site Berlin --address app.example.internal --name app >"$E2E/portal-more.log"
+must admin policy add --group Everyone --resource app >>"$E2E/portal-more.log"
+start_relay relay
+must has_joined relay
+start_gateway gateway
+must has_joined gateway
+must is_at elsewhere.example 203.0.113.99
+
+start_controlled etc-resolv-conf
+must is_up
+check spec30_70_resolv_conf_is_ours wait_for 50 is_ours
+check spec30_70_names_of_resources_resolve wait_for 50 is_at app.example.internal '100.*'
+check spec30_70_other_names_go_where_they_went is_at elsewhere.example 203.0.113.99
+check spec30_70_backup_is_the_original [ "$(cat "$file.before-firezone")" = "$plain" ]
+check spec30_70_ends_with_0 ends_with 0
+check spec30_70_restored_at_exit is_plain
+check spec30_70_works_as_before is_at elsewhere.example 203.0.113.99
+
+start_controlled etc-resolv-conf
+must is_up
+must wait_for 50 is_ours
+stop client KILL
+check spec30_70_after_kill_it_is_still_ours is_ours
+start_controlled etc-resolv-conf --exit
+check spec30_70_next_start_reaches_the_portal wait_log client 'Connected to portal' 15
+wait_for 150 eval '! is_alive "${PIDS[client]}"'
+check spec30_70_restored_by_the_next_run is_plain
+unset "PIDS[client]"
+
+# Somebody else writes the file while the client runs: seen, followed, and left alone at exit.
+start resolver2 inet $helper serve 203.0.113.1 203.0.113.98 2001:db8::98
+must wait_log resolver2 serving
+start_controlled etc-resolv-conf
+must is_up
+must wait_for 50 is_ours
+echo 'nameserver 203.0.113.1' >"$file"
+foreign_or_ours() { is_ours && grep -qx 'nameserver 203.0.113.1' "$file.before-firezone"; }
+check spec30_71_new_resolvers_are_followed wait_for 150 foreign_or_ours
+check spec30_71_other_names_go_to_the_new_resolver wait_for 50 is_at elsewhere.example 203.0.113.98
+check spec30_70_names_of_resources_still_resolve is_at app.example.internal '100.*'
+echo '# hands off
+nameserver 203.0.113.1' >"$file"
+check spec30_70_ends_with_0_again ends_with 0
+check spec30_70_foreign_edit_is_left_alone grep -q '^# hands off' "$file"
+check spec30_70_foreign_edit_is_told grep -q 'left as it is' "$E2E/client.log"
+
+rm "$file"
+ln -s /run/systemd/resolve/stub-resolv.conf "$file"
+start_controlled etc-resolv-conf
+check spec30_70_symlink_ends_with_1 eval 'wait_for 100 eval "! is_alive ${PIDS[client]}"; wait ${PIDS[client]}; [ $? -eq 1 ]'
+check spec30_70_symlink_is_explained grep -q 'is a symbolic link to' "$E2E/client.log"
+unset "PIDS[client]"
+
+rm "$file"
+echo "$plain" >"$file"
+start_controlled disabled
+must is_up
+check dns_disabled_leaves_the_file_alone is_plain
+check dns_disabled_ends_with_0 ends_with 0
+finish
