@@ -69,6 +69,7 @@ static void cancel(struct dns_sockets *s, u64 now, const struct dns_exchange *e)
 		path_tcp_cancel(fl);
 		break;
 	case DNS_OVER_HTTPS:
+		path_https_cancel(fl, now);
 		break;
 	}
 	flight_free(s, fl);
@@ -91,7 +92,7 @@ static void start(struct dns_sockets *s, u64 now, const struct dns_exchange *e)
 		path_tcp_start(s, now, e);
 		break;
 	case DNS_OVER_HTTPS:
-		forwarder_failed(s->f, now, e->id, ERR_UNSUPPORTED);
+		path_https_start(s, now, e);
 		break;
 	}
 }
@@ -181,6 +182,7 @@ static void drop_all(struct dns_sockets *s)
 {
 	path_udp_drop_all(s);
 	path_tcp_drop_all(s);
+	path_https_drop_all(s);
 	const void *key;
 	void *fl;
 	for (u32 it = 0; table_next(&s->flights, &it, &key, &fl);) {
@@ -207,6 +209,19 @@ void dns_sockets_free(struct dns_sockets *s)
 	free(s->ring);
 	free(s->read_buffer);
 	free(s);
+}
+
+void dns_sockets_set_bootstrap(struct dns_sockets *s, const struct ip *servers, size_t n)
+{
+	s->n_bootstrap = MIN(n, (size_t)DNS_BOOTSTRAP_MAX);
+	if (s->n_bootstrap > 0)
+		memcpy(s->bootstrap, servers, s->n_bootstrap * sizeof(*servers));
+}
+
+void dns_sockets_prepare(struct dns_sockets *s, const struct dns_server *server)
+{
+	if (server->transport == DNS_OVER_HTTPS && !server->is_in_tunnel)
+		path_https_prepare(s, loop_now(s->loop), server->url);
 }
 
 void dns_sockets_reset(struct dns_sockets *s)

@@ -1,5 +1,5 @@
 /* applets/common/dns_sockets_int.h: what the files of the carrier share: dns_sockets.c owns exchanges and the forwarder's time,
- * dns_sockets_udp.c and _tcp.c have one transport each. */
+ * dns_sockets_udp.c, _tcp.c and _https.c have one transport each. */
 #pragma once
 
 #include "applets/common/dns_sockets.h"
@@ -10,7 +10,7 @@
 #define UDP_BUCKETS 64u
 #define BATCH_BYTES 512u /* longer queries leave alone */
 
-/* One exchange under way. Belongs to exactly one carrier: a UDP socket or a TCP connection. */
+/* One exchange under way. Belongs to exactly one carrier: a UDP socket, a TCP or an HTTPS connection. */
 struct flight {
 	u32 id;
 	u16 wire_id;
@@ -22,6 +22,7 @@ struct flight {
 struct udp_socket;
 struct udp_path;
 struct tcp_path;
+struct https_host;
 
 struct dns_sockets {
 	struct loop *loop;
@@ -47,7 +48,10 @@ struct dns_sockets {
 	struct udp_query_ring *ring;
 
 	struct tcp_path *tcp;
-	u32 n_tcp_paths;
+	struct https_host *https;
+	u32 n_tcp_paths, n_https_hosts;
+	struct ip bootstrap[DNS_BOOTSTRAP_MAX];
+	size_t n_bootstrap;
 	u8 *read_buffer; /* DNS_READ_BYTES */
 
 	struct dns_sockets_stats stats;
@@ -76,3 +80,8 @@ void path_udp_drop_all(struct dns_sockets *s);
 void path_tcp_start(struct dns_sockets *s, u64 now, const struct dns_exchange *e);
 void path_tcp_cancel(struct flight *fl);
 void path_tcp_drop_all(struct dns_sockets *s);
+
+void path_https_start(struct dns_sockets *s, u64 now, const struct dns_exchange *e);
+void path_https_cancel(struct flight *fl, u64 now);
+void path_https_prepare(struct dns_sockets *s, u64 now, const char *url);
+void path_https_drop_all(struct dns_sockets *s);
