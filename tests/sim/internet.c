@@ -1,11 +1,16 @@
+#define LOG_TARGET "sim::internet"
 #include "tests/sim/internet.h"
 
+#include "core/base/cursor.h"
 #include "core/base/heap.h"
+#include "core/base/log.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define FLIGHTS_MAX 65536u
+#define INITIATION_BYTES 148u
+#define RESPONSE_BYTES 92u
 #define ARENA_BYTES (1u << 20)
 #define RX_HEADROOM 64u
 
@@ -236,6 +241,16 @@ static bool happens(struct internet *n, u32 ppm)
 	return ppm > 0 && rng_below(n->rng, 1000000) < ppm;
 }
 
+/* A WireGuard initiation or response, bare or as channel data. */
+static bool is_handshake(const u8 *data, u32 len)
+{
+	if (len > CHANNEL_OVERHEAD && (data[0] & 0xc0u) == 0x40u) {
+		len = get_be16(data + 2);
+		data += CHANNEL_OVERHEAD;
+	}
+	return (len == INITIATION_BYTES && get_be32(data) == 0x01000000u) || (len == RESPONSE_BYTES && get_be32(data) == 0x02000000u);
+}
+
 static void send_one(struct internet *n, u64 now, struct inet_host *from, struct endpoint src, const struct endpoint *dst, const u8 *data, u32 len,
 		     u8 ecn)
 {
@@ -251,8 +266,11 @@ static void send_one(struct internet *n, u64 now, struct inet_host *from, struct
 	}
 	if (box)
 		src = box_out(box, now, &src, dst);
-	if (happens(n, n->link.loss_ppm)) {
+	bool is_lost = happens(n, n->link.loss_ppm);
+	log_trace(is_lost ? "lost" : "sent", kv_ep("src", &src), kv_ep("dst", dst), kv_u("bytes", len), kv_u("first_byte", data[0]));
+	if (is_lost) {
 		n->stats.lost++;
+		n->stats.lost_handshakes += is_handshake(data, len);
 		return;
 	}
 	if (ecn != ECN_NOT_ECT && happens(n, n->link.mark_ppm)) {

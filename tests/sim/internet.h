@@ -73,6 +73,7 @@ size_t internet_deliver(struct internet *n, u64 now, struct inet_host *to, struc
 
 struct internet_stats {
 	u64 sent, delivered, lost, doubled, filtered, unroutable, marked;
+	u64 lost_handshakes; /* of `lost`: WireGuard initiations and responses, on any leg */
 };
 const struct internet_stats *internet_stats(const struct internet *n);
 /* A number that two equal runs share. */
