@@ -4,26 +4,19 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "platform/linux/sockaddr.h"
+#include "platform/linux/udp_message.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <linux/filter.h>
-#include <netinet/udp.h>
 #include <stdlib.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#endif
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
 #ifndef SO_ATTACH_REUSEPORT_CBPF
 #define SO_ATTACH_REUSEPORT_CBPF 51
 #endif
 
-#define RX_BUFFER (64u * 1024u) /* a GRO run that is cut loses all its later datagrams */
 #define RX_CONTROL (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)))
 #define TX_CONTROL (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(u16)))
 #define STUN_FIRST_BYTE_END 4u
@@ -46,35 +39,23 @@ struct relay_ring {
 	struct iovec iovs[RELAY_RX_MESSAGES];
 	union sockaddr_any names[RELAY_RX_MESSAGES];
 	alignas(struct cmsghdr) u8 control[RELAY_RX_MESSAGES][RX_CONTROL];
-	u8 bytes[RELAY_RX_MESSAGES][RELAY_RX_HEADROOM + RX_BUFFER];
+	u8 bytes[RELAY_RX_MESSAGES][RELAY_RX_HEADROOM + UDP_RX_BUFFER];
 };
 
 /* ---- opening ---- */
-
-static int set_int(int fd, int level, int option, int value)
-{
-	return setsockopt(fd, level, option, &value, sizeof(value));
-}
-
-static void set_buffer(int fd, int force, int option, u32 bytes)
-{
-	if (bytes != 0 && set_int(fd, SOL_SOCKET, force, (int)bytes) != 0)
-		(void)set_int(fd, SOL_SOCKET, option, (int)bytes);
-}
 
 static int set_options(int fd, const struct relay_sock_config *cfg)
 {
 	int rc = 0;
 
 	if (cfg->bind.family == 6)
-		rc |= set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+		rc |= udp_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	if (cfg->wants_local && cfg->bind.family == 4)
-		rc |= set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
+		rc |= udp_set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
 	if (cfg->wants_local && cfg->bind.family == 6)
-		rc |= set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-	(void)set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
-	set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, cfg->sndbuf);
-	set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, cfg->rcvbuf);
+		rc |= udp_set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+	(void)udp_set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
+	udp_set_buffers(fd, cfg->sndbuf, cfg->rcvbuf);
 	return rc;
 }
 
@@ -97,7 +78,7 @@ static int open_socket(struct relay_sock **out, const struct relay_sock_config *
 	s->fd = socket(s->family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	socklen_t len = sockaddr_from(&sa, &(struct endpoint){ cfg->bind, cfg->port });
 	if (s->fd < 0 || set_options(s->fd, cfg) != 0 ||
-	    (shares_port && set_int(s->fd, SOL_SOCKET, SO_REUSEPORT, 1) != 0) || bind(s->fd, &sa.sa, len) != 0) {
+	    (shares_port && udp_set_int(s->fd, SOL_SOCKET, SO_REUSEPORT, 1) != 0) || bind(s->fd, &sa.sa, len) != 0) {
 		int e = errno;
 		relay_sock_close(s);
 		errno = e;
@@ -125,7 +106,7 @@ int relay_sock_open_control(struct relay_sock **out, struct relay_sock *first, c
 	struct sock_fprog program = { ARRAY_LEN(code), code };
 	struct relay_sock *s;
 
-	if (set_int(first->fd, SOL_SOCKET, SO_REUSEPORT, 1) != 0 || open_socket(&s, cfg, true) != 0)
+	if (udp_set_int(first->fd, SOL_SOCKET, SO_REUSEPORT, 1) != 0 || open_socket(&s, cfg, true) != 0)
 		return ERR_UNSUPPORTED;
 	if (setsockopt(s->fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) != 0) {
 		relay_sock_close(s);
@@ -175,7 +156,7 @@ struct relay_ring *relay_ring_new(void)
 	if (!r)
 		return NULL;
 	for (u32 i = 0; i < RELAY_RX_MESSAGES; i++) {
-		r->iovs[i] = (struct iovec){ r->bytes[i] + RELAY_RX_HEADROOM, RX_BUFFER };
+		r->iovs[i] = (struct iovec){ r->bytes[i] + RELAY_RX_HEADROOM, UDP_RX_BUFFER };
 		r->msgs[i].msg_hdr = (struct msghdr){
 			.msg_name = &r->names[i],
 			.msg_iov = &r->iovs[i],
@@ -197,29 +178,6 @@ const struct relay_io_stats *relay_io_stats(const struct relay_ring *r)
 	return &r->stats;
 }
 
-static void read_control(struct msghdr *h, struct udp_rx *rx)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
-		const u8 *data = CMSG_DATA(c);
-		if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
-			int value;
-			memcpy(&value, data, sizeof(value));
-			rx->seg = (u16)value;
-		} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
-			struct in_pktinfo info;
-			memcpy(&info, data, sizeof(info));
-			rx->local.ip = ip_from_bytes(4, (const u8 *)&info.ipi_addr);
-		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
-			rx->local.ip = ip_from_bytes(6, data); /* ipi6_addr comes first */
-		}
-	}
-}
-
-static u32 datagrams_in(u32 len, u32 seg)
-{
-	return seg == 0 || seg >= len ? 1 : (len + seg - 1) / seg;
-}
-
 int relay_sock_recv(struct relay_sock *s, struct relay_ring *ring, struct udp_rx out[static RELAY_RX_MESSAGES])
 {
 	int used = 0;
@@ -235,11 +193,11 @@ int relay_sock_recv(struct relay_sock *s, struct relay_ring *ring, struct udp_rx
 		struct udp_rx *rx = &out[used];
 		*rx = (struct udp_rx){ .data = ring->iovs[i].iov_base, .len = ring->msgs[i].msg_len };
 		rx->local.port = s->port;
-		read_control(h, rx);
+		udp_read_control(h, rx);
 		if (h->msg_flags & MSG_TRUNC) {
 			ring->stats.rx_truncated++;
 		} else if (sockaddr_to(&ring->names[i], &rx->remote)) {
-			ring->stats.rx_datagrams += datagrams_in(rx->len, rx->seg);
+			ring->stats.rx_datagrams += udp_datagrams_in(rx->len, rx->seg);
 			ring->stats.rx_bytes += rx->len;
 			used++;
 		}
@@ -250,30 +208,6 @@ int relay_sock_recv(struct relay_sock *s, struct relay_ring *ring, struct udp_rx
 }
 
 /* ---- sending ---- */
-
-static void put_control(struct msghdr *h, int level, int type, const void *data, size_t n)
-{
-	struct cmsghdr *c = (struct cmsghdr *)(void *)((u8 *)h->msg_control + h->msg_controllen);
-
-	c->cmsg_level = level;
-	c->cmsg_type = type;
-	c->cmsg_len = (socklen_t)CMSG_LEN(n);
-	memcpy(CMSG_DATA(c), data, n);
-	h->msg_controllen += (socklen_t)CMSG_SPACE(n);
-}
-
-static void put_source(struct msghdr *h, const struct ip *src)
-{
-	if (src->family == 4) {
-		struct in_pktinfo info = { 0 };
-		memcpy(&info.ipi_spec_dst, src->b, 4);
-		put_control(h, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
-	} else {
-		struct in6_pktinfo info = { 0 };
-		memcpy(&info.ipi6_addr, src->b, 16);
-		put_control(h, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
-	}
-}
 
 /* 0, or an errno. */
 static int send_once(struct relay_sock *s, const struct relay_tx *tx, const struct span *pieces, u32 n_pieces, u16 seg)
@@ -287,9 +221,9 @@ static int send_once(struct relay_sock *s, const struct relay_tx *tx, const stru
 	h.msg_iovlen = (__typeof__(h.msg_iovlen))n_pieces;
 	memset(control, 0, sizeof(control));
 	if (tx->src->family == s->family)
-		put_source(&h, tx->src);
+		udp_put_source(&h, tx->src);
 	if (seg > 0)
-		put_control(&h, IPPROTO_UDP, UDP_SEGMENT, &seg, sizeof(seg));
+		udp_put_control(&h, IPPROTO_UDP, UDP_SEGMENT, &seg, sizeof(seg));
 	if (h.msg_controllen == 0)
 		h.msg_control = NULL;
 	while (sendmsg(s->fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
@@ -351,5 +285,5 @@ void relay_sock_send(struct relay_sock *s, struct relay_ring *ring, const struct
 		send_singly(s, ring, tx);
 		return;
 	}
-	count_tx(ring, e, is_run ? datagrams_in(tx->len, tx->seg) : 1, tx->len);
+	count_tx(ring, e, is_run ? udp_datagrams_in(tx->len, tx->seg) : 1, tx->len);
 }

@@ -4,23 +4,15 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "platform/linux/sockaddr.h"
+#include "platform/linux/udp_message.h"
 
 #include <errno.h>
-#include <netinet/udp.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#endif
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
-
-#define RX_BUFFER (64u * 1024u) /* a GRO run that is cut loses all its later datagrams (performance.md §6) */
 #define RX_RETRIES 4            /* pending errors of earlier sends may come before data */
 #define TX_MESSAGES 32u
 #define PAYLOAD_MAX4 (65535u - 68u) /* longest IPv4 header and UDP's, spec 20 §1.4 */
@@ -51,41 +43,29 @@ struct udp_ring {
 	struct iovec iovs[UDP_RX_MESSAGES];
 	union sockaddr_any names[UDP_RX_MESSAGES];
 	alignas(struct cmsghdr) u8 control[UDP_RX_MESSAGES][RX_CONTROL];
-	u8 bytes[UDP_RX_MESSAGES][UDP_RX_HEADROOM + RX_BUFFER];
+	u8 bytes[UDP_RX_MESSAGES][UDP_RX_HEADROOM + UDP_RX_BUFFER];
 };
 
 /* ---- opening ---- */
-
-static int set_int(int fd, int level, int option, int value)
-{
-	return setsockopt(fd, level, option, &value, sizeof(value));
-}
-
-static void set_buffer(int fd, int force, int option, u32 bytes)
-{
-	if (bytes != 0 && set_int(fd, SOL_SOCKET, force, (int)bytes) != 0)
-		(void)set_int(fd, SOL_SOCKET, option, (int)bytes);
-}
 
 static int set_options(int fd, const struct udp_config *cfg)
 {
 	int rc = 0;
 	if (cfg->bind.family == 4) {
-		rc |= set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
-		rc |= set_int(fd, IPPROTO_IP, IP_RECVTOS, 1);
-		rc |= set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+		rc |= udp_set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
+		rc |= udp_set_int(fd, IPPROTO_IP, IP_RECVTOS, 1);
+		rc |= udp_set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
 	} else {
-		rc |= set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-		rc |= set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-		rc |= set_int(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
-		rc |= set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
-		rc |= set_int(fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
+		rc |= udp_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+		rc |= udp_set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+		rc |= udp_set_int(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+		rc |= udp_set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+		rc |= udp_set_int(fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
 	}
 	if (rc == 0 && cfg->mark != 0)
 		rc = setsockopt(fd, SOL_SOCKET, SO_MARK, &cfg->mark, sizeof(cfg->mark));
-	(void)set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
-	set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, cfg->sndbuf);
-	set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, cfg->rcvbuf);
+	(void)udp_set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
+	udp_set_buffers(fd, cfg->sndbuf, cfg->rcvbuf);
 	return rc;
 }
 
@@ -185,7 +165,7 @@ struct udp_ring *udp_ring_new(void)
 	if (!r)
 		return NULL;
 	for (u32 i = 0; i < UDP_RX_MESSAGES; i++) {
-		r->iovs[i] = (struct iovec){ r->bytes[i] + UDP_RX_HEADROOM, RX_BUFFER };
+		r->iovs[i] = (struct iovec){ r->bytes[i] + UDP_RX_HEADROOM, UDP_RX_BUFFER };
 		r->msgs[i].msg_hdr.msg_iov = &r->iovs[i];
 		r->msgs[i].msg_hdr.msg_iovlen = 1;
 	}
@@ -195,34 +175,6 @@ struct udp_ring *udp_ring_new(void)
 void udp_ring_free(struct udp_ring *r)
 {
 	free(r);
-}
-
-static void read_control(struct msghdr *h, struct udp_rx *rx)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
-		const u8 *data = CMSG_DATA(c);
-		int value = 0;
-		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
-			struct in_pktinfo info;
-			memcpy(&info, data, sizeof(info));
-			rx->local.ip = ip_from_bytes(4, (const u8 *)&info.ipi_addr);
-		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
-			rx->local.ip = ip_from_bytes(6, data); /* ipi6_addr comes first */
-		} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
-			rx->ecn = data[0] & 3;
-		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
-			memcpy(&value, data, sizeof(value));
-			rx->ecn = (u8)(value & 3);
-		} else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
-			memcpy(&value, data, sizeof(value));
-			rx->seg = (u16)value;
-		}
-	}
-}
-
-static u64 datagrams_in(u32 len, u32 seg)
-{
-	return seg == 0 || seg >= len ? 1 : (len + seg - 1u) / seg;
 }
 
 static int recv_messages(struct udp_sock *s, struct udp_ring *r, u32 max)
@@ -256,14 +208,14 @@ int udp_recv(struct udp_sock *s, struct udp_ring *ring, struct udp_rx *out, size
 		struct udp_rx *rx = &out[used];
 		*rx = (struct udp_rx){ .data = ring->iovs[i].iov_base, .len = ring->msgs[i].msg_len };
 		rx->local.port = s->port;
-		read_control(h, rx);
+		udp_read_control(h, rx);
 		if (h->msg_flags & MSG_TRUNC) {
 			s->stats.rx_truncated++;
 		} else if (rx->local.ip.family == 0 || !sockaddr_to(&ring->names[i], &rx->remote)) {
 			s->stats.rx_no_local++;
 		} else {
 			s->stats.rx_runs++;
-			s->stats.rx_datagrams += datagrams_in(rx->len, rx->seg);
+			s->stats.rx_datagrams += udp_datagrams_in(rx->len, rx->seg);
 			s->stats.rx_bytes += rx->len;
 			used++;
 		}
@@ -305,29 +257,6 @@ static u32 chunk_len(const struct udp_sock *s, const struct udp_tx *tx, u32 off,
 	return MIN(left, len);
 }
 
-static void put_control(struct msghdr *h, int level, int type, const void *data, size_t n)
-{
-	struct cmsghdr *c = (struct cmsghdr *)(void *)((u8 *)h->msg_control + h->msg_controllen);
-	c->cmsg_level = level;
-	c->cmsg_type = type;
-	c->cmsg_len = (socklen_t)CMSG_LEN(n);
-	memcpy(CMSG_DATA(c), data, n);
-	h->msg_controllen += (socklen_t)CMSG_SPACE(n);
-}
-
-static void put_source(struct msghdr *h, const struct ip *src)
-{
-	if (src->family == 4) {
-		struct in_pktinfo info = { 0 };
-		memcpy(&info.ipi_spec_dst, src->b, 4);
-		put_control(h, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
-	} else {
-		struct in6_pktinfo info = { 0 };
-		memcpy(&info.ipi6_addr, src->b, 16);
-		put_control(h, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
-	}
-}
-
 static void build_message(const struct udp_sock *s, struct tx_batch *b, u32 k, const struct udp_tx *tx, u32 off, u32 len,
 			  bool without_tos)
 {
@@ -338,19 +267,19 @@ static void build_message(const struct udp_sock *s, struct tx_batch *b, u32 k, c
 	memset(b->control[k], 0, TX_CONTROL);
 
 	if (tx->src.family == s->family)
-		put_source(h, &tx->src);
+		udp_put_source(h, &tx->src);
 	b->has_tos[k] = tx->ecn != 0 && s->sends_tos && !without_tos;
 	if (b->has_tos[k]) {
 		int tos = tx->ecn;
 		if (s->family == 4)
-			put_control(h, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+			udp_put_control(h, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
 		else
-			put_control(h, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
+			udp_put_control(h, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
 	}
 	b->has_gso[k] = len > segment_of(tx);
 	if (b->has_gso[k]) {
 		u16 seg = tx->seg;
-		put_control(h, IPPROTO_UDP, UDP_SEGMENT, &seg, sizeof(seg));
+		udp_put_control(h, IPPROTO_UDP, UDP_SEGMENT, &seg, sizeof(seg));
 	}
 	if (h->msg_controllen == 0)
 		h->msg_control = NULL;
@@ -395,7 +324,7 @@ static void advance(struct tx_pos *p, u32 len)
 static void account_sent(struct udp_sock *s, struct tx_pos *p, u32 len)
 {
 	s->stats.tx_messages++;
-	s->stats.tx_datagrams += datagrams_in(len, segment_of(&p->tx[p->i]));
+	s->stats.tx_datagrams += udp_datagrams_in(len, segment_of(&p->tx[p->i]));
 	s->stats.tx_bytes += len;
 	/* Went through without the extra that was refused before: so that was at fault. */
 	if (p->off < p->single_end && s->gso_max > 1) {
@@ -424,7 +353,7 @@ static void handle_refusal(struct udp_sock *s, struct tx_pos *p, const struct tx
 		return;
 	}
 	const struct udp_tx *tx = &p->tx[p->i];
-	s->stats.tx_errors += datagrams_in(len, segment_of(tx));
+	s->stats.tx_errors += udp_datagrams_in(len, segment_of(tx));
 	if ((e == EPERM || e == EACCES) && !s->said_denied) {
 		s->said_denied = true;
 		log_info("sending is not permitted: is there a firewall rule against it?", kv_ep("to", &tx->dst));
