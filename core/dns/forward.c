@@ -503,14 +503,7 @@ static bool parse_beheaded(struct span m, const struct job *j, struct dns_respon
 	return dns_response_parse(SPAN(buf, n), r) == 0;
 }
 
-/* A failure may be reported without repeating the question. */
-static bool is_bare_failure(struct span m)
-{
-	u16 flags = get_be16(m.p + 2);
-	return m.n == DNS_HEADER_LEN && flags & DNS_FLAG_QR && (flags & 15u) != DNS_NOERROR && get_be16(m.p + 4) == 0;
-}
-
-enum verdict { VERDICT_WRONG, VERDICT_ANSWER, VERDICT_TRUNCATED, VERDICT_COMPLAINT };
+enum verdict { VERDICT_WRONG, VERDICT_ANSWER, VERDICT_TRUNCATED, VERDICT_COMPLAINT, VERDICT_BARE_COMPLAINT };
 
 static enum verdict judge(struct forwarder *f, const struct exchange *e, const struct endpoint *from, struct span m)
 {
@@ -529,12 +522,12 @@ static enum verdict judge(struct forwarder *f, const struct exchange *e, const s
 		f->stats.wrong_id++;
 		return VERDICT_WRONG;
 	}
-	if (is_bare_failure(m))
-		return VERDICT_COMPLAINT;
 	if (dns_response_parse(m, &r) && !parse_beheaded(m, e->job, &r)) {
 		f->stats.malformed++;
 		return VERDICT_WRONG;
 	}
+	if (r.q.name.len == 0 && r.rcode != DNS_NOERROR)
+		return VERDICT_BARE_COMPLAINT; /* without the question: not to be passed on */
 	if (!dns_response_matches(&r, &e->job->query.q)) {
 		f->stats.wrong_question++;
 		return VERDICT_WRONG;
@@ -547,7 +540,7 @@ static enum verdict judge(struct forwarder *f, const struct exchange *e, const s
 /* A truncated answer is better than a complaint; among equals the last one counts. */
 static void job_keep(struct job *j, struct span m, u8 server, bool is_truncated)
 {
-	if (m.n <= DNS_HEADER_LEN || (j->is_kept_truncated && !is_truncated))
+	if (j->is_kept_truncated && !is_truncated)
 		return;
 	u8 *copy = realloc(j->kept, m.n);
 	if (!copy)
@@ -615,9 +608,10 @@ bool forwarder_response(struct forwarder *f, u64 now, u32 id, const struct endpo
 			exchange_failed(f, e, now, true);
 		return !from;
 	}
-	if (v == VERDICT_COMPLAINT) {
+	if (v == VERDICT_COMPLAINT || v == VERDICT_BARE_COMPLAINT) {
 		if (j->state == JOB_ASKING && e->server != SERVER_NONE) {
-			job_keep(j, message, e->server, false);
+			if (v == VERDICT_COMPLAINT)
+				job_keep(j, message, e->server, false);
 			j->complained |= (u16)(1u << e->server);
 		}
 		exchange_failed(f, e, now, false);

@@ -17,7 +17,8 @@
  *			lookup_answer(l, now, &a);
  *		else …
  *
- * The files are read by whoever may; here comes their text. Nothing is allocated but one block per lookup under way and the hosts table.
+ * The files are read by whoever may; here comes their text. Nothing is allocated but one block per lookup under way, the hosts table and
+ * what the cache may take.
  */
 #pragma once
 
@@ -43,7 +44,6 @@ struct lookup_conf {
 	u32 ndots;     /* 1; at most 15 */
 	u32 attempts;  /* 2; at most 5 */
 	u64 timeout;   /* 5 s; at most 30 s, per attempt */
-	bool is_rotate;
 };
 
 /* Never fails: lines that are not understood are skipped. `hostname` (NULL: none) names the system domain by what follows its first dot
@@ -57,7 +57,8 @@ void lookup_conf_group(const struct lookup_conf *c, struct dns_server servers[st
 
 struct lookup;
 
-/* The forwarder is borrowed and must outlive it; `group` is defined by the owner. NULL: out of memory. */
+/* The forwarder is borrowed and must outlive it; it should take two queries per lookup. `group` is defined by the owner. NULL: out of
+ * memory. */
 struct lookup *lookup_new(struct forwarder *f, u32 group, struct rng *rng);
 void lookup_free(struct lookup *l);
 
