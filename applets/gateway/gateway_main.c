@@ -9,9 +9,12 @@
 #include "applets/common/portal_link.h"
 #include "applets/common/startup.h"
 #include "applets/gateway/settings.h"
+#include "applets/gateway/site_dns.h"
+#include "applets/gateway/tunnel_dns.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/crypto/aead.h"
+#include "core/dns/lookup.h"
 #include "core/tunnel/gateway.h"
 #include "platform/firewall.h"
 #include "platform/sys.h"
@@ -33,6 +36,8 @@ struct session {
 	struct net_watch net;
 	struct link *link;
 	struct health *health;
+	struct site_dns *site;
+	struct tunnel_dns *dns;
 	struct loop_timer end_timer;
 	bool has_firewall;
 	bool is_ready;
@@ -61,6 +66,19 @@ static void end_due(void *ctx, u64 now)
 
 /* --- what the engine wants ----------------------------------------------------------------------------------------------------- */
 
+/* On the families that work (spec 40 §11). */
+static void serve_dns(struct session *s, const struct gateway_tun_config *tun, unsigned stack)
+{
+	struct ip addrs[2];
+	size_t n = 0;
+
+	if (stack & NET_V4)
+		addrs[n++] = tun->ipv4;
+	if (stack & NET_V6)
+		addrs[n++] = tun->ipv6;
+	tunnel_dns_bind(s->dns, loop_now(s->loop), addrs, n);
+}
+
 /* Comes with every init and is idempotent (spec 40 §3.2). */
 static void apply_tun_config(struct session *s, const struct gateway_tun_config *tun)
 {
@@ -79,11 +97,24 @@ static void apply_tun_config(struct session *s, const struct gateway_tun_config 
 		leave(s, 1);
 		return;
 	}
+	serve_dns(s, tun, stack);
 	if (s->is_ready)
 		return;
 	s->is_ready = true;
 	log_info("tunnel interface is up", kv_s("interface", s->cfg->tun_name), kv_ip("ipv4", &tun->ipv4), kv_ip("ipv6", &tun->ipv6));
 	sys_notify("READY=1");
+}
+
+static void resolve(struct session *s, const struct gateway_event *e)
+{
+	u64 now = loop_now(s->loop);
+	int rc = site_dns_resolve(s->site, now, e->domain, e->token);
+
+	if (!rc)
+		return;
+	log_warn("cannot look up a name", kv_s("domain", e->domain), kv_err(rc));
+	gateway_resolved(s->gateway, now, loop_wall(s->loop), e->token, NULL, 0, rc);
+	corridor_kick(s->corridor);
 }
 
 static void handle_event(struct session *s, const struct gateway_event *e)
@@ -102,7 +133,7 @@ static void handle_event(struct session *s, const struct gateway_event *e)
 	case GATEWAY_CLIENT_LOST:
 		break; /* logged by the engine */
 	case GATEWAY_RESOLVE:
-		gateway_resolved(s->gateway, loop_now(s->loop), loop_wall(s->loop), e->token, NULL, 0, ERR_UNSUPPORTED);
+		resolve(s, e);
 		break;
 	case GATEWAY_CLIENT_PATH:
 		log_info("path to client", kv_uuid("client", &e->peer), kv_s("path", node_path_name(e->path)), kv_ep("local", &e->local),
@@ -119,6 +150,48 @@ static void engine_events(void *ctx, u64 now)
 	(void)now;
 	while (gateway_poll_event(s->gateway, &e))
 		handle_event(s, &e);
+}
+
+/* --- DNS of the site (spec 40 §9.3, §11) --------------------------------------------------------------------------------------------- */
+
+static void name_resolved(void *ctx, u64 now, const struct lookup_result *r)
+{
+	struct session *s = ctx;
+
+	gateway_resolved(s->gateway, now, loop_wall(s->loop), r->token, r->ips, (size_t)r->n4 + r->n6, r->error);
+	corridor_kick(s->corridor);
+}
+
+static void client_answered(void *ctx, u64 now, const struct dns_answer *a)
+{
+	tunnel_dns_answer(((struct session *)ctx)->dns, now, a);
+}
+
+static int client_asks(void *ctx, u64 now, struct span query, const struct dns_query *q, bool came_by_tcp, u64 token)
+{
+	return site_dns_ask(((struct session *)ctx)->site, now, query, q, came_by_tcp, token);
+}
+
+static void client_forgets(void *ctx, u64 token)
+{
+	site_dns_forget(((struct session *)ctx)->site, token);
+}
+
+static void dns_failed(void *ctx, int err)
+{
+	fprintf(stderr, "%s: cannot serve DNS on port %u of the tunnel: %s\n", PROGRAM, TUNNEL_DNS_PORT, err_str(err));
+	leave(ctx, 1);
+}
+
+static int open_dns(struct session *s)
+{
+	struct site_dns_config site = { .rng = sys_rng(), .on_resolved = name_resolved, .on_answer = client_answered, .ctx = s };
+	struct tunnel_dns_config dns = { .port = TUNNEL_DNS_PORT, .ask = client_asks, .forget = client_forgets, .on_failed = dns_failed,
+					 .ctx = s };
+
+	s->site = site_dns_new(s->loop, &site);
+	s->dns = tunnel_dns_new(s->loop, &dns);
+	return s->site && s->dns ? 0 : startup_fail(PROGRAM, "DNS", ERR_NOMEM);
 }
 
 /* --- the corridor's view of the engine ------------------------------------------------------------------------------------------- */
@@ -330,6 +403,8 @@ static int run(struct session *s)
 	int rc = open_network(s);
 
 	if (rc == 0)
+		rc = open_dns(s);
+	if (rc == 0)
 		rc = open_signals(s);
 	if (rc)
 		return rc;
@@ -348,6 +423,8 @@ static int run(struct session *s)
 static void close_all(struct session *s)
 {
 	link_free(s->link);
+	tunnel_dns_free(s->dns);
+	site_dns_free(s->site);
 	corridor_close(s->corridor, GOODBYE_GRACE);
 	health_close(s->health);
 	if (s->has_firewall)
