@@ -3,6 +3,7 @@
 #include "applets/applet.h"
 #include "applets/client/settings.h"
 #include "applets/client/system_dns.h"
+#include "applets/common/ca.h"
 #include "applets/common/corridor.h"
 #include "applets/common/dns_sockets.h"
 #include "applets/common/ident.h"
@@ -13,6 +14,7 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/crypto/aead.h"
+#include "core/dns/doh.h"
 #include "core/tunnel/client.h"
 #include "platform/sys.h"
 #include "platform/udp.h"
@@ -37,6 +39,7 @@ struct session {
 	struct link *link;
 	struct system_dns *dns;
 	struct dns_sockets *dns_sockets;
+	struct tls_anchors *resolver_anchors; /* loaded when a resolver over HTTPS is configured */
 	struct loop_timer log_timer;
 	struct cidr *routes; /* of the latest TUN configuration; set once its DNS is in use */
 	size_t n_routes;
@@ -52,6 +55,25 @@ static void leave(struct session *s, int exit_code)
 }
 
 /* --- what the engine wants ----------------------------------------------------------------------------------------------------- */
+
+/* Resolvers over HTTPS are connected to before the first query; their certificates are the public web's (spec 30 §10.4). */
+static void prepare_resolvers(struct session *s)
+{
+	const struct dns_upstream *list;
+	size_t n = client_dns_servers(s->client, &list);
+	char why[200] = DOH_MISSING;
+
+	for (size_t i = 0; i < n; i++) {
+		if (list[i].server.transport != DNS_OVER_HTTPS)
+			continue;
+		if (!s->resolver_anchors && (!doh_is_available() || ca_load(NULL, &s->resolver_anchors, why, sizeof(why)))) {
+			log_error("resolvers over HTTPS cannot be asked", kv_s("url", list[i].server.url), kv_s("reason", why));
+			return;
+		}
+		dns_sockets_set_anchors(s->dns_sockets, s->resolver_anchors);
+		dns_sockets_prepare(s->dns_sockets, &list[i].server);
+	}
+}
 
 /* Addresses, then the system's DNS, then (apply_routes) routes (spec 30 §15). */
 static void apply_tun_config(struct session *s, const struct client_tun_config *tun)
@@ -77,6 +99,7 @@ static void apply_tun_config(struct session *s, const struct client_tun_config *
 	s->n_routes = tun->n_routes;
 	for (size_t i = 0; i < tun->n_dns; i++)
 		sentinels[i] = tun->dns[i].sentinel;
+	prepare_resolvers(s);
 	system_dns_set(s->dns, sentinels, tun->n_dns, tun->search_domain);
 }
 
@@ -112,8 +135,10 @@ static void resolvers_read(void *ctx, const struct ip *servers, size_t n)
 
 	log_debug("resolvers of this system", kv_u("count", n));
 	client_set_system_resolvers(s->client, loop_now(s->loop), servers, n);
-	if (n > 0)
+	if (n > 0) {
 		link_set_servers(s->link, servers, n);
+		dns_sockets_set_bootstrap(s->dns_sockets, servers, n);
+	}
 	corridor_kick(s->corridor);
 }
 
@@ -314,6 +339,7 @@ static void reset(struct session *s, const char *reason)
 	client_public_key(s->client, key);
 	corridor_rebind(s->corridor);
 	dns_sockets_reset(s->dns_sockets);
+	prepare_resolvers(s);
 	link_reconnect(s->link, key);
 	corridor_kick(s->corridor);
 }
@@ -451,6 +477,7 @@ static void close_all(struct session *s)
 	system_dns_free(s->dns);
 	if (s->dns_sockets)
 		dns_sockets_free(s->dns_sockets);
+	tls_anchors_free(s->resolver_anchors);
 	corridor_close(s->corridor, GOODBYE_GRACE);
 	net_watch_close(&s->net);
 	client_free(s->client);

@@ -211,6 +211,11 @@ void dns_sockets_free(struct dns_sockets *s)
 	free(s);
 }
 
+void dns_sockets_set_anchors(struct dns_sockets *s, const struct tls_anchors *anchors)
+{
+	s->cfg.anchors = anchors;
+}
+
 void dns_sockets_set_bootstrap(struct dns_sockets *s, const struct ip *servers, size_t n)
 {
 	s->n_bootstrap = MIN(n, (size_t)DNS_BOOTSTRAP_MAX);

@@ -62,6 +62,8 @@ void dns_sockets_kick(struct dns_sockets *s);
 
 /* Who tells the addresses of DNS-over-HTTPS hosts, instead of /etc/resolv.conf; n = 0: that file again. At most DNS_BOOTSTRAP_MAX. */
 void dns_sockets_set_bootstrap(struct dns_sockets *s, const struct ip *servers, size_t n);
+/* Instead of the configuration's; for owners that load them once a resolver over HTTPS is configured. */
+void dns_sockets_set_anchors(struct dns_sockets *s, const struct tls_anchors *anchors);
 /* Connects to a resolver over HTTPS before the first query; nothing for other transports. */
 void dns_sockets_prepare(struct dns_sockets *s, const struct dns_server *server);
 /* Roaming (spec 30 §13): all sockets and connections are dropped and the forwarder is reset: what is in flight ends with SERVFAIL. */

@@ -291,13 +291,12 @@ static void service(struct https_conn *c, u64 now)
 	loop_timer_set(s->loop, &c->timer, due);
 }
 
-static void on_socket(void *ctx, int fd, unsigned events, u64 now)
+static void read_in(struct https_conn *c, u64 now)
 {
-	struct https_conn *c = ctx;
 	struct dns_sockets *s = c->host->owner;
 
-	for (u32 i = 0; events & LOOP_READ && i < READS_PER_EVENT && !is_over(c); i++) {
-		int n = tcp_read(fd, s->read_buffer, DNS_READ_BYTES);
+	for (u32 i = 0; i < READS_PER_EVENT && !is_over(c); i++) {
+		int n = tcp_read(c->fd, s->read_buffer, DNS_READ_BYTES);
 		if (n == ERR_AGAIN)
 			break;
 		if (n == ERR_CLOSED)
@@ -310,6 +309,16 @@ static void on_socket(void *ctx, int fd, unsigned events, u64 now)
 			break;
 		take_answers(c, now);
 	}
+}
+
+static void on_socket(void *ctx, int fd, unsigned events, u64 now)
+{
+	struct https_conn *c = ctx;
+	struct dns_sockets *s = c->host->owner;
+
+	(void)fd;
+	if (events & LOOP_READ)
+		read_in(c, now);
 	service(c, now);
 	dns_sockets_pump(s, now);
 }
@@ -323,6 +332,8 @@ static void on_timeout(void *ctx, u64 now)
 		resolver_timeout(c->resolver, now);
 		poll_lookup(c, now);
 	}
+	if (c->fd >= 0)
+		read_in(c, now); /* who was kept from running may find the answer to a ping here */
 	doh_timeout(c->doh, now);
 	service(c, now);
 	dns_sockets_pump(s, now);

@@ -2,7 +2,7 @@
 #include "core/tunnel/client_dns_config.h"
 
 #include "core/base/err.h"
-#include "core/http/url.h"
+#include "core/dns/doh.h"
 #include "core/tunnel/convert.h"
 
 #include <stdlib.h>
@@ -45,8 +45,8 @@ static struct ip *addresses_copy(const struct ip *list, size_t n, size_t *count)
 
 static bool is_doh_url(const char *text)
 {
-	struct url u;
-	return strlen(text) < FORWARD_URL_MAX && url_parse(SPAN(text, strlen(text)), &u) == 0 && url_scheme_is(&u, "https") && u.query.n == 0;
+	struct doh_url u;
+	return strlen(text) < FORWARD_URL_MAX && doh_url_parse(SPAN(text, strlen(text)), &u) == 0;
 }
 
 static char **urls_copy(const char *const *list, size_t n, size_t *count)
