@@ -310,3 +310,13 @@ void turn_send_channel(struct turn_client *c, u16 number, struct span payload)
 		memcpy(d + CHANNEL_HEADER, payload.p, payload.n);
 	turn_world_input(c->w, &c->addr, SPAN(d, CHANNEL_HEADER + payload.n));
 }
+
+void turn_expect_order(const struct stun_msg *m, const u16 *order, size_t n)
+{
+	struct stun_iter it = { 0 };
+
+	for (size_t i = 0; i < n; i++)
+		if (EXPECT(stun_next(m, &it)))
+			EXPECT_EQ(it.type, order[i]);
+	EXPECT(!stun_next(m, &it));
+}

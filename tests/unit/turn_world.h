@@ -100,3 +100,7 @@ int turn_allocate(struct turn_client *c, u16 *port);
 int turn_bind(struct turn_client *c, u16 number, const char *peer);
 int turn_refresh(struct turn_client *c, u32 lifetime, bool has_lifetime);
 void turn_send_channel(struct turn_client *c, u16 number, struct span payload);
+
+/* The attributes of a message are these, in this order, and no others. */
+void turn_expect_order(const struct stun_msg *m, const u16 *order, size_t n);
+#define EXPECT_ORDER(m, ...) turn_expect_order((m), (const u16[]){ __VA_ARGS__ }, ARRAY_LEN(((const u16[]){ __VA_ARGS__ })))
