@@ -144,6 +144,7 @@ void system_dns_free(struct system_dns *d)
 int system_dns_start(struct system_dns *d, const char **why)
 {
 	struct host_news_config news = { .has_resolved = d->cfg.control.method == DNS_CONTROL_SYSTEMD_RESOLVED };
+	const char *files[DNS_CONTROL_FILES_MAX];
 	u64 now = loop_now(d->loop);
 	int rc = dns_control_recover(d->control);
 
@@ -151,6 +152,8 @@ int system_dns_start(struct system_dns *d, const char **why)
 	if (rc)
 		return rc;
 	*why = "no memory";
+	for (size_t i = 0, n = dns_control_files(d->control, files); i < n; i++)
+		news.files[i] = files[i]; /* dnsmasq's upstreams are not in /etc/resolv.conf */
 	d->news = host_news_new(&news, now);
 	d->news_fd = d->news ? loop_fd_add(d->loop, host_news_fd(d->news), LOOP_READ, news_readable, d) : NULL;
 	if (!d->news_fd)

@@ -1,10 +1,11 @@
 #!/bin/bash
 # The client takes over the system's DNS and gives it back (spec 30 §16, items 70 and 71): /etc/resolv.conf before, during and after,
 # also after kill -9 and with somebody else's edit meanwhile. The client sees a copy of /etc, never the machine's.
-# What systemd-resolved, D-Bus and dnsmasq do with it is in tests/interop/test_dns_control.sh.
+# With systemd-resolved (item 69) programs ask that one at 127.0.0.53, and it asks the client. More of systemd-resolved, D-Bus and dnsmasq:
+# tests/interop/test_dns_control.sh.
 #
 # needs: root
-# packages: ip:iproute2 nft:nftables curl:curl python3:python3
+# packages: ip:iproute2 nft:nftables curl:curl python3:python3 dbus-daemon:dbus /usr/lib/*/systemd/libsystemd-shared-*.so:libsystemd-shared
 . "$(dirname "$0")/lib.sh"
 
 plain='# by hand
@@ -16,9 +17,10 @@ helper="python3 $ROOT/tests/interop/dns_helper.py"
 cp -a /etc "$E2E/etc"
 rm -rf "$E2E/etc/netns" "$E2E"/etc/resolv.conf*
 echo "$plain" >"$E2E/etc/resolv.conf"
+mkdir -p "$E2E/run/dbus" "$E2E/run/systemd/resolve" "$E2E/resolved"
 cat >"$E2E/hosted" <<-END
 	#!/bin/sh
-	mount --bind $E2E/etc /etc && exec "\$@"
+	mount --bind $E2E/etc /etc && mount --bind $E2E/run /run && exec "\$@"
 END
 chmod +x "$E2E/hosted"
 hosted() { in_ns client unshare -m "$E2E/hosted" "$@"; }
@@ -100,4 +102,57 @@ start_controlled disabled
 must is_up
 check dns_disabled_leaves_the_file_alone is_plain
 check dns_disabled_ends_with_0 ends_with 0
+
+# ---- systemd-resolved -----------------------------------------------------------------------------------------------------------------
+
+"$ROOT/tests/interop/unpack_resolved.sh" "$E2E/resolved"
+resolvectl() { hosted "$E2E/resolved/resolvectl" "$@"; }
+start_resolved() {
+	local user=systemd-resolve
+	grep -q "^$user:" "$E2E/etc/passwd" || echo "$user:x:996:996::/:/usr/sbin/nologin" >>"$E2E/etc/passwd"
+	grep -q "^$user:" "$E2E/etc/group" || echo "$user:x:996:" >>"$E2E/etc/group"
+	mkdir -p "$E2E/etc/systemd"
+	printf '[Resolve]\nDNS=198.51.100.1\nFallbackDNS=\nDNSSEC=no\n' >"$E2E/etc/systemd/resolved.conf"
+	echo 'nameserver 127.0.0.53' >"$file"
+	sed -i 's/^hosts:.*/hosts: files dns/' "$E2E/etc/nsswitch.conf"
+	start bus client unshare -m "$E2E/hosted" dbus-daemon --config-file="$ROOT/tests/interop/system_bus.conf" --nofork --nopidfile
+	wait_for 50 test -S "$E2E/run/dbus/system_bus_socket"
+	hosted chown $user: /run/systemd/resolve
+	start resolved client unshare -m "$E2E/hosted" "$E2E/resolved/systemd-resolved"
+	wait_for 100 is_at elsewhere.example 203.0.113.99
+}
+has_sentinel() { resolvectl dns tun-firezone | grep -q '100\.100\.111\.'; }
+is_catch_all() { resolvectl domain tun-firezone | grep -q ': ~\.$'; }
+
+if ! [ -e "$E2E/resolved/systemd-resolved" ]; then
+	skip spec30_69_resolved "systemd-resolved is not available"
+elif ! start_resolved; then
+	skip spec30_69_resolved "systemd-resolved does not run here"
+else
+	start client client env FIREZONE_TOKEN="$CLIENT_TOKEN" FIREZONE_NAME=client FIREZONE_ID="$P-client" RUST_LOG=debug \
+		PATH="$E2E/resolved:$PATH" unshare -m "$E2E/hosted" "$EMBERBOX" client --api-url "$API_URL"
+	check spec30_69_is_the_default is_up
+	check spec30_69_sentinel_set wait_for 50 has_sentinel
+	check spec30_69_catch_all_without_search_domain is_catch_all
+	check spec30_69_names_of_resources_resolve wait_for 50 is_at app.example.internal '100.*'
+	check spec30_69_other_names_go_where_they_went is_at elsewhere.example 203.0.113.99
+	check spec30_69_listens_to_the_bus grep -q "listening on the system's D-Bus" "$E2E/client.log"
+
+	# Another resolver is told by D-Bus and asked at once.
+	ip -n "$P-client" link add up0 type veth peer name up1
+	ip -n "$P-client" link set up0 up
+	ip -n "$P-client" link set up1 up
+	ip -n "$P-client" addr add 192.168.77.1/24 dev up0
+	resolvectl dns up0 203.0.113.1
+	check spec30_71_resolved_tells_of_a_new_resolver wait_log client 'DNS servers changed count=2' 15
+
+	check spec30_69_ends_with_0 ends_with 0
+	check spec30_69_settings_vanish_with_the_interface wait_for 50 eval '! resolvectl dns | grep -q "100\.100\.111"'
+	check spec30_69_works_as_before is_at elsewhere.example '203.0.113.9*'
+fi
+
+start_controlled systemd-resolved
+check spec30_69_without_resolvectl_ends_with_1 eval 'wait_for 200 eval "! is_alive ${PIDS[client]}"; wait ${PIDS[client]}; [ $? -eq 1 ]'
+check spec30_69_the_reason_is_told grep -q 'resolvectl' "$E2E/client.log"
+unset "PIDS[client]"
 finish

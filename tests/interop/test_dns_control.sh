@@ -13,9 +13,7 @@ if [ -z "${IN_NAMESPACE:-}" ]; then
 	[ "$(id -u)" = 0 ] || { echo "skip dns_control: needs root"; exit 0; }
 	unpacked=$(mktemp -d)
 	trap 'rm -rf "$unpacked"' EXIT
-	if ! [ -x /usr/bin/resolvectl ] || ! [ -x /lib/systemd/systemd-resolved ]; then
-		(cd "$unpacked" && apt-get -qq download systemd-resolved && dpkg-deb -x systemd-resolved_*.deb .) >/dev/null 2>&1
-	fi
+	tests/interop/unpack_resolved.sh "$unpacked"
 	IN_NAMESPACE=1 UNPACKED=$unpacked unshare -mnpf --mount-proc --kill-child "$0"
 	exit
 fi
@@ -112,32 +110,16 @@ ip link set tun-test up
 ip link set far up
 ip addr add 100.64.0.1/32 dev tun-test
 
-cat >"$work/bus.conf" <<-'END'
-	<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
-	 "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-	<busconfig>
-	  <type>system</type>
-	  <listen>unix:path=/run/dbus/system_bus_socket</listen>
-	  <auth>EXTERNAL</auth>
-	  <policy context="default">
-	    <allow user="*"/>
-	    <allow own="*"/>
-	    <allow send_type="*"/>
-	    <allow receive_type="*"/>
-	  </policy>
-	</busconfig>
-END
 start_bus() {
 	rm -f /run/dbus/system_bus_socket
-	start bus dbus-daemon --config-file="$work/bus.conf" --nofork --nopidfile
+	start bus dbus-daemon --config-file="$PWD/tests/interop/system_bus.conf" --nofork --nopidfile
 	wait_for test -S /run/dbus/system_bus_socket
 }
 
 # ---- systemd-resolved -------------------------------------------------------------------------------------------------------------
 
-PATH=$UNPACKED/usr/bin:$PATH
-resolved=/lib/systemd/systemd-resolved
-[ -x $resolved ] || resolved=$UNPACKED/lib/systemd/systemd-resolved
+PATH=$UNPACKED:$PATH
+resolved=$UNPACKED/systemd-resolved
 
 has_setting() { # has_setting VERB TEXT: as resolvectl tells of the interface
 	resolvectl "$1" tun-test 2>/dev/null | grep -qE "^Link [0-9]+ \(tun-test\): $2\$"
