@@ -172,6 +172,16 @@ static enum dns_transport transport_for(const struct job *j, const struct dns_se
 	return s->transport == DNS_OVER_UDP && (j->came_by_tcp || j->wants_tcp) ? DNS_OVER_TCP : s->transport;
 }
 
+/* Randomness comes from the system by the batch: a call per query would cost as much as sending it. */
+static u16 draw_id(struct forwarder *f)
+{
+	if (f->ids_left == 0) {
+		rng_fill(f->rng, f->ids, sizeof(f->ids));
+		f->ids_left = FORWARD_IDS;
+	}
+	return f->ids[--f->ids_left];
+}
+
 static void exchange_queue(struct forwarder *f, struct exchange *e)
 {
 	e->state = EX_QUEUED;
@@ -189,7 +199,7 @@ static struct exchange *exchange_start(struct forwarder *f, struct job *j, u64 n
 	*e = (struct exchange){ .job = j, .started = now, .server = server };
 	e->transport = (u8)transport_for(j, &s->conf);
 	if (e->transport != DNS_OVER_HTTPS)
-		e->wire_id = (u16)rng_u32(f->rng);
+		e->wire_id = draw_id(f);
 	exchange_queue(f, e);
 	s->asked++;
 	f->stats.exchanges++;

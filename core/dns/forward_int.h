@@ -8,6 +8,7 @@
 
 #define SERVER_NONE 0xffu
 #define WAITER_NONE UINT32_MAX
+#define FORWARD_IDS 64u
 #define LINGERING_MAX(queries) ((queries) / 8 + 8)
 
 struct server {
@@ -94,6 +95,8 @@ struct forwarder {
 	struct table shared; /* hash of an asking job's question → job */
 	struct siphash_key key;
 	struct heap heap;
+	u16 ids[FORWARD_IDS]; /* drawn and not yet used */
+	u32 ids_left;
 
 	struct exchange *queued, **queued_tail;
 	u32 *cancels; /* ids; handed out before what is queued, so they never outnumber the exchanges */
