@@ -158,7 +158,9 @@ static void name_resolved(void *ctx, u64 now, const struct lookup_result *r)
 {
 	struct session *s = ctx;
 
-	gateway_resolved(s->gateway, now, loop_wall(s->loop), r->token, r->ips, (size_t)r->n4 + r->n6, r->error);
+	int error = !r->error && r->is_failure ? ERR_AGAIN : r->error;
+
+	gateway_resolved(s->gateway, now, loop_wall(s->loop), r->token, r->ips, (size_t)r->n4 + r->n6, error);
 	corridor_kick(s->corridor);
 }
 

@@ -91,8 +91,9 @@ struct gateway_event {
 /* flow_authorized always leaves before candidates of its connection (spec 40 §3.3). */
 bool gateway_poll_event(struct gateway *g, struct gateway_event *out);
 
-/* What the domain of a GATEWAY_RESOLVE means here, both families in any order; none is an answer too. `error`: it is not known, the client may
- * ask again. Tokens nobody waits for any more are ignored. */
+/* What the domain of a GATEWAY_RESOLVE means here, both families in any order; none is an answer too. ERR_AGAIN:
+ * nobody could tell at present; what the name meant before stays, if it is the first time there is nothing. Any other `error`: the client is told
+ * to ask again. Tokens nobody waits for any more are ignored. */
 void gateway_resolved(struct gateway *g, u64 now, u64 wall, u64 token, const struct ip *ips, size_t n, int error);
 
 /* Forgets all clients and says goodbye to the connected ones; poll transmits afterwards, then free (spec 40 §14.3). */

@@ -147,9 +147,13 @@ void gateway_resolved(struct gateway *g, u64 now, u64 wall, u64 token, const str
 	struct control_assigned m = (*link)->assigned;
 	struct client_peer *p = table_get(&g->peers_by_id, &client);
 	remove_at(g, link);
-	int rc = error ? error : p ? proxies_install(g, p, &m, ips, n) : ERR_NOT_FOUND;
+	int rc = error == ERR_AGAIN ? 0 : error;
+	if (!rc)
+		rc = p ? proxies_install(g, p, &m, ips, error ? 0 : n, error != 0) : ERR_NOT_FOUND;
 	if (rc)
 		log_info("name is not mapped", kv_uuid("client", &client), kv_domain(&m.domain), kv_err(rc));
+	else if (error)
+		log_info("no resolver of the site answers, a name stays what it was", kv_uuid("client", &client), kv_domain(&m.domain));
 	else
 		log_debug("name is mapped", kv_uuid("client", &client), kv_domain(&m.domain), kv_u("addresses", n));
 	answer(g, wall, &client, &m, rc == 0);

@@ -252,7 +252,7 @@ static void make_room(struct gateway *g, struct client_peer *p, u32 n)
 }
 
 static int map(struct client_peer *p, struct grant *r, const struct dns_name *name, const struct ip *proxies, size_t n, const struct ip *real,
-	       size_t n_real)
+	       size_t n_real, bool is_unknown)
 {
 	struct site_name *s = name_of(p, name);
 	size_t index[2] = { 0 };
@@ -268,12 +268,14 @@ static int map(struct client_peer *p, struct grant *r, const struct dns_name *na
 			rc = open_route(p, x, r);
 		if (rc)
 			return rc;
-		x->real = count ? list[k % count] : (struct ip){ 0 };
+		if (!is_unknown)
+			x->real = count ? list[k % count] : (struct ip){ 0 };
 	}
 	return 0;
 }
 
-int proxies_install(struct gateway *g, struct client_peer *p, const struct control_assigned *m, const struct ip *real, size_t n_real)
+int proxies_install(struct gateway *g, struct client_peer *p, const struct control_assigned *m, const struct ip *real, size_t n_real,
+		    bool is_unknown)
 {
 	struct grant *r = grant_find(p, &m->resource);
 	struct dns_name name = m->domain;
@@ -301,7 +303,7 @@ int proxies_install(struct gateway *g, struct client_peer *p, const struct contr
 	memcpy(proxies, m->proxies, sizeof(proxies));
 	size_t n_proxies = sort_unique(proxies, m->n_proxies);
 	make_room(g, p, (u32)n_proxies);
-	rc = n_proxies == 0 ? 0 : map(p, r, &name, proxies, n_proxies, targets, n);
+	rc = n_proxies == 0 ? 0 : map(p, r, &name, proxies, n_proxies, targets, n, is_unknown);
 	flow_cache_clear(&g->cache);
 	free(targets);
 	return rc;

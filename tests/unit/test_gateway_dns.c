@@ -302,6 +302,26 @@ TEST(spec40_43_ten_seconds_without_an_answer_are_inactive_and_change_nothing)
 	stop();
 }
 
+TEST(spec40_43_while_nobody_can_tell_a_name_stays_what_it_was)
+{
+	begin();
+	grant(1, dns(10, "*.example.com", NULL, 0));
+	(void)map(1, 10, "app.example.com", P1 " " Q1, "10.5.0.1");
+	assign(1, 10, "app.example.com", P1 " " P2 " " Q1);
+	EXPECT_EQ(resolves(), 1);
+	gateway_resolved(g, now, wall, asked.token, NULL, 0, ERR_AGAIN);
+	EXPECT_EQ(told(), TOLD_ACTIVE);
+	EXPECT_TARGET(P1, "10.5.0.1");
+	EXPECT_EQ(to(1, 17, P2, 443), UNREACHABLE);
+	EXPECT_EQ(to(1, 17, Q1, 443), UNREACHABLE);
+	assign(1, 10, "new.example.com", P3);
+	EXPECT_EQ(resolves(), 1);
+	gateway_resolved(g, now, wall, asked.token, NULL, 0, ERR_AGAIN);
+	EXPECT_EQ(told(), TOLD_ACTIVE);
+	EXPECT_EQ(to(1, 17, P3, 443), UNREACHABLE);
+	stop();
+}
+
 TEST(spec40_45_addresses_are_mapped_sorted_and_in_a_circle)
 {
 	begin();
