@@ -4,13 +4,11 @@
 #include "applets/client/settings.h"
 #include "applets/client/system_dns.h"
 #include "applets/common/ca.h"
-#include "applets/common/corridor.h"
 #include "applets/common/dns_sockets.h"
 #include "applets/common/ident.h"
 #include "applets/common/logging.h"
-#include "applets/common/net_watch.h"
-#include "applets/common/portal_link.h"
 #include "applets/common/startup.h"
+#include "applets/common/tunnel_end.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/crypto/aead.h"
@@ -19,7 +17,6 @@
 #include "platform/sys.h"
 #include "platform/udp.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,9 +31,7 @@ struct session {
 	const struct client_settings *cfg;
 	struct loop *loop;
 	struct client *client;
-	struct corridor *corridor;
-	struct net_watch net;
-	struct link *link;
+	struct tunnel_end end;
 	struct system_dns *dns;
 	struct dns_sockets *dns_sockets;
 	struct tls_anchors *resolver_anchors; /* loaded when a resolver over HTTPS is configured */
@@ -81,11 +76,8 @@ static void apply_tun_config(struct session *s, const struct client_tun_config *
 	struct ip sentinels[DNS_UPSTREAMS_MAX];
 	struct cidr *routes = calloc(tun->n_routes + 1, sizeof(*routes));
 	unsigned stack = 0;
-	int rc = routes ? net_set_addresses(s->net.net, &tun->ipv4, &tun->ipv6, &stack) : ERR_NOMEM;
 
-	if (rc) {
-		log_error("cannot give the tunnel interface its addresses", kv_err(rc), kv_s("reason", strerror(errno)),
-			  kv_ip("ipv4", &tun->ipv4), kv_ip("ipv6", &tun->ipv6));
+	if (!routes || !tunnel_end_set_addresses(&s->end, &tun->ipv4, &tun->ipv6, &stack)) {
 		free(routes);
 		leave(s, 1);
 		return;
@@ -113,7 +105,7 @@ static void apply_routes(void *ctx, int error, const char *why)
 		leave(s, 1);
 		return;
 	}
-	int rc = net_set_routes(s->net.net, s->routes, s->n_routes);
+	int rc = net_set_routes(s->end.net.net, s->routes, s->n_routes);
 	if (rc) {
 		log_error("cannot set the routes into the tunnel", kv_err(rc), kv_u("routes", s->n_routes));
 		leave(s, 1);
@@ -136,10 +128,10 @@ static void resolvers_read(void *ctx, const struct ip *servers, size_t n)
 	log_debug("resolvers of this system", kv_u("count", n));
 	client_set_system_resolvers(s->client, loop_now(s->loop), servers, n);
 	if (n > 0) {
-		link_set_servers(s->link, servers, n);
+		link_set_servers(s->end.link, servers, n);
 		dns_sockets_set_bootstrap(s->dns_sockets, servers, n);
 	}
-	corridor_kick(s->corridor);
+	corridor_kick(s->end.corridor);
 }
 
 static void upstream_answered(void *ctx, const struct dns_answer *a, u64 now)
@@ -147,7 +139,7 @@ static void upstream_answered(void *ctx, const struct dns_answer *a, u64 now)
 	struct session *s = ctx;
 
 	client_forwarder_answer(s->client, now, a);
-	corridor_kick(s->corridor);
+	corridor_kick(s->end.corridor);
 }
 
 static void handle_event(struct session *s, const struct client_event *e)
@@ -156,12 +148,9 @@ static void handle_event(struct session *s, const struct client_event *e)
 	case CLIENT_TUN_CONFIG:
 		apply_tun_config(s, e->tun);
 		break;
-	case CLIENT_SEND: {
-		int rc = link_send(s->link, e->message);
-		if (rc && rc != ERR_EXISTS)
-			log_debug("message for the portal is lost", kv_s("message", msg_type_name(e->message->type)), kv_err(rc));
+	case CLIENT_SEND:
+		tunnel_end_send(&s->end, e->message);
 		break;
-	}
 	case CLIENT_GATEWAY_PATH:
 		log_info("path to gateway", kv_uuid("gateway", &e->peer), kv_s("path", node_path_name(e->path)),
 			 kv_ep("local", &e->local), kv_ep("remote", &e->remote));
@@ -181,151 +170,50 @@ static void handle_event(struct session *s, const struct client_event *e)
 	}
 }
 
-static void engine_events(void *ctx, u64 now)
+static void engine_events(void *ctx)
 {
 	struct session *s = ctx;
 	struct client_event e;
 
-	(void)now;
 	while (client_poll_event(s->client, &e))
 		handle_event(s, &e);
 	if (client_forwarder_was_called(s->client))
 		dns_sockets_kick(s->dns_sockets);
 }
 
-/* --- the corridor's view of the engine ------------------------------------------------------------------------------------------- */
-
-static struct client *engine(void *ctx)
-{
-	return ((struct session *)ctx)->client;
-}
-
-static void engine_udp(void *ctx, u64 now, u64 wall, struct udp_rx *rx, size_t n)
-{
-	client_udp_input(engine(ctx), now, wall, rx, n);
-}
-
-static bool engine_poll_tun(void *ctx, struct tun_pkt *out)
-{
-	return client_poll_tun(engine(ctx), out);
-}
-
-static void engine_tun(void *ctx, u64 now, u64 wall, struct tun_pkt *pkt, size_t n)
-{
-	client_tun_input(engine(ctx), now, wall, pkt, n);
-}
-
-static void engine_flush(void *ctx, u64 now)
-{
-	client_flush(engine(ctx), now);
-}
-
-static bool engine_poll_transmit(void *ctx, struct udp_tx *out)
-{
-	return client_poll_transmit(engine(ctx), out);
-}
-
-static void engine_timeout(void *ctx, u64 now, u64 wall)
-{
-	client_timeout(engine(ctx), now, wall);
-}
-
-static u64 engine_next_timeout(void *ctx)
-{
-	return client_next_timeout(engine(ctx));
-}
-
-static const struct corridor_engine corridor_engine = {
-	.udp_input = engine_udp,
-	.poll_tun = engine_poll_tun,
-	.tun_input = engine_tun,
-	.flush = engine_flush,
-	.poll_transmit = engine_poll_transmit,
-	.timeout = engine_timeout,
-	.next_timeout = engine_next_timeout,
-	.handle_events = engine_events,
-};
+TUNNEL_ENGINE(client, struct client);
 
 /* --- portal ---------------------------------------------------------------------------------------------------------------------- */
 
-static void portal_connected(void *ctx)
-{
-	(void)ctx;
-	log_info("Connected to portal");
-}
-
-static void portal_lost(void *ctx, int err, const char *text, u64 retry_at)
+static void portal_fatal(void *ctx, const char *text)
 {
 	struct session *s = ctx;
 
-	(void)err;
-	client_portal_lost(s->client);
-	log_warn("portal connection lost, trying again", kv_s("reason", text),
-		 kv_u("retry_ms", time_since(retry_at, loop_now(s->loop)) / 1000000));
-}
-
-static void portal_message(void *ctx, const struct portal_message *m)
-{
-	struct session *s = ctx;
-
-	client_message(s->client, loop_now(s->loop), loop_wall(s->loop), m);
-	corridor_kick(s->corridor);
-}
-
-static void portal_fatal(void *ctx, enum channel_fatal why, const char *text)
-{
-	struct session *s = ctx;
-
-	(void)why;
 	log_error("Firezone disconnected", kv_s("reason", text));
 	fprintf(stderr, "Firezone disconnected: Connection to portal failed: %s\n", text);
 	leave(s, 1);
 }
 
-static struct link *open_link(struct session *s, char *why, size_t why_cap)
+static bool open_link(struct session *s, char *why, size_t why_cap)
 {
-	char firezone_id[IDENT_ID_MAX], external_id[IDENT_ID_MAX], name[IDENT_ID_MAX], user_agent[IDENT_UA_MAX];
-	char ident_why[IDENT_WHY_BYTES];
 	struct ident_device device;
-	struct sys_host host;
 
-	if (ident_firezone_id(IDENT_CLIENT, s->cfg->id, NULL, sys_rng(), firezone_id, ident_why)) {
-		snprintf(why, why_cap, "%s", ident_why);
-		return NULL;
-	}
-	sys_host(&host);
-	ident_external_id(firezone_id, external_id);
-	ident_name(s->cfg->name, sys_rng(), name);
 	ident_device(NULL, &device);
-	ident_user_agent(&host, IDENT_COMPONENT_CLIENT, user_agent);
-	struct link_config link = {
-		.channel = {
-			.role = MSG_ROLE_CLIENT,
-			.api_url = s->cfg->api_url,
-			.token = s->cfg->token.text,
-			.user_agent = user_agent,
-			.params = {
-				{ "external_id", external_id },
-				{ "name", name },
-				{ "device_serial", *device.serial ? device.serial : NULL },
-				{ "device_uuid", *device.uuid ? device.uuid : NULL },
-			},
-			.n_params = 4,
-			.max_partition = s->cfg->max_partition_ns ? s->cfg->max_partition_ns : TIME_NEVER,
-			.rng = sys_rng(),
-		},
+	struct tunnel_end_portal p = {
+		.role = MSG_ROLE_CLIENT,
+		.id = s->cfg->id,
+		.name = s->cfg->name,
+		.api_url = s->cfg->api_url,
+		.token = s->cfg->token.text,
 		.ca_file = s->cfg->ca_file,
-		.mark = UDP_MARK,
-		.rng = sys_rng(),
-		.cb = {
-			.on_connected = portal_connected,
-			.on_disconnected = portal_lost,
-			.on_message = portal_message,
-			.on_fatal = portal_fatal,
+		.max_partition = s->cfg->max_partition_ns ? s->cfg->max_partition_ns : TIME_NEVER,
+		.params = {
+			{ "device_serial", *device.serial ? device.serial : NULL },
+			{ "device_uuid", *device.uuid ? device.uuid : NULL },
 		},
-		.ctx = s,
+		.n_params = 2,
 	};
-	return link_new(s->loop, &link, why, why_cap);
+	return tunnel_end_link(&s->end, &p, why, why_cap);
 }
 
 /* --- roaming, signals, timers ------------------------------------------------------------------------------------------------------ */
@@ -337,11 +225,11 @@ static void reset(struct session *s, const char *reason)
 	log_info("network changed, connecting anew", kv_s("reason", reason));
 	client_reset(s->client, loop_now(s->loop));
 	client_public_key(s->client, key);
-	corridor_rebind(s->corridor);
+	corridor_rebind(s->end.corridor);
 	dns_sockets_reset(s->dns_sockets);
 	prepare_resolvers(s);
-	link_reconnect(s->link, key);
-	corridor_kick(s->corridor);
+	link_reconnect(s->end.link, key);
+	corridor_kick(s->end.corridor);
 }
 
 static void on_signal(void *ctx, int signo)
@@ -385,27 +273,6 @@ static void log_clean_due(void *ctx, u64 now)
 }
 
 /* --- start and end ------------------------------------------------------------------------------------------------------------------ */
-
-static int open_network(struct session *s)
-{
-	const char *what;
-	struct corridor_config cc = {
-		.loop = s->loop,
-		.engine = &corridor_engine,
-		.ctx = s,
-		.tun_name = s->cfg->tun_name,
-		.udp_port = UDP_PORT,
-		.mark = UDP_MARK,
-	};
-	int rc = corridor_open(&s->corridor, &cc, &what);
-
-	if (rc)
-		return startup_fail(PROGRAM, what, rc);
-	rc = net_watch_open(&s->net, s->loop, corridor_ifindex(s->corridor), uplink_changed, s);
-	if (rc)
-		return startup_fail(PROGRAM, "network configuration", rc);
-	return 0;
-}
 
 static int open_dns(struct session *s)
 {
@@ -452,7 +319,7 @@ static int run(struct session *s)
 	int rc = open_signals(s);
 
 	if (rc == 0)
-		rc = open_network(s);
+		rc = tunnel_end_open(&s->end, s->cfg->tun_name, uplink_changed);
 	if (rc == 0)
 		rc = open_dns(s);
 	if (rc)
@@ -465,7 +332,7 @@ static int run(struct session *s)
 		loop_timer_set(s->loop, &s->log_timer, time_add(loop_now(s->loop), LOG_CLEAN_INTERVAL));
 	}
 	client_public_key(s->client, key);
-	link_start(s->link, key);
+	link_start(s->end.link, key);
 	loop_run(s->loop);
 	client_shutdown(s->client, loop_now(s->loop));
 	return s->exit_code;
@@ -473,13 +340,11 @@ static int run(struct session *s)
 
 static void close_all(struct session *s)
 {
-	link_free(s->link);
+	tunnel_end_close(&s->end, GOODBYE_GRACE);
 	system_dns_free(s->dns);
 	if (s->dns_sockets)
 		dns_sockets_free(s->dns_sockets);
 	tls_anchors_free(s->resolver_anchors);
-	corridor_close(s->corridor, GOODBYE_GRACE);
-	net_watch_close(&s->net);
 	client_free(s->client);
 	free(s->routes);
 	loop_free(s->loop);
@@ -494,8 +359,9 @@ static int start(const struct client_settings *cfg)
 
 	if (!s.loop || aead_init())
 		return startup_fail(PROGRAM, "start", ERR_NOMEM);
-	s.link = open_link(&s, why, sizeof(why));
-	if (!s.link) {
+	s.end = (struct tunnel_end){ .program = PROGRAM, .loop = s.loop, .ops = &client_engine, .owner = &s, .on_events = engine_events,
+				     .on_fatal = portal_fatal };
+	if (!open_link(&s, why, sizeof(why))) {
 		log_error("cannot use this configuration", kv_s("reason", why));
 		fprintf(stderr, "%s: %s\n", PROGRAM, why);
 		goto out;
@@ -511,6 +377,7 @@ static int start(const struct client_settings *cfg)
 		rc = startup_fail(PROGRAM, "start", ERR_NOMEM);
 		goto out;
 	}
+	s.end.engine = s.client;
 	rc = run(&s);
 out:
 	close_all(&s);

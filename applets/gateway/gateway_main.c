@@ -1,13 +1,10 @@
 /* The gateway applet: start, wire, run, leave (spec 40 §1, §2, §3.2, §14). */
 #define LOG_TARGET "gateway"
 #include "applets/applet.h"
-#include "applets/common/corridor.h"
 #include "applets/common/health.h"
-#include "applets/common/ident.h"
 #include "applets/common/logging.h"
-#include "applets/common/net_watch.h"
-#include "applets/common/portal_link.h"
 #include "applets/common/startup.h"
+#include "applets/common/tunnel_end.h"
 #include "applets/gateway/settings.h"
 #include "applets/gateway/site_dns.h"
 #include "applets/gateway/tunnel_dns.h"
@@ -20,10 +17,8 @@
 #include "platform/sys.h"
 #include "platform/udp.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 
 #define PROGRAM "firezone-gateway"
 #define GOODBYE_GRACE SEC(1) /* spec 40 §14.3 */
@@ -32,9 +27,7 @@ struct session {
 	const struct gateway_settings *cfg;
 	struct loop *loop;
 	struct gateway *gateway;
-	struct corridor *corridor;
-	struct net_watch net;
-	struct link *link;
+	struct tunnel_end end;
 	struct health *health;
 	struct site_dns *site;
 	struct tunnel_dns *dns;
@@ -53,8 +46,8 @@ static void leave(struct session *s, int exit_code)
 	s->is_leaving = true;
 	s->exit_code = exit_code;
 	gateway_shutdown(s->gateway, loop_now(s->loop));
-	corridor_kick(s->corridor);
-	link_close(s->link);
+	corridor_kick(s->end.corridor);
+	link_close(s->end.link);
 	loop_timer_set(s->loop, &s->end_timer, time_add(loop_now(s->loop), GOODBYE_GRACE));
 }
 
@@ -83,15 +76,12 @@ static void serve_dns(struct session *s, const struct gateway_tun_config *tun, u
 static void apply_tun_config(struct session *s, const struct gateway_tun_config *tun)
 {
 	unsigned stack = 0;
-	int rc = net_set_addresses(s->net.net, &tun->ipv4, &tun->ipv6, &stack);
 
-	if (rc) {
-		log_error("cannot give the tunnel interface its addresses", kv_err(rc), kv_s("reason", strerror(errno)),
-			  kv_ip("ipv4", &tun->ipv4), kv_ip("ipv6", &tun->ipv6));
+	if (!tunnel_end_set_addresses(&s->end, &tun->ipv4, &tun->ipv6, &stack)) {
 		leave(s, 1);
 		return;
 	}
-	rc = net_set_routes(s->net.net, tun->routes, ARRAY_LEN(tun->routes));
+	int rc = net_set_routes(s->end.net.net, tun->routes, ARRAY_LEN(tun->routes));
 	if (rc) {
 		log_error("cannot set the routes into the tunnel", kv_err(rc));
 		leave(s, 1);
@@ -114,7 +104,7 @@ static void resolve(struct session *s, const struct gateway_event *e)
 		return;
 	log_warn("cannot look up a name", kv_s("domain", e->domain), kv_err(rc));
 	gateway_resolved(s->gateway, now, loop_wall(s->loop), e->token, NULL, 0, rc);
-	corridor_kick(s->corridor);
+	corridor_kick(s->end.corridor);
 }
 
 static void handle_event(struct session *s, const struct gateway_event *e)
@@ -123,12 +113,9 @@ static void handle_event(struct session *s, const struct gateway_event *e)
 	case GATEWAY_TUN_CONFIG:
 		apply_tun_config(s, e->tun);
 		break;
-	case GATEWAY_SEND: {
-		int rc = link_send(s->link, e->message);
-		if (rc && rc != ERR_EXISTS)
-			log_debug("message for the portal is lost", kv_s("message", msg_type_name(e->message->type)), kv_err(rc));
+	case GATEWAY_SEND:
+		tunnel_end_send(&s->end, e->message);
 		break;
-	}
 	case GATEWAY_CLIENT_CONNECTED:
 	case GATEWAY_CLIENT_LOST:
 		break; /* logged by the engine */
@@ -142,12 +129,11 @@ static void handle_event(struct session *s, const struct gateway_event *e)
 	}
 }
 
-static void engine_events(void *ctx, u64 now)
+static void engine_events(void *ctx)
 {
 	struct session *s = ctx;
 	struct gateway_event e;
 
-	(void)now;
 	while (gateway_poll_event(s->gateway, &e))
 		handle_event(s, &e);
 }
@@ -161,7 +147,7 @@ static void name_resolved(void *ctx, u64 now, const struct lookup_result *r)
 	int error = !r->error && r->is_failure ? ERR_AGAIN : r->error;
 
 	gateway_resolved(s->gateway, now, loop_wall(s->loop), r->token, r->ips, (size_t)r->n4 + r->n6, error);
-	corridor_kick(s->corridor);
+	corridor_kick(s->end.corridor);
 }
 
 static void client_answered(void *ctx, u64 now, const struct dns_answer *a)
@@ -196,88 +182,12 @@ static int open_dns(struct session *s)
 	return s->site && s->dns ? 0 : startup_fail(PROGRAM, "DNS", ERR_NOMEM);
 }
 
-/* --- the corridor's view of the engine ------------------------------------------------------------------------------------------- */
-
-static struct gateway *engine(void *ctx)
-{
-	return ((struct session *)ctx)->gateway;
-}
-
-static void engine_udp(void *ctx, u64 now, u64 wall, struct udp_rx *rx, size_t n)
-{
-	gateway_udp_input(engine(ctx), now, wall, rx, n);
-}
-
-static bool engine_poll_tun(void *ctx, struct tun_pkt *out)
-{
-	return gateway_poll_tun(engine(ctx), out);
-}
-
-static void engine_tun(void *ctx, u64 now, u64 wall, struct tun_pkt *pkt, size_t n)
-{
-	gateway_tun_input(engine(ctx), now, wall, pkt, n);
-}
-
-static void engine_flush(void *ctx, u64 now)
-{
-	gateway_flush(engine(ctx), now);
-}
-
-static bool engine_poll_transmit(void *ctx, struct udp_tx *out)
-{
-	return gateway_poll_transmit(engine(ctx), out);
-}
-
-static void engine_timeout(void *ctx, u64 now, u64 wall)
-{
-	gateway_timeout(engine(ctx), now, wall);
-}
-
-static u64 engine_next_timeout(void *ctx)
-{
-	return gateway_next_timeout(engine(ctx));
-}
-
-static const struct corridor_engine corridor_engine = {
-	.udp_input = engine_udp,
-	.poll_tun = engine_poll_tun,
-	.tun_input = engine_tun,
-	.flush = engine_flush,
-	.poll_transmit = engine_poll_transmit,
-	.timeout = engine_timeout,
-	.next_timeout = engine_next_timeout,
-	.handle_events = engine_events,
-};
+TUNNEL_ENGINE(gateway, struct gateway);
 
 /* --- portal ---------------------------------------------------------------------------------------------------------------------- */
 
-static void portal_connected(void *ctx)
+static void portal_fatal(void *ctx, const char *text)
 {
-	(void)ctx;
-	log_info("Connected to portal");
-}
-
-static void portal_lost(void *ctx, int err, const char *text, u64 retry_at)
-{
-	struct session *s = ctx;
-
-	(void)err;
-	gateway_portal_lost(s->gateway);
-	log_warn("portal connection lost, trying again", kv_s("reason", text),
-		 kv_u("retry_ms", time_since(retry_at, loop_now(s->loop)) / 1000000));
-}
-
-static void portal_message(void *ctx, const struct portal_message *m)
-{
-	struct session *s = ctx;
-
-	gateway_message(s->gateway, loop_now(s->loop), loop_wall(s->loop), m);
-	corridor_kick(s->corridor);
-}
-
-static void portal_fatal(void *ctx, enum channel_fatal why, const char *text)
-{
-	(void)why;
 	log_error("Eventloop failed: Failed to login to portal", kv_s("reason", text));
 	fprintf(stderr, "%s: Failed to login to portal: %s\n", PROGRAM, text);
 	leave(ctx, 1);
@@ -288,46 +198,18 @@ static void portal_closed(void *ctx)
 	loop_stop(((struct session *)ctx)->loop);
 }
 
-static struct link *open_link(struct session *s, char *why, size_t why_cap)
+static bool open_link(struct session *s, char *why, size_t why_cap)
 {
-	char firezone_id[IDENT_ID_MAX], external_id[IDENT_ID_MAX], name[IDENT_ID_MAX], user_agent[IDENT_UA_MAX];
-	char ident_why[IDENT_WHY_BYTES];
-	struct sys_host host;
-
-	if (ident_firezone_id(IDENT_GATEWAY, s->cfg->id, NULL, sys_rng(), firezone_id, ident_why)) {
-		snprintf(why, why_cap, "%s", ident_why);
-		return NULL;
-	}
-	sys_host(&host);
-	log_info("starting", kv_s("arch", host.arch), kv_s("os", host.os), kv_s("os_version", host.os_version),
-		 kv_u("uptime_secs", host.uptime_secs));
-	ident_external_id(firezone_id, external_id);
-	ident_name(s->cfg->name, sys_rng(), name);
-	ident_user_agent(&host, IDENT_COMPONENT_GATEWAY, user_agent);
-	struct link_config link = {
-		.channel = {
-			.role = MSG_ROLE_GATEWAY,
-			.api_url = s->cfg->api_url,
-			.token = s->cfg->token.text,
-			.user_agent = user_agent,
-			.params = { { "external_id", external_id }, { "name", name } },
-			.n_params = 2,
-			.max_partition = s->cfg->max_partition_ns,
-			.rng = sys_rng(),
-		},
+	struct tunnel_end_portal p = {
+		.role = MSG_ROLE_GATEWAY,
+		.id = s->cfg->id,
+		.name = s->cfg->name,
+		.api_url = s->cfg->api_url,
+		.token = s->cfg->token.text,
 		.ca_file = s->cfg->ca_file,
-		.mark = UDP_MARK,
-		.rng = sys_rng(),
-		.cb = {
-			.on_connected = portal_connected,
-			.on_disconnected = portal_lost,
-			.on_message = portal_message,
-			.on_fatal = portal_fatal,
-			.on_closed = portal_closed,
-		},
-		.ctx = s,
+		.max_partition = s->cfg->max_partition_ns,
 	};
-	return link_new(s->loop, &link, why, why_cap);
+	return tunnel_end_link(&s->end, &p, why, why_cap);
 }
 
 /* --- signals, timers --------------------------------------------------------------------------------------------------------------- */
@@ -367,23 +249,11 @@ static void open_health(struct session *s)
 
 static int open_network(struct session *s)
 {
-	const char *what;
-	struct corridor_config cc = {
-		.loop = s->loop,
-		.engine = &corridor_engine,
-		.ctx = s,
-		.tun_name = s->cfg->tun_name,
-		.udp_port = UDP_PORT,
-		.mark = UDP_MARK,
-	};
-	int rc = corridor_open(&s->corridor, &cc, &what);
+	/* A gateway never resets (spec 20 §9.5): its connections heal by themselves. */
+	int rc = tunnel_end_open(&s->end, s->cfg->tun_name, NULL);
 
 	if (rc)
-		return startup_fail(PROGRAM, what, rc);
-	/* A gateway never resets (spec 20 §9.5): its connections heal by themselves. */
-	rc = net_watch_open(&s->net, s->loop, corridor_ifindex(s->corridor), NULL, s);
-	if (rc)
-		return startup_fail(PROGRAM, "network configuration", rc);
+		return rc;
 	if (!s->cfg->keeps_firewall)
 		open_firewall(s);
 	open_health(s);
@@ -415,7 +285,7 @@ static int run(struct session *s)
 		log_warn("cannot give up privileges", kv_err(rc));
 	s->end_timer = (struct loop_timer){ .cb = end_due, .ctx = s };
 	gateway_public_key(s->gateway, key);
-	link_start(s->link, key);
+	link_start(s->end.link, key);
 	loop_run(s->loop);
 	if (s->exit_code == 0)
 		log_info("Goodbye!");
@@ -424,14 +294,12 @@ static int run(struct session *s)
 
 static void close_all(struct session *s)
 {
-	link_free(s->link);
+	tunnel_end_close(&s->end, GOODBYE_GRACE);
 	tunnel_dns_free(s->dns);
 	site_dns_free(s->site);
-	corridor_close(s->corridor, GOODBYE_GRACE);
 	health_close(s->health);
 	if (s->has_firewall)
 		firewall_remove(s->cfg->tun_name);
-	net_watch_close(&s->net);
 	gateway_free(s->gateway);
 	loop_free(s->loop);
 }
@@ -447,8 +315,9 @@ static int start(const struct gateway_settings *cfg)
 		return startup_fail(PROGRAM, "start", ERR_NOMEM);
 	if (!cfg->keeps_buffers && sys_raise_socket_buffers())
 		log_info("cannot raise the limits of socket buffers");
-	s.link = open_link(&s, why, sizeof(why));
-	if (!s.link) {
+	s.end = (struct tunnel_end){ .program = PROGRAM, .loop = s.loop, .ops = &gateway_engine, .owner = &s, .on_events = engine_events,
+				     .on_fatal = portal_fatal, .on_closed = portal_closed };
+	if (!open_link(&s, why, sizeof(why))) {
 		log_info(why);
 		fprintf(stderr, "%s: %s\n", PROGRAM, why);
 		goto out;
@@ -459,6 +328,7 @@ static int start(const struct gateway_settings *cfg)
 		rc = startup_fail(PROGRAM, "start", ERR_NOMEM);
 		goto out;
 	}
+	s.end.engine = s.gateway;
 	rc = run(&s);
 out:
 	close_all(&s);

@@ -33,7 +33,7 @@ start_confined() {
 }
 
 start_confined gateway gateway env CREDENTIALS_DIRECTORY="$E2E/credentials" FIREZONE_NAME=gateway FIREZONE_ID="$P-gateway" \
-	RUST_LOG=debug "$E2E/bin/emberbox" gateway --api-url "$API_URL"
+	RUST_LOG=debug FIREZONE_FLOW_LOGS=true "$E2E/bin/emberbox" gateway --api-url "$API_URL"
 check spec40_08_joins_inside_the_packaged_sandbox has_joined gateway
 check spec40_05_token_is_the_trimmed_credential has_joined gateway
 status() { cat "/proc/$(pgrep -P "${PIDS[gateway]}" -f 'bin/emberbox' || echo "${PIDS[gateway]}")/status"; }
@@ -45,6 +45,8 @@ must wait_for 150 ip -n "$P-client" addr show dev tun-firezone up
 must wait_for 50 has_route
 check spec40_08_carries_traffic_inside_it fetch http://10.9.0.80/small
 check content_is_whole cmp "$E2E/www/small" "$E2E/fetched"
+check spec40_63_the_fetch_is_one_line_in_the_log wait_log gateway \
+	'TRACE flow_logs::tcp: TCP flow completed client_id=.* actor_email=jo@acme.example .* resource_name=lab resource_address=10.9.0.0/24 .* inner_dst_ip=10.9.0.80 .* inner_dst_port=80 .* rx_packets=[0-9]+ tx_packets=[0-9]+ rx_bytes=[0-9]{4,} tx_bytes=[0-9]+$'
 check nothing_was_refused bash -c "! grep -E 'cannot (install|enable|give|set)|WARN|ERROR' '$E2E/gateway.log'"
 # Neither portal nor relay answers any more: the goodbye is said all the same, and nobody waits for long.
 marked() { in_ns "$1" ss -tneH dst 198.51.100.2 | grep -q 'fwmark:0xfd002021'; }
