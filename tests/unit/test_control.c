@@ -38,7 +38,7 @@ static u32 make(u8 event, const char *body)
 	return (u32)(48 + n);
 }
 
-TEST(spec40_40_assigned_ips_byte_for_byte)
+TEST(spec30_30_spec40_40_assigned_ips_byte_for_byte)
 {
 	static const char body[] = "{\"resource\":\"00000000-0000-0000-0000-000000000065\",\"domain\":\"app.example.com\",\"proxy_ips\":["
 				   "\"100.96.0.1\",\"100.96.0.2\",\"fd00:2021:1111:8000::\",\"fd00:2021:1111:8000::1\"]}";
@@ -175,7 +175,7 @@ TEST(what_cannot_be_read_is_refused)
 	EXPECT_EQ(control_read_assigned(buf, &p, &a), ERR_LIMIT);
 }
 
-TEST(padding_behind_the_packet_is_not_read)
+TEST(spec30_31_padding_behind_the_packet_is_not_read)
 {
 	struct control_status s;
 	u32 len = make(1, "{" ID ",\"domain\":\"example.com\",\"status\":\"Active\"}");

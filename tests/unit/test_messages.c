@@ -365,7 +365,7 @@ TEST(spec10_23_unknown_events_types_and_members_are_ignored)
 	EXPECT_EQ(client_resource("{" CIDR_BODY "," SITES ",\"new\":{\"x\":[1]}}"), 0);
 }
 
-TEST(spec10_3_5_a_bad_resource_costs_only_itself_in_init)
+TEST(spec30_04_spec30_05_spec10_3_5_a_bad_resource_costs_only_itself_in_init)
 {
 	struct portal_message m;
 
@@ -470,7 +470,7 @@ TEST(spec10_44_networks_have_a_prefix_length_and_no_host_bits)
 	EXPECT_EQ(client_resource("{\"id\":" UUID1 ",\"type\":\"cidr\",\"name\":\"n\",\"address\":\"fd00::/64\"," SITES "}"), 0);
 }
 
-TEST(spec10_45_upstream_do53_comes_before_upstream_dns)
+TEST(spec30_51_spec10_45_upstream_do53_comes_before_upstream_dns)
 {
 	struct portal_message m;
 
