@@ -347,15 +347,17 @@ static void answer_addresses(struct stub *s, struct span query, const struct dns
 		dns_answer_ip(w, STUB_LOCAL_TTL, &proxies[family == 4 ? i : STUB_PROXIES + i]);
 }
 
-static enum stub_decision decide_reverse(const struct stub *s, struct span query, const struct dns_query *q, struct wr *w, struct stub_answer *out)
+/* Tells a name, but is no query of that name: gateways need not look it up again. */
+static enum stub_decision decide_reverse(const struct stub *s, struct span query, const struct dns_query *q, struct wr *w)
 {
+	const struct stub_record *r;
 	struct dns_name target;
 	struct ip ip;
 
-	if (!dns_name_reverse(&q->q.name, &ip) || !(out->record = stub_record_of_ip(s, &ip)))
+	if (!dns_name_reverse(&q->q.name, &ip) || !(r = stub_record_of_ip(s, &ip)))
 		return STUB_FORWARD;
 	dns_answer_begin(w, query, q, DNS_NOERROR);
-	stub_name(out->record, &target);
+	stub_name(r, &target);
 	dns_answer_name(w, DNS_PTR, STUB_LOCAL_TTL, &target);
 	return STUB_LOCAL;
 }
@@ -369,7 +371,7 @@ static enum stub_decision decide(struct stub *s, struct span query, const struct
 		return STUB_LOCAL;
 	}
 	if (q->q.type == DNS_PTR)
-		return decide_reverse(s, query, q, w, out);
+		return decide_reverse(s, query, q, w);
 	if (q->q.type != DNS_A && q->q.type != DNS_AAAA && q->q.type != DNS_HTTPS && q->q.type != DNS_SRV && q->q.type != DNS_TXT)
 		return STUB_FORWARD;
 	const struct stub_pattern *best = match(s, &q->q.name, q->q.type == DNS_A ? 4 : 6, &is_allowed);

@@ -493,6 +493,7 @@ TEST(spec30_38_a_new_query_of_a_confirmed_name_interrupts_nothing)
 {
 	struct msg_resource r = named(1, "*.example.com");
 	struct control_assigned m;
+	struct heard h;
 	u32 seen;
 
 	(void)connect(&r, "app.example.com");
@@ -505,6 +506,11 @@ TEST(spec30_38_a_new_query_of_a_confirmed_name_interrupts_nothing)
 	const struct fake_sent *s = next_sent(&seen);
 	EXPECT(s && s->data[19] == 1);
 	query(3, "app.example.com", DNS_AAAA); /* pending: not within 2 s */
+	EXPECT(!next_sent(&seen));
+	while (hear(&h))
+		;
+	status(50, 1, "app.example.com", true);
+	query(4, "1.0.96.100.in-addr.arpa", DNS_PTR); /* no query of that name */
 	EXPECT(!next_sent(&seen));
 	stop();
 }
