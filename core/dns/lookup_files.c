@@ -31,6 +31,8 @@ static bool next_line(struct span *text, struct span *line)
 static struct span next_word(struct span *line)
 {
 	size_t start = 0, end;
+	if (line->n == 0)
+		return SPAN_NONE;
 	while (start < line->n && is_blank(line->p[start]))
 		start++;
 	if (start < line->n && (line->p[start] == '#' || line->p[start] == ';')) {
@@ -66,7 +68,7 @@ static bool ip_from_span(struct span w, struct ip *out)
 	if (zone)
 		w.n = (size_t)(zone - w.p);
 	*out = (struct ip){ 0 };
-	return ip_parse(w, out) == 0;
+	return w.n > 0 && ip_parse(w, out) == 0;
 }
 
 /* ---- resolv.conf ---- */
@@ -232,5 +234,5 @@ const struct hosts_entry *hosts_find(const struct hosts *h, const struct dns_nam
 	while (end < h->n && h->entries[end].name == wanted)
 		end++;
 	*n = end - low;
-	return h->entries + low;
+	return *n > 0 ? &h->entries[low] : NULL;
 }

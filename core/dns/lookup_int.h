@@ -20,5 +20,5 @@ struct hosts {
 
 /* `key` is set. ERR_NOMEM: unchanged. */
 int hosts_load(struct hosts *h, struct span text) MUST_CHECK;
-/* The entries of a name: the first and how many. */
+/* The entries of a name: the first (NULL when there is none) and how many. */
 const struct hosts_entry *hosts_find(const struct hosts *h, const struct dns_name *name, u32 *n);
