@@ -24,7 +24,9 @@
  *
  * etc-resolv-conf never loses what somebody wrote: the backup (temporary file, fsync, rename) is complete before the first byte of
  * the file changes; the file starts with DNS_CONTROL_MAGIC exactly as long as it is ours; when it is not what we wrote, it is left alone
- * and that is logged. It is rewritten in place, for container runtimes mount it. A symlink or a missing file is refused.
+ * and that is logged. It is rewritten in place, for container runtimes mount it. A symlink or a missing file is refused. A file that another
+ * program has put in its place (a DHCP client) is backed up and rewritten when reading finds it, or names would be lost with the next lease;
+ * at most every DNS_CONTROL_RETAKE, so as not to fight; an ACTIVE event tells of it.
  *
  * dnsmasq reads server= lines at its start only (SIGHUP reads servers-file= again, but does not get through OpenWrt's jail), so the drop-in
  * DNS_CONTROL_DROP_IN comes and goes with a restart by the service manager, which also works without our capabilities. Its folder is
@@ -43,6 +45,7 @@
 #define DNS_CONTROL_DOMAIN_MAX 253u
 #define DNS_CONTROL_WHY_BYTES 512u
 #define DNS_CONTROL_FILE_MAX 65536u       /* longer resolv.confs are not ours to rewrite */
+#define DNS_CONTROL_RETAKE MINUTES(1)
 #define DNS_CONTROL_COMMAND_LIMIT SEC(10) /* a restart of dnsmasq on a slow router takes seconds */
 #define DNS_CONTROL_EXIT_LIMIT SEC(5)     /* dns_control_deactivate() waits no longer */
 
@@ -117,6 +120,6 @@ size_t dns_control_files(struct dns_control *c, const char *out[static DNS_CONTR
 const char *dns_control_why(const struct dns_control *c);
 
 struct dns_control_stats {
-	u64 commands, commands_failed, commands_killed, backups, rewrites, restores, left_alone;
+	u64 commands, commands_failed, commands_killed, backups, rewrites, restores, left_alone, retaken;
 };
 const struct dns_control_stats *dns_control_stats(const struct dns_control *c);

@@ -46,6 +46,7 @@ struct dns_control {
 	enum job job;           /* what the running program is for */
 	enum step step;
 	bool is_set;            /* there is something to take back */
+	u64 retake_after;
 
 	bool has_outcome, has_servers;
 	int outcome;
@@ -316,6 +317,16 @@ static bool start_activate(struct dns_control *c, u64 now)
 	return false;
 }
 
+static void retake(struct dns_control *c, u64 now)
+{
+	if (!resolv_conf_is_taken(&c->file) || now < c->retake_after)
+		return;
+	log_info("resolv.conf was replaced by another program; that text is kept and put back later", kv_s("file", c->file.path));
+	c->retake_after = time_add(now, DNS_CONTROL_RETAKE);
+	c->wants_activate = true;
+	c->stats.retaken++;
+}
+
 static bool start_read(struct dns_control *c, u64 now)
 {
 	struct ip servers[DNS_CONTROL_SERVERS_MAX];
@@ -323,8 +334,11 @@ static bool start_read(struct dns_control *c, u64 now)
 
 	c->job = JOB_READ;
 	switch (c->method) {
-	case DNS_CONTROL_DISABLED:
 	case DNS_CONTROL_ETC_RESOLV_CONF:
+		retake(c, now); /* after this read, which is to find what the other program wrote */
+		n = resolv_conf_servers(c->paths.resolv_conf, c->paths.backup, servers, ARRAY_LEN(servers));
+		break;
+	case DNS_CONTROL_DISABLED:
 		n = resolv_conf_servers(c->paths.resolv_conf, c->paths.backup, servers, ARRAY_LEN(servers));
 		break;
 	case DNS_CONTROL_SYSTEMD_RESOLVED:

@@ -391,6 +391,18 @@ int resolv_conf_deactivate(struct resolv_conf *f)
 	return rc;
 }
 
+bool resolv_conf_is_taken(const struct resolv_conf *f)
+{
+	struct textfile now;
+	bool is_edited;
+
+	if (!f->written.text || textfile_read(&now, f->path, DNS_CONTROL_FILE_MAX, false))
+		return false;
+	const bool is_taken = !resolv_conf_is_ours(SPAN(now.text, now.n), &is_edited);
+	textfile_free(&now);
+	return is_taken;
+}
+
 void resolv_conf_free(struct resolv_conf *f)
 {
 	textfile_free(&f->written);

@@ -32,6 +32,8 @@ int resolv_conf_recover(struct resolv_conf *f) MUST_CHECK;
 int resolv_conf_activate(struct resolv_conf *f, const struct ip *sentinels, size_t n, const char *search_domain) MUST_CHECK;
 /* ERR_EXISTS: left alone. */
 int resolv_conf_deactivate(struct resolv_conf *f) MUST_CHECK;
+/* We wrote it, and now somebody else's file is there, without our first line. False when it cannot be read. */
+bool resolv_conf_is_taken(const struct resolv_conf *f);
 void resolv_conf_free(struct resolv_conf *f);
 
 /* The servers of the file at `path`, or of `backup` while the first is ours. Symbolic links are followed. */

@@ -245,12 +245,20 @@ tell driver 'activate - 100.100.111.1'
 wait_for says driver '^active$'
 echo 'nameserver 192.0.2.10' >/etc/resolv.conf
 check spec30_71_a_changed_file_is_seen_within_5_s wait_for says driver '^servers 192\.0\.2\.10$'
+check spec30_71_and_is_taken_again wait_for is_ours 100.100.111.1
+check spec30_71_its_text_is_kept [ "$(cat /etc/resolv.conf.before-firezone)" = 'nameserver 192.0.2.10' ]
+echo 'options rotate' >>/etc/resolv.conf
+edited=$(cat /etc/resolv.conf)
 quit_driver
-check spec30_70_foreign_edit_is_left_alone [ "$(cat /etc/resolv.conf)" = 'nameserver 192.0.2.10' ]
+check spec30_70_foreign_edit_is_left_alone [ "$(cat /etc/resolv.conf)" = "$edited" ]
 check spec30_70_foreign_edit_is_told says driver 'changed by somebody else and is left as it is'
 start_driver etc-resolv-conf tun-test
 quit_driver
-check spec30_70_foreign_edit_survives_the_next_start [ "$(cat /etc/resolv.conf)" = 'nameserver 192.0.2.10' ]
+check spec30_70_next_start_puts_back_what_was_before [ "$(cat /etc/resolv.conf)" = 'nameserver 192.0.2.10' ]
+check spec30_70_and_keeps_the_edit [ "$(cat /etc/resolv.conf.before-firezone-edited)" = "$edited" ]
+start_driver etc-resolv-conf tun-test
+quit_driver
+check spec30_70_a_foreign_file_survives_a_start [ "$(cat /etc/resolv.conf)" = 'nameserver 192.0.2.10' ]
 
 # As container runtimes do it: a file mounted there cannot be renamed over.
 restore_conf
@@ -277,14 +285,20 @@ restore_conf
 # has them, as `/etc/init.d/dnsmasq restart` asks procd and `systemctl restart` systemd.
 mkdir "$work/dnsmasq.d"
 mkfifo "$work/wanted" "$work/done"
+run_dnsmasq() {
+	dnsmasq --conf-file=/dev/null --conf-dir="$work/dnsmasq.d" --pid-file="$work/dnsmasq.pid" --resolv-file="$work/upstreams" \
+		--listen-address=127.0.0.1 --bind-interfaces --user=root --log-facility="$work/dnsmasq.log" "$@" 2>>"$work/dnsmasq-start.log"
+}
 serve_restarts() {
-	local more
-	while read -r more <"$work/wanted"; do
+	local wanted i
+	while read -r wanted <"$work/wanted"; do
 		[ -e "$work/dnsmasq.pid" ] && kill "$(cat "$work/dnsmasq.pid")"
-		while [ -e "$work/dnsmasq.pid" ]; do sleep 0.05; done # it removes it at its end
-		dnsmasq --conf-file=/dev/null --conf-dir="$work/dnsmasq.d" --pid-file="$work/dnsmasq.pid" --resolv-file="$work/upstreams" \
-			--listen-address=127.0.0.1 --bind-interfaces --user=root --log-facility="$work/dnsmasq.log" ${more#restart}
-		echo $? >"$work/done"
+		while [ -e "$work/dnsmasq.pid" ]; do sleep 0.05; done # it removes it at its end, and then closes its sockets
+		for ((i = 0; i < 50; i++)); do
+			run_dnsmasq ${wanted#restart} && break
+			sleep 0.1
+		done
+		echo $((i == 50)) >"$work/done"
 	done
 }
 serve_restarts &
