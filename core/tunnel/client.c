@@ -75,25 +75,13 @@ void client_public_key(const struct client *c, u8 out[static 32])
 
 void client_event_push(struct client *c, const struct client_event *e)
 {
-	if (c->n_events == CLIENT_EVENTS_MAX) {
-		c->first_event = (c->first_event + 1) % CLIENT_EVENTS_MAX;
-		c->n_events--;
-	}
-	c->events[(c->first_event + c->n_events++) % CLIENT_EVENTS_MAX] = *e;
+	c->events[news_push(&c->news, CLIENT_EVENTS_MAX)] = *e;
 }
 
 void client_no_relays(struct client *c)
 {
 	if (outbox_no_relays(&c->outbox))
 		c->stats.messages_refused++;
-}
-
-void client_signal_candidates(struct client *c, enum msg_type type, const struct node_event *e)
-{
-	if (outbox_candidates(&c->outbox, type, &e->id, e->candidates, e->n_candidates)) {
-		c->stats.messages_refused++;
-		log_warn("candidates are lost, too much waits for the portal", kv_uuid("peer", &e->id));
-	}
 }
 
 static void on_node_event(struct client *c, const struct node_event *e)
@@ -116,10 +104,10 @@ static void on_node_event(struct client *c, const struct node_event *e)
 			gateway_lost(c, g);
 		break;
 	case NODE_CANDIDATES_ADDED:
-		client_signal_candidates(c, MSG_NEW_GATEWAY_ICE_CANDIDATES, e);
+		signal_candidates(&c->outbox, &c->stats, MSG_NEW_GATEWAY_ICE_CANDIDATES, e);
 		break;
 	case NODE_CANDIDATES_REMOVED:
-		client_signal_candidates(c, MSG_INVALIDATE_GATEWAY_ICE_CANDIDATES, e);
+		signal_candidates(&c->outbox, &c->stats, MSG_INVALIDATE_GATEWAY_ICE_CANDIDATES, e);
 		break;
 	case NODE_NO_RELAYS:
 		client_no_relays(c);
@@ -140,6 +128,8 @@ static void take_node_events(struct client *c)
 
 bool client_poll_event(struct client *c, struct client_event *out)
 {
+	u32 at;
+
 	take_node_events(c);
 	if (tun_config_poll(c, out) || resource_list_poll(c, out))
 		return true;
@@ -147,10 +137,8 @@ bool client_poll_event(struct client *c, struct client_event *out)
 		c->stats.messages_out++;
 		return true;
 	}
-	if (c->n_events > 0) {
-		*out = c->events[c->first_event];
-		c->first_event = (c->first_event + 1) % CLIENT_EVENTS_MAX;
-		c->n_events--;
+	if (news_take(&c->news, CLIENT_EVENTS_MAX, &at)) {
+		*out = c->events[at];
 		return true;
 	}
 	const struct portal_message *m = c->portal_is_up ? outbox_poll(&c->outbox) : NULL;

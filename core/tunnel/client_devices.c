@@ -389,10 +389,10 @@ bool device_node_event(struct client *c, const struct node_event *e)
 		(void)device_lost(c, &e->id);
 		break;
 	case NODE_CANDIDATES_ADDED:
-		client_signal_candidates(c, MSG_NEW_CLIENT_ICE_CANDIDATES, e);
+		signal_candidates(&c->outbox, &c->stats, MSG_NEW_CLIENT_ICE_CANDIDATES, e);
 		break;
 	case NODE_CANDIDATES_REMOVED:
-		client_signal_candidates(c, MSG_INVALIDATE_CLIENT_ICE_CANDIDATES, e);
+		signal_candidates(&c->outbox, &c->stats, MSG_INVALIDATE_CLIENT_ICE_CANDIDATES, e);
 		break;
 	case NODE_PATH_CHANGED:
 		log_info("path to client", kv_uuid("client", &e->id), kv_s("path", node_path_name(e->path)), kv_ep("local", &e->local),

@@ -265,14 +265,6 @@ static void on_prohibited(struct client *c, const u8 *data, const struct packet 
 		flow_refused(c, r);
 }
 
-/* A goodbye frees the connection, whose memory later packets of the batch may name: it is carried out after the batch. */
-#define GOODBYES_PER_BATCH 32u
-
-struct goodbyes {
-	struct uuid id[GOODBYES_PER_BATCH];
-	u32 n;
-};
-
 static void on_control(struct client *c, const struct inner *in, const struct packet *p, struct goodbyes *bye)
 {
 	struct gateway_peer *g = in->user;
@@ -281,8 +273,7 @@ static void on_control(struct client *c, const struct inner *in, const struct pa
 	c->stats.control_in++;
 	switch (control_event(in->data)) {
 	case CONTROL_GOODBYE:
-		if (bye->n < GOODBYES_PER_BATCH)
-			bye->id[bye->n++] = *in->id;
+		goodbye_note(bye, in->id);
 		break;
 	case CONTROL_DOMAIN_STATUS:
 		if (!g || !g->is_peer)
@@ -329,8 +320,9 @@ static void inner_packet(struct client *c, const struct inner *in, struct goodby
 
 void client_udp_input(struct client *c, u64 now, u64 wall, struct udp_rx *rx, size_t n)
 {
-	struct goodbyes bye = { .n = 0 };
+	struct goodbyes bye;
 
+	bye.n = 0;
 	c->now = now;
 	client_set_wall(c, wall);
 	coalesce_reset(c->coalescer);

@@ -22,6 +22,7 @@
 #include "core/tunnel/client_dns_nat.h"
 #include "core/tunnel/convert.h"
 #include "core/tunnel/flow.h"
+#include "core/tunnel/news.h"
 #include "core/tunnel/outbox.h"
 #include "core/tunnel/routes.h"
 #include "core/tunnel/tun_queue.h"
@@ -126,7 +127,7 @@ struct client {
 
 	struct outbox outbox;
 	struct client_event events[CLIENT_EVENTS_MAX];
-	u32 first_event, n_events;
+	struct news news; /* of events */
 	bool is_tun_dirty, is_list_dirty;
 	struct client_tun_config emitted_tun;
 	struct cidr *emitted_routes;
@@ -191,7 +192,6 @@ int client_send_own(struct client *c, const u8 *data, u32 len) MUST_CHECK;
 /* --- client.c */
 void client_event_push(struct client *c, const struct client_event *e);
 void client_no_relays(struct client *c);
-void client_signal_candidates(struct client *c, enum msg_type type, const struct node_event *e);
 
 static inline void client_drop(struct client *c, enum tunnel_drop why, u64 n)
 {

@@ -58,6 +58,14 @@ void candidates_from_message(struct node *n, u64 now, const struct msg_ice_candi
 	}
 }
 
+void signal_candidates(struct outbox *o, struct tunnel_stats *stats, enum msg_type type, const struct node_event *e)
+{
+	if (outbox_candidates(o, type, &e->id, e->candidates, e->n_candidates) == 0)
+		return;
+	stats->messages_refused++;
+	log_warn("candidates are lost, too much waits for the portal", kv_uuid("peer", &e->id));
+}
+
 enum tunnel_drop drop_of_error(int err)
 {
 	return err == ERR_UNSUPPORTED ? DROP_FRAGMENT : err == ERR_LIMIT ? DROP_OVERSIZE : DROP_MALFORMED;

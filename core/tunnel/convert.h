@@ -3,6 +3,7 @@
 
 #include "core/peer/node.h"
 #include "core/phoenix/messages.h"
+#include "core/tunnel/outbox.h"
 #include "core/tunnel/stats.h"
 
 /* A copy for free(); NULL: out of memory. */
@@ -16,6 +17,9 @@ void relays_from_message(struct node *n, u64 now, const struct msg_ids *remove, 
 
 /* Each candidate by itself: what does not parse or belongs to nobody is only logged (spec 10 §3.5). */
 void candidates_from_message(struct node *n, u64 now, const struct msg_ice_candidates *m, bool is_added);
+
+/* Candidates of an event into the outbox, as a message of that type; what does not fit is counted and said. */
+void signal_candidates(struct outbox *o, struct tunnel_stats *stats, enum msg_type type, const struct node_event *e);
 
 /* Why packet_parse() or segment_init() refused. */
 enum tunnel_drop drop_of_error(int err);

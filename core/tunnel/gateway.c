@@ -56,19 +56,7 @@ void gateway_public_key(const struct gateway *g, u8 out[static 32])
 
 void gateway_event_push(struct gateway *g, const struct gateway_event *e)
 {
-	if (g->n_events == GATEWAY_EVENTS_MAX) {
-		g->first_event = (g->first_event + 1) % GATEWAY_EVENTS_MAX;
-		g->n_events--;
-	}
-	g->events[(g->first_event + g->n_events++) % GATEWAY_EVENTS_MAX] = *e;
-}
-
-static void signal_candidates(struct gateway *g, enum msg_type type, const struct node_event *e)
-{
-	if (outbox_candidates(&g->outbox, type, &e->id, e->candidates, e->n_candidates)) {
-		g->stats.messages_refused++;
-		log_warn("candidates are lost, too much waits for the portal", kv_uuid("client", &e->id));
-	}
+	g->events[news_push(&g->news, GATEWAY_EVENTS_MAX)] = *e;
 }
 
 static void on_node_event(struct gateway *g, const struct node_event *e)
@@ -86,10 +74,10 @@ static void on_node_event(struct gateway *g, const struct node_event *e)
 		gateway_event_push(g, &(struct gateway_event){ .type = GATEWAY_CLIENT_LOST, .peer = e->id });
 		break;
 	case NODE_CANDIDATES_ADDED:
-		signal_candidates(g, MSG_BROADCAST_ICE_CANDIDATES, e);
+		signal_candidates(&g->outbox, &g->stats, MSG_BROADCAST_ICE_CANDIDATES, e);
 		break;
 	case NODE_CANDIDATES_REMOVED:
-		signal_candidates(g, MSG_BROADCAST_INVALIDATED_ICE_CANDIDATES, e);
+		signal_candidates(&g->outbox, &g->stats, MSG_BROADCAST_INVALIDATED_ICE_CANDIDATES, e);
 		break;
 	case NODE_NO_RELAYS:
 		access_no_relays(g);
@@ -111,6 +99,8 @@ static void take_node_events(struct gateway *g)
 
 bool gateway_poll_event(struct gateway *g, struct gateway_event *out)
 {
+	u32 at;
+
 	take_node_events(g);
 	if (g->is_tun_dirty) {
 		g->is_tun_dirty = false;
@@ -120,10 +110,8 @@ bool gateway_poll_event(struct gateway *g, struct gateway_event *out)
 	}
 	if (dns_poll(g, out))
 		return true;
-	if (g->n_events > 0) {
-		*out = g->events[g->first_event];
-		g->first_event = (g->first_event + 1) % GATEWAY_EVENTS_MAX;
-		g->n_events--;
+	if (news_take(&g->news, GATEWAY_EVENTS_MAX, &at)) {
+		*out = g->events[at];
 		return true;
 	}
 	const struct portal_message *m = g->portal_is_up ? outbox_poll(&g->outbox) : NULL;

@@ -84,14 +84,6 @@ static const struct ip *address_of(const struct client_peer *p, u8 family)
 
 /* --- client → resource (spec 40 §6) -------------------------------------------------------------------------------------------------------- */
 
-/* A goodbye frees the connection, whose memory later packets of the batch may name: it is carried out after the batch. */
-#define GOODBYES_PER_BATCH 256u
-
-struct goodbyes {
-	struct uuid id[GOODBYES_PER_BATCH];
-	u32 n;
-};
-
 static struct client_peer *peer_of(struct gateway *g, const struct uuid *id)
 {
 	if (!g->last_peer || !uuid_eq(&g->last_id, id)) {
@@ -167,8 +159,7 @@ static void control_packet(struct gateway *g, u64 wall, const struct inner *in, 
 	g->stats.control_in++;
 	switch (control_event(in->data)) {
 	case CONTROL_GOODBYE:
-		if (bye->n < GOODBYES_PER_BATCH)
-			bye->id[bye->n++] = *in->id;
+		goodbye_note(bye, in->id);
 		break;
 	case CONTROL_ASSIGNED_IPS:
 		if (peer)
@@ -249,8 +240,9 @@ static void carry_out(struct gateway *g, const struct goodbyes *bye)
 
 void gateway_udp_input(struct gateway *g, u64 now, u64 wall, struct udp_rx *rx, size_t n)
 {
-	struct goodbyes bye = { .n = 0 };
+	struct goodbyes bye;
 
+	bye.n = 0;
 	g->now = now;
 	coalesce_reset(g->coalescer);
 	g->tun_next = 0;

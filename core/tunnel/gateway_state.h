@@ -21,6 +21,7 @@
 #include "core/tunnel/gateway.h"
 #include "core/tunnel/gateway_flowlog.h"
 #include "core/tunnel/nat.h"
+#include "core/tunnel/news.h"
 #include "core/tunnel/outbox.h"
 #include "core/tunnel/routes.h"
 
@@ -119,7 +120,7 @@ struct gateway {
 
 	struct outbox outbox;
 	struct gateway_event events[GATEWAY_EVENTS_MAX];
-	u32 first_event, n_events;
+	struct news news; /* of events */
 	bool is_tun_dirty;
 	struct gateway_tun_config tun;
 
