@@ -412,7 +412,7 @@ TEST(foreign_records_are_ignored)
 	world_free(w);
 }
 
-TEST(answers_are_cached_for_their_time)
+TEST(spec40_44_answers_are_cached_for_their_time)
 {
 	struct world *w = world_new("nameserver 192.0.2.53", zone);
 	EXPECT_STR(find(w, "app.example"), "192.0.2.1 192.0.2.2 2001:db8::1");

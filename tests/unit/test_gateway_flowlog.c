@@ -1,6 +1,7 @@
 /* One line per finished flow (spec 40 §13), seen at the gateway's doors: packets in, log lines out. And wrong checksums told of. */
 #include "core/base/log.h"
 #include "core/ip/packet.h"
+#include "core/tunnel/control.h"
 #include "core/tunnel/gateway.h"
 #include "core/tunnel/gateway_flowlog.h"
 #include "tests/unit/fake_node.h"
@@ -266,6 +267,46 @@ TEST(spec40_63_the_internet_resource_and_a_flow_that_outlives_its_grant)
 	EXPECT(line_has(0, " resource_name=Internet resource_address=0.0.0.0/0 "));
 	EXPECT(line_has(1, " resource_name=Internet resource_address=::/0 "));
 	EXPECT_EQ(gateway_next_timeout(g), TIME_NEVER);
+	stop();
+}
+
+/* A client assigns one proxy address to a name, which the site resolves to `real`. */
+static void map_name(const char *domain, const char *proxy, const char *real)
+{
+	static u8 memory[FAKE_DATAGRAM_MAX], packet[TUNNEL_MTU];
+	struct control_assigned m = { .resource = uuid_of(20), .proxies = { ip_of(proxy) }, .n_proxies = 1 };
+	struct uuid id = uuid_of(7);
+	struct ip to = ip_of(real);
+	struct gateway_event e;
+
+	EXPECT_EQ(dns_name_from_text(domain, &m.domain), 0);
+	u32 len = control_write_assigned(&m, packet);
+	struct udp_rx rx = fake_datagram(memory, &id, packet, len);
+	gateway_udp_input(g, now, wall, &rx, 1);
+	while (gateway_poll_event(g, &e))
+		if (e.type == GATEWAY_RESOLVE)
+			gateway_resolved(g, now, wall, e.token, &to, 1, 0);
+}
+
+TEST(spec40_63_a_flow_to_a_name_has_its_domain_and_what_the_site_saw)
+{
+	struct msg_resource app = { .type = MSG_RESOURCE_DNS, .id = uuid_of(20), .name = "app", .address = "*.example.com" };
+
+	start(&logging, LOG_HUMAN);
+	grant(&app, "Ann Example");
+	map_name("app.example.com", "100.96.0.1", "192.0.2.9");
+	map_name("web.example.com", "100.96.0.2", "192.0.2.9");
+	out(6, 5000, "100.96.0.1", 80, TCP_SYN, 0);
+	out(6, 5000, "100.96.0.2", 80, TCP_SYN, 0); /* leaves from 5001 */
+	back(6, "192.0.2.9", 80, 5001, TCP_ACK, 700);
+	out(6, 5000, "100.96.0.2", 80, TCP_RST, 0);
+	back(6, "192.0.2.9", 80, 5000, TCP_RST, 0);
+	advance(SEC(1));
+	REQUIRE(n_lines == 2);
+	EXPECT(line_has(0, " inner_dst_ip=192.0.2.9 inner_src_port=5001 inner_dst_port=80 inner_domain=web.example.com outer_src_ip="));
+	EXPECT(line_has(0, " rx_packets=1 tx_packets=2 rx_bytes=700 "));
+	EXPECT(line_has(0, " resource_name=app resource_address=*.example.com "));
+	EXPECT(line_has(1, " inner_dst_ip=192.0.2.9 inner_src_port=5000 inner_dst_port=80 inner_domain=app.example.com outer_src_ip="));
 	stop();
 }
 
