@@ -66,14 +66,34 @@ static void close_conn(struct conn *c);
 
 /* --- queries in flight ------------------------------------------------------------------------------------------------------------------- */
 
-static struct flight *take_flight(struct tunnel_dns *s)
+static bool is_client(const struct tunnel_dns *s, const struct ip *ip)
 {
-	if (s->stats.in_flight == TUNNEL_DNS_QUERIES_MAX)
+	for (size_t i = 0; i < ARRAY_LEN(s->cfg.clients); i++)
+		if (s->cfg.clients[i].ip.family == ip->family && cidr_contains(&s->cfg.clients[i], ip))
+			return true;
+	return false;
+}
+
+/* Counted only when so many are in flight that it could matter. */
+static bool has_too_many(const struct tunnel_dns *s, const struct ip *peer)
+{
+	u32 n = 0;
+
+	if (s->stats.in_flight < TUNNEL_DNS_PEER_QUERIES_MAX)
+		return false;
+	for (u32 i = 0; i < TUNNEL_DNS_QUERIES_MAX; i++)
+		n += s->flights[i].is_used && ip_eq(&s->flights[i].peer.ip, peer);
+	return n >= TUNNEL_DNS_PEER_QUERIES_MAX;
+}
+
+static struct flight *take_flight(struct tunnel_dns *s, const struct endpoint *peer)
+{
+	if (s->stats.in_flight == TUNNEL_DNS_QUERIES_MAX || has_too_many(s, &peer->ip))
 		return NULL;
 	while (s->flights[s->next_slot].is_used)
 		s->next_slot = (s->next_slot + 1) % TUNNEL_DNS_QUERIES_MAX;
 	struct flight *f = &s->flights[s->next_slot];
-	*f = (struct flight){ .is_used = true, .token = s->next_token++ << TOKEN_SLOT_BITS | s->next_slot };
+	*f = (struct flight){ .is_used = true, .peer = *peer, .token = s->next_token++ << TOKEN_SLOT_BITS | s->next_slot };
 	s->stats.in_flight++;
 	return f;
 }
@@ -174,12 +194,16 @@ static void query_udp(struct place *at, u64 now, const struct endpoint *peer, st
 	struct wr refusal = wr_init(out, sizeof(out));
 	struct dns_query q;
 
+	if (!is_client(s, &peer->ip)) {
+		s->stats.strangers++;
+		return;
+	}
 	if (dns_query_parse(query, &q)) {
 		s->stats.ignored++;
 		log_debug("not a query", kv_ep("client", peer));
 		return;
 	}
-	struct flight *f = take_flight(s);
+	struct flight *f = take_flight(s, peer);
 	if (!f) {
 		s->stats.over_limit++;
 		return;
@@ -187,7 +211,6 @@ static void query_udp(struct place *at, u64 now, const struct endpoint *peer, st
 	s->stats.udp_queries++;
 	f->conn = NO_CONN;
 	f->place = (u32)(at - s->places);
-	f->peer = *peer;
 	f->udp_size = q.udp_size;
 	if (ask(s, now, query, &q, f, &refusal))
 		answer(s, now, f, wr_span(&refusal));
@@ -240,7 +263,7 @@ static void query_tcp(struct conn *c, u64 now, struct span query)
 
 	if (dns_query_parse(query, &q))
 		s->stats.ignored++;
-	else if (!(f = take_flight(s)))
+	else if (!(f = take_flight(s, &c->peer)))
 		s->stats.over_limit++;
 	if (!f) {
 		dns_tcp_server_drop(c->stream, now);
@@ -248,7 +271,6 @@ static void query_tcp(struct conn *c, u64 now, struct span query)
 	}
 	s->stats.tcp_queries++;
 	f->conn = (u32)(c - s->conns);
-	f->peer = c->peer;
 	if (!ask(s, now, query, &q, f, &refusal))
 		return;
 	end_flight(s, f);
@@ -349,10 +371,14 @@ static void tcp_acceptable(void *ctx, int listener, unsigned events, u64 now)
 		int fd = tcp_accept(listener, &peer);
 		if (fd < 0)
 			return;
-		struct conn *c = free_conn(s, &peer.ip);
+		bool is_stranger = !is_client(s, &peer.ip);
+		struct conn *c = is_stranger ? NULL : free_conn(s, &peer.ip);
 		if (c && open_conn(s, c, fd, &peer, now))
 			continue;
-		s->stats.over_limit++;
+		if (is_stranger)
+			s->stats.strangers++;
+		else
+			s->stats.over_limit++;
 		close(fd);
 	}
 }

@@ -8,7 +8,8 @@
  *                             └── TUNNEL_DNS_ATTEMPTS failed ──▶ [idle], on_failed
  *
  * An answer over UDP has at most TUNNEL_DNS_UDP_MAX bytes and never more than the asker takes, else it is cut to its question, with TC.
- * What is no query with one question gets no answer. Whoever is beyond a limit gets none either and asks again; it is counted.
+ * What is no query with one question gets no answer, nor does who is no client: a host routes packets of its other networks to these addresses
+ * too. Whoever is beyond a limit gets none either and asks again; it is counted.
  */
 #pragma once
 
@@ -19,6 +20,7 @@
 #define TUNNEL_DNS_ATTEMPTS 3u
 #define TUNNEL_DNS_PAUSE MSEC(100)    /* after a failed attempt */
 #define TUNNEL_DNS_QUERIES_MAX 1000u  /* in flight */
+#define TUNNEL_DNS_PEER_QUERIES_MAX 250u /* of one client */
 #define TUNNEL_DNS_CONNS_MAX 256u
 #define TUNNEL_DNS_PEER_CONNS_MAX 16u /* of one client */
 #define TUNNEL_DNS_UDP_MAX 1200u
@@ -27,6 +29,7 @@ struct tunnel_dns;
 
 struct tunnel_dns_config {
 	u16 port; /* 0: any free one, the same for TCP is not promised; for tests */
+	struct cidr clients[2]; /* who is served; family 0: none */
 	/* Takes one query; the answer comes by tunnel_dns_answer(), not before this returns. An error: it is answered SERVFAIL. */
 	int (*ask)(void *ctx, u64 now, struct span query, const struct dns_query *q, bool came_by_tcp, u64 token);
 	void (*forget)(void *ctx, u64 token); /* nobody waits for that one any more */
@@ -46,6 +49,7 @@ struct tunnel_dns_stats {
 	u64 udp_queries, tcp_queries, tcp_connections;
 	u64 answered, truncated, servfail;
 	u64 ignored;    /* not a query with one question */
+	u64 strangers;  /* datagrams and connections of who is no client */
 	u64 over_limit; /* queries and connections */
 	u32 in_flight, connections; /* now */
 };

@@ -79,13 +79,19 @@ static void turns(unsigned n)
 		loop_turn(f.loop, sys_now() + MSEC(1));
 }
 
+static bool f_strangers_only; /* IPv4 of loopback is no client */
+
 static void start(void)
 {
 	struct loop_clock clock = { sys_clock_now, sys_clock_wall, NULL };
 	memset(&f, 0, sizeof(f));
 	f.loop = loop_new(&clock);
 	f.answer = (struct loop_task){ .cb = give_answer };
-	f.dns = tunnel_dns_new(f.loop, &(struct tunnel_dns_config){ .ask = ask, .forget = forget, .on_failed = on_failed });
+	struct tunnel_dns_config cfg = { .clients = { cidr_of("127.0.0.0/8"), cidr_of("::1/128") }, .ask = ask, .forget = forget,
+					 .on_failed = on_failed };
+	if (f_strangers_only)
+		cfg.clients[0] = cidr_of("100.64.0.0/11");
+	f.dns = tunnel_dns_new(f.loop, &cfg);
 }
 
 static void stop(void)
@@ -117,7 +123,7 @@ static size_t ask_udp(size_t place, const u8 *query, size_t n, u8 *out, size_t c
 	struct endpoint at;
 	struct span one = SPAN(query, n);
 	size_t got = 0;
-	u64 before = tunnel_dns_stats(f.dns)->ignored;
+	u64 before = tunnel_dns_stats(f.dns)->ignored + tunnel_dns_stats(f.dns)->strangers;
 
 	if (!EXPECT_EQ(tunnel_dns_local(f.dns, 2 * place, &at), 0))
 		return 0;
@@ -130,7 +136,7 @@ static size_t ask_udp(size_t place, const u8 *query, size_t n, u8 *out, size_t c
 			got = in[0].data.n;
 			memcpy(out, in[0].data.p, MIN(got, cap));
 		}
-		if (tunnel_dns_stats(f.dns)->ignored != before || (f.asked && f.is_silent))
+		if (tunnel_dns_stats(f.dns)->ignored + tunnel_dns_stats(f.dns)->strangers != before || (f.asked && f.is_silent))
 			break;
 	}
 	close(fd);
@@ -349,6 +355,50 @@ TEST(an_answer_for_a_connection_that_was_reset_ends_it)
 	turns(3);
 	EXPECT_EQ(tunnel_dns_stats(f.dns)->in_flight, 0);
 	EXPECT_EQ(tunnel_dns_stats(f.dns)->connections, 0);
+	stop();
+}
+
+TEST(who_is_no_client_is_not_served)
+{
+	u8 query[512], out[512];
+	f_strangers_only = true;
+	start();
+	bind_both();
+	size_t n = make_query(query, DNS_SRV, 0);
+	EXPECT_EQ(ask_udp(0, query, n, out, sizeof(out)), 0);
+	int fd = dial(0);
+	EXPECT(!receive(fd, out, 1));
+	close(fd);
+	EXPECT_EQ(tunnel_dns_stats(f.dns)->strangers, 2);
+	EXPECT_EQ(f.asked, 0);
+	EXPECT(ask_udp(1, query, n, out, sizeof(out)) > 0);
+	stop();
+	f_strangers_only = false;
+}
+
+TEST(queries_of_one_client_are_bounded)
+{
+	struct endpoint at;
+	u8 query[512];
+	start();
+	bind_both();
+	f.is_silent = true;
+	size_t n = make_query(query, DNS_SRV, 0);
+	struct span one = SPAN(query, n);
+	EXPECT_EQ(tunnel_dns_local(f.dns, 0, &at), 0);
+	int fd = udp_query_open(&at, 0);
+	for (unsigned i = 0; i < TUNNEL_DNS_PEER_QUERIES_MAX + 5; i++) {
+		EXPECT_EQ(udp_query_send(fd, &one, 1), 1);
+		turns(1);
+	}
+	for (u64 end = sys_now() + MSEC(WAIT_MS); sys_now() < end && tunnel_dns_stats(f.dns)->over_limit < 5;)
+		turns(1);
+	EXPECT_EQ(tunnel_dns_stats(f.dns)->in_flight, TUNNEL_DNS_PEER_QUERIES_MAX);
+	EXPECT_EQ(tunnel_dns_stats(f.dns)->over_limit, 5);
+	f.is_silent = false;
+	u8 out[512];
+	EXPECT(ask_udp(1, query, n, out, sizeof(out)) > 0); /* another one's are taken */
+	close(fd);
 	stop();
 }
 
