@@ -27,7 +27,7 @@ site_dns() {
 	start site_dns web dnsmasq -k --conf-file=/dev/null --user=root --log-queries --log-facility=- --no-resolv --no-hosts \
 		--listen-address=10.3.0.80 --bind-interfaces --pid-file= \
 		--host-record=app.site.internal,"${1:-10.9.0.80}",fd09::80 --host-record=six.site.internal,fd09::80 \
-		--host-record=secret.other.internal,10.9.0.80 --address=/deep.wild.internal/10.9.0.80 \
+		--host-record=secret.other.internal,10.9.0.80 --host-record=third.other.internal,10.9.0.80 --address=/deep.wild.internal/10.9.0.80 \
 		--txt-record=info.site.internal,"only the site knows" --srv-host=_web._tcp.site.internal,app.site.internal,80
 	wait_for 50 in_ns web dig +time=1 +tries=1 @10.3.0.80 app.site.internal A
 }
@@ -109,6 +109,20 @@ ask +short app.site.internal >/dev/null
 check spec30_38_new_connections_after_a_move gets http://app.site.internal/small
 wait $long
 check spec30_38_a_connection_survives_a_move grep -q whole "$E2E/long.out"
+
+# The portal names a resolver of the site: it lies in a resource, so it is asked through the tunnel; the flow comes with the first query.
+must admin resource add --site Berlin --address 10.3.0.0/24 --name resolvers >>"$E2E/portal-more.log" 2>&1
+must admin policy add --group Everyone --resource resolvers >>"$E2E/portal-more.log" 2>&1
+world_lines=$(($(wc -l <"$E2E/world_dns.log") + 1))
+must admin account update --dns custom:10.3.0.80 --search-domain other.internal >>"$E2E/portal-more.log" 2>&1
+must wait_for 100 grep -q '^search other.internal' "$E2E/etc-client/resolv.conf"
+check spec30_53_resolver_behind_the_tunnel wait_for 10 answer_is '10.9.0.80 ' secret.other.internal
+check spec30_53_resolver_behind_the_tunnel_by_tcp answer_is '10.9.0.80 ' +tcp third.other.internal
+check spec30_53_search_domain eval '[[ $(at client getent ahostsv4 secret) == 10.9.0.80* ]]'
+check spec30_53_asked_by_the_gateway grep -q 'query\[A\] secret.other.internal from 10.3.0.1' "$E2E/site_dns.log"
+check spec30_50_the_system_is_asked_no_more eval '! grep -q "secret.other.internal" <(tail -n +$world_lines "$E2E/world_dns.log")'
+must admin account update --dns system >>"$E2E/portal-more.log" 2>&1
+check spec30_50_and_back_to_the_system wait_for 50 answer_is '203.0.113.99 ' www.elsewhere.example
 
 # Roaming keeps proxy addresses.
 before=$(ask +short app.site.internal | head -1)
