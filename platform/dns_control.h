@@ -26,7 +26,7 @@
  * the file changes; the file starts with DNS_CONTROL_MAGIC exactly as long as it is ours; when it is not what we wrote, it is left alone
  * and that is logged. It is rewritten in place, for container runtimes mount it. A symlink or a missing file is refused. A file that another
  * program has put in its place (a DHCP client) is backed up and rewritten when reading finds it, or names would be lost with the next lease;
- * at most every DNS_CONTROL_RETAKE, so as not to fight; an ACTIVE event tells of it.
+ * at most every DNS_CONTROL_RETAKE, so as not to fight; this is logged and no event.
  *
  * dnsmasq reads server= lines at its start only (SIGHUP reads servers-file= again, but does not get through OpenWrt's jail), so the drop-in
  * DNS_CONTROL_DROP_IN comes and goes with a restart by the service manager, which also works without our capabilities. Its folder is

@@ -319,11 +319,18 @@ static bool start_activate(struct dns_control *c, u64 now)
 
 static void retake(struct dns_control *c, u64 now)
 {
+	int rc;
+
 	if (!resolv_conf_is_taken(&c->file) || now < c->retake_after)
 		return;
-	log_info("resolv.conf was replaced by another program; that text is kept and put back later", kv_s("file", c->file.path));
 	c->retake_after = time_add(now, DNS_CONTROL_RETAKE);
-	c->wants_activate = true;
+	rc = resolv_conf_activate(&c->file, c->wish.sentinels, c->wish.n, *c->wish.domain ? c->wish.domain : NULL);
+	if (rc) {
+		log_warn("resolv.conf was replaced by another program and is left as it is; names of resources may not resolve",
+			 kv_s("reason", c->why));
+		return;
+	}
+	log_info("resolv.conf was replaced by another program; that text is kept and put back later", kv_s("file", c->file.path));
 	c->stats.retaken++;
 }
 
@@ -335,8 +342,8 @@ static bool start_read(struct dns_control *c, u64 now)
 	c->job = JOB_READ;
 	switch (c->method) {
 	case DNS_CONTROL_ETC_RESOLV_CONF:
-		retake(c, now); /* after this read, which is to find what the other program wrote */
 		n = resolv_conf_servers(c->paths.resolv_conf, c->paths.backup, servers, ARRAY_LEN(servers));
+		retake(c, now);
 		break;
 	case DNS_CONTROL_DISABLED:
 		n = resolv_conf_servers(c->paths.resolv_conf, c->paths.backup, servers, ARRAY_LEN(servers));

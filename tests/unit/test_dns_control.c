@@ -347,7 +347,6 @@ TEST(spec30_71_a_replaced_file_is_taken_again_once_a_minute)
 	EXPECT_EQ(activate(&p, "100.100.111.1", NULL, NULL), 0);
 	write_text(p.file, "nameserver 10.0.0.1\n");
 	dns_control_read(p.c, now);
-	EXPECT(wait_event(&p) && p.last.type == DNS_CONTROL_ACTIVE);
 	EXPECT(wait_event(&p) && p.last.type == DNS_CONTROL_SERVERS);
 	EXPECT(p.last.n == 1 && p.last.servers[0].b[0] == 10);
 	EXPECT(strstr(text_at(p.file), "nameserver 100.100.111.1\n"));
@@ -359,8 +358,20 @@ TEST(spec30_71_a_replaced_file_is_taken_again_once_a_minute)
 	EXPECT(!wait_event(&p));
 	EXPECT_STR(text_at(p.file), "nameserver 10.0.0.2\n");
 	dns_control_read(p.c, now + DNS_CONTROL_RETAKE);
-	EXPECT(wait_event(&p) && p.last.type == DNS_CONTROL_ACTIVE);
+	EXPECT(wait_event(&p) && p.last.type == DNS_CONTROL_SERVERS);
+	EXPECT(!wait_event(&p));
 	EXPECT_EQ(dns_control_stats(p.c)->retaken, 2);
+	EXPECT(strstr(text_at(p.file), "nameserver 100.100.111.1\n"));
+
+	/* What is not understood is no reason to end. */
+	write_text(p.file, "who knows\n");
+	dns_control_read(p.c, now + 2 * DNS_CONTROL_RETAKE);
+	EXPECT(wait_event(&p) && p.last.type == DNS_CONTROL_SERVERS && p.last.n == 0);
+	EXPECT(!wait_event(&p));
+	EXPECT_STR(text_at(p.file), "who knows\n");
+	write_text(p.file, "nameserver 10.0.0.2\n");
+	dns_control_read(p.c, now + 3 * DNS_CONTROL_RETAKE);
+	EXPECT(wait_event(&p));
 	EXPECT_EQ(dns_control_deactivate(p.c), 0);
 	EXPECT_STR(text_at(p.file), "nameserver 10.0.0.2\n");
 	end(&p);
