@@ -124,12 +124,6 @@ static struct exchange *exchange_find(struct forwarder *f, u32 id)
 	return NULL;
 }
 
-static struct server *exchange_server(const struct exchange *e)
-{
-	struct group *g = e->job->group;
-	return g && e->server != SERVER_NONE ? &g->servers[e->server] : NULL;
-}
-
 static void exchange_cancel(struct forwarder *f, struct exchange *e)
 {
 	if (e->state == EX_QUEUED) {
@@ -499,53 +493,7 @@ void forwarder_forget(struct forwarder *f, u64 token)
 	}
 }
 
-/* ---- judging ---- */
-
-/* Some servers cut a truncated response in the middle of a record: its header and question are enough. */
-static bool parse_beheaded(struct span m, const struct job *j, struct dns_response *r)
-{
-	u8 buf[DNS_HEADER_LEN + DNS_NAME_MAX + 4];
-	u32 n = j->query.question_end;
-	if (n > sizeof(buf) || m.n < n || !(get_be16(m.p + 2) & DNS_FLAG_TC))
-		return false;
-	memcpy(buf, m.p, n);
-	memset(buf + 6, 0, 6);
-	return dns_response_parse(SPAN(buf, n), r) == 0;
-}
-
-enum verdict { VERDICT_WRONG, VERDICT_ANSWER, VERDICT_TRUNCATED, VERDICT_COMPLAINT, VERDICT_BARE_COMPLAINT };
-
-static enum verdict judge(struct forwarder *f, const struct exchange *e, const struct endpoint *from, struct span m)
-{
-	const struct server *s = exchange_server(e);
-	struct dns_response r;
-
-	if (from && s && !endpoint_eq(from, &s->conf.addr)) {
-		f->stats.wrong_sender++;
-		return VERDICT_WRONG;
-	}
-	if (m.n < DNS_HEADER_LEN) {
-		f->stats.malformed++;
-		return VERDICT_WRONG;
-	}
-	if (get_be16(m.p) != e->wire_id) {
-		f->stats.wrong_id++;
-		return VERDICT_WRONG;
-	}
-	if (dns_response_parse(m, &r) && !parse_beheaded(m, e->job, &r)) {
-		f->stats.malformed++;
-		return VERDICT_WRONG;
-	}
-	if (r.q.name.len == 0 && r.rcode != DNS_NOERROR)
-		return VERDICT_BARE_COMPLAINT; /* without the question: not to be passed on */
-	if (!dns_response_matches(&r, &e->job->query.q)) {
-		f->stats.wrong_question++;
-		return VERDICT_WRONG;
-	}
-	if (r.rcode == DNS_SERVFAIL || r.rcode == DNS_REFUSED)
-		return VERDICT_COMPLAINT;
-	return r.flags & DNS_FLAG_TC && e->transport == DNS_OVER_UDP ? VERDICT_TRUNCATED : VERDICT_ANSWER;
-}
+/* ---- what comes back ---- */
 
 /* A truncated answer is better than a complaint; among equals the last one counts. */
 static void job_keep(struct job *j, struct span m, u8 server, bool is_truncated)
@@ -593,7 +541,7 @@ static void exchange_failed(struct forwarder *f, struct exchange *e, u64 now, bo
 	struct server *s = exchange_server(e);
 
 	e->state = EX_DONE;
-	if (s && is_servers_fault)
+	if (s && is_servers_fault && e->transport == s->conf.transport)
 		server_failed(s, now, e->started);
 	if (j->state != JOB_ASKING) {
 		if (!job_has(j, true))
@@ -612,7 +560,7 @@ bool forwarder_response(struct forwarder *f, u64 now, u32 id, const struct endpo
 		return true;
 	struct job *j = e->job;
 	struct server *s = exchange_server(e);
-	enum verdict v = judge(f, e, from, message);
+	enum verdict v = forward_judge(f, e, from, message);
 	if (v == VERDICT_WRONG) {
 		if (!from)
 			exchange_failed(f, e, now, true);
@@ -697,7 +645,8 @@ static void job_deadline(struct forwarder *f, struct job *j, u64 now)
 	for (u32 i = 0; i < j->n_exchanges; i++) {
 		struct exchange *e = &j->exchanges[i];
 		struct server *s = exchange_server(e);
-		if (s && e->state == EX_SENT && time_since(now, e->started) >= server_pace(s, e->transport))
+		if (s && e->state == EX_SENT && e->transport == s->conf.transport &&
+		    time_since(now, e->started) >= server_pace(s, e->transport))
 			server_failed(s, now, e->started);
 	}
 	job_end(f, j, now, SPAN_NONE, SERVER_NONE);

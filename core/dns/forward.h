@@ -17,7 +17,8 @@
  * and HTTPS an answer that is judged wrong ends the exchange as a failure, since no other will follow.
  *
  * Each server has a smoothed round-trip time (RFC 6298), which gives the pace: a server is *slow* after srtt + 4 rttvar, at least
- * FORWARD_PACE_MIN, so that a healthy one is not raced. A server that failed FORWARD_DEAD_AFTER times in a row stands behind all others.
+ * FORWARD_PACE_MIN, so that a healthy one is not raced. A server that failed FORWARD_DEAD_AFTER times in a row, over the
+ * transport it is meant for, stands behind all others.
  * What is not asked first is probed now and then: a query goes to it as well, at the same time, so learning costs no query any time. An
  * exchange overtaken by a quicker server goes on for FORWARD_LINGER, to tell slow from dead.
  *

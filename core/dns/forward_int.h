@@ -1,5 +1,5 @@
-/* core/dns/forward_int.h: what the two files of the forwarder share: forward.c has the queries, forward_servers.c the groups of servers and
- * what is known of each. */
+/* core/dns/forward_int.h: what the files of the forwarder share: forward.c has the queries, forward_judge.c the opinion of responses,
+ * forward_servers.c the groups of servers and what is known of each. */
 #pragma once
 
 #include "core/base/heap.h"
@@ -73,6 +73,12 @@ struct job {
 	struct exchange exchanges[FORWARD_ATTEMPTS_MAX];
 };
 
+static inline struct server *exchange_server(const struct exchange *e)
+{
+	struct group *g = e->job->group;
+	return g && e->server != SERVER_NONE ? &g->servers[e->server] : NULL;
+}
+
 struct waiter {
 	u64 token, asked;
 	u32 next;
@@ -107,6 +113,11 @@ struct forwarder {
 
 	struct forward_stats stats;
 };
+
+/* --- forward_judge.c --- */
+/* wrong: not the answer, to be ignored. complaint: SERVFAIL or REFUSED; a bare one lacks the question and is not to be passed on */
+enum verdict { VERDICT_WRONG, VERDICT_ANSWER, VERDICT_TRUNCATED, VERDICT_COMPLAINT, VERDICT_BARE_COMPLAINT };
+enum verdict forward_judge(struct forwarder *f, const struct exchange *e, const struct endpoint *from, struct span m);
 
 /* --- forward_servers.c --- */
 struct group *group_find(const struct forwarder *f, u32 key);

@@ -97,10 +97,10 @@ u8 group_probe(struct group *g, u64 now, u8 first)
 void server_answered(struct server *s, u64 now, u64 rtt, bool is_own_transport)
 {
 	s->answered++;
+	if (!is_own_transport)
+		return; /* that TCP works tells nothing of UDP, nor the other way round */
 	s->failures_in_row = 0;
 	s->probe_at = now + FORWARD_PROBE_EVERY;
-	if (!is_own_transport)
-		return;
 	rtt = MAX(MIN(rtt, RTT_MAX), (u64)1);
 	if (s->srtt == 0) {
 		s->srtt = rtt;

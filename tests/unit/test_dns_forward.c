@@ -527,6 +527,25 @@ TEST(a_dead_server_stands_last_until_a_probe_is_answered)
 	world_free(w);
 }
 
+/* A server without TCP is as good as before for UDP. */
+TEST(failures_of_tcp_do_not_count_for_udp)
+{
+	struct world *w = world_new(2, true);
+	struct forward_server_stats s;
+	for (u32 i = 0; i < 2 * FORWARD_DEAD_AFTER; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "n%u.example", i);
+		EXPECT_EQ(ask(w, 1, name, true, i), 0);
+		forwarder_failed(w->f, w->now, w->sent[w->n_sent - 1].id, ERR_CLOSED);
+		collect(w);
+		respond(w, w->n_sent - 1, 0);
+	}
+	REQUIRE(forwarder_server_stats(w->f, GROUP, 0, &s));
+	EXPECT_EQ(s.failures_in_row, 0);
+	EXPECT_EQ(forwarder_best_server(w->f, GROUP), 0);
+	world_free(w);
+}
+
 /* A burst of queries that all fail is one failure. */
 TEST(a_burst_counts_once)
 {
