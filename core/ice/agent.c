@@ -1,5 +1,5 @@
-/* Candidates, pairs and nomination; what is due when lives in timing.c, bytes in message.c. */
-#include "core/ice/agent.h"
+/* Pairs and nomination; candidates live in agent_candidates.c, what is due when in timing.c, bytes in message.c. */
+#include "core/ice/agent_int.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -7,48 +7,6 @@
 #define CONTROLLED_SILENCE SEC(5) /* a nominated pair silent for so long gives way ... */
 #define TRIGGERED_MAX 4u          /* checks of one pair that the peer's checks hasten */
 #define CONTROLLED_FRESH SEC(2)   /* ... to one heard from within this */
-
-struct entry {
-	struct candidate c;
-	bool is_discarded;
-	bool is_placeholder; /* remote: known from a check only, the peer has not signalled it */
-	u32 discarded_at;    /* order of discarding */
-};
-
-struct entries {
-	struct entry *v;
-	u32 n, capacity, limit;
-};
-
-struct pair {
-	u64 prio;
-	u32 id;
-	u8 local, remote; /* indices of entries */
-	bool is_succeeded, is_nominated;
-	u8 n_triggered;
-	struct ice_history h;
-};
-
-struct answer {
-	u8 txid[STUN_TXID];
-	struct endpoint local, remote;
-};
-
-struct ice_agent {
-	struct ice_config cfg;
-	u64 tie_breaker;
-	u64 now; /* latest that a door was told */
-	bool is_started;
-	struct entries local, remote;
-	struct pair *pairs; /* by priority, highest first */
-	u32 n_pairs, pairs_capacity;
-	u32 next_pair_id, selected; /* 0 = none */
-	u32 discards;
-	u64 probe_since; /* 0 = no probe runs */
-	struct answer answers[ICE_ANSWERS_MAX];
-	u32 answers_head, n_answers;
-	struct ice_stats stats;
-};
 
 struct ice_agent *ice_new(const struct ice_config *cfg, u64 now)
 {
@@ -87,7 +45,7 @@ static struct span text(const char *s)
 
 /* --- entries ------------------------------------------------------------------------------------------------------------------- */
 
-static bool grow(void *array, u32 *capacity, u32 limit, size_t size)
+bool agent_grow(void *array, u32 *capacity, u32 limit, size_t size)
 {
 	u32 want = *capacity == 0 ? MIN(8u, limit) : MIN(*capacity * 2, limit);
 	void **slot = array, *p = realloc(*slot, want * size);
@@ -97,24 +55,6 @@ static bool grow(void *array, u32 *capacity, u32 limit, size_t size)
 	*slot = p;
 	*capacity = want;
 	return true;
-}
-
-static struct entry *entries_add(struct entries *e)
-{
-	struct entry *slot = NULL;
-
-	if (e->n < e->limit) {
-		if (e->n == e->capacity && !grow(&e->v, &e->capacity, e->limit, sizeof(*e->v)))
-			return NULL;
-		slot = &e->v[e->n++];
-	} else {
-		for (u32 i = 0; i < e->n; i++)
-			if (e->v[i].is_discarded && (!slot || e->v[i].discarded_at < slot->discarded_at))
-				slot = &e->v[i];
-	}
-	if (slot)
-		*slot = (struct entry){ 0 };
-	return slot;
 }
 
 static bool is_pairable(const struct entry *local)
@@ -152,7 +92,7 @@ static struct pair *pair_by_path(struct ice_agent *a, const struct endpoint *bas
 	return NULL;
 }
 
-static u64 pair_priority(const struct ice_agent *a, u32 local, u32 remote)
+u64 agent_pair_priority(const struct ice_agent *a, u32 local, u32 remote)
 {
 	u64 l = a->local.v[local].c.priority, r = a->remote.v[remote].c.priority;
 	u64 g = a->cfg.is_controlling ? l : r, d = a->cfg.is_controlling ? r : l;
@@ -160,7 +100,7 @@ static u64 pair_priority(const struct ice_agent *a, u32 local, u32 remote)
 	return (MIN(g, d) << 32) + 2 * MAX(g, d) + (g > d ? 1 : 0);
 }
 
-static void sort_pairs(struct ice_agent *a)
+void agent_sort_pairs(struct ice_agent *a)
 {
 	for (u32 i = 1; i < a->n_pairs; i++) {
 		struct pair p = a->pairs[i];
@@ -171,7 +111,7 @@ static void sort_pairs(struct ice_agent *a)
 	}
 }
 
-static void remove_pair(struct ice_agent *a, u32 i)
+void agent_remove_pair(struct ice_agent *a, u32 i)
 {
 	memmove(&a->pairs[i], &a->pairs[i + 1], (a->n_pairs - i - 1) * sizeof(*a->pairs));
 	a->n_pairs--;
@@ -184,7 +124,7 @@ static void form_pair(struct ice_agent *a, u32 local, u32 remote)
 
 	if (!is_pairable(l) || r->is_discarded || l->c.addr.ip.family != r->c.addr.ip.family)
 		return;
-	u64 prio = pair_priority(a, local, remote);
+	u64 prio = agent_pair_priority(a, local, remote);
 	struct pair *p = pair_by_path(a, &l->c.base, &r->c.addr);
 	if (p) {
 		if (prio <= p->prio)
@@ -194,7 +134,7 @@ static void form_pair(struct ice_agent *a, u32 local, u32 remote)
 		p->remote = (u8)remote;
 		if (p->is_nominated && a->cfg.is_controlling)
 			history_due_now(&p->h);
-		sort_pairs(a);
+		agent_sort_pairs(a);
 		return;
 	}
 	if (a->n_pairs == ICE_PAIRS_MAX) {
@@ -203,22 +143,22 @@ static void form_pair(struct ice_agent *a, u32 local, u32 remote)
 			return;
 		a->n_pairs--;
 	} else if (a->n_pairs == a->pairs_capacity &&
-		   !grow(&a->pairs, &a->pairs_capacity, ICE_PAIRS_MAX, sizeof(*a->pairs))) {
+		   !agent_grow(&a->pairs, &a->pairs_capacity, ICE_PAIRS_MAX, sizeof(*a->pairs))) {
 		a->stats.pairs_dropped++;
 		return;
 	}
 	a->pairs[a->n_pairs++] =
 		(struct pair){ .prio = prio, .id = ++a->next_pair_id, .local = (u8)local, .remote = (u8)remote };
-	sort_pairs(a);
+	agent_sort_pairs(a);
 }
 
-static void pair_with_all_remotes(struct ice_agent *a, u32 local)
+void agent_pair_local(struct ice_agent *a, u32 local)
 {
 	for (u32 r = 0; r < a->remote.n; r++)
 		form_pair(a, local, r);
 }
 
-static void pair_with_all_locals(struct ice_agent *a, u32 remote)
+void agent_pair_remote(struct ice_agent *a, u32 remote)
 {
 	for (u32 l = 0; l < a->local.n; l++)
 		form_pair(a, l, remote);
@@ -249,7 +189,7 @@ static bool is_eligible(const struct ice_agent *a, const struct pair *p)
 	       (p->id == a->selected && a->now < a->probe_since + ICE_PROBE_GRACE);
 }
 
-static void reselect(struct ice_agent *a)
+void agent_reselect(struct ice_agent *a)
 {
 	struct pair *current = pair_by_id(a, a->selected), *best = NULL;
 
@@ -290,228 +230,6 @@ static void finish_probe(struct ice_agent *a)
 		if (a->pairs[i].h.last_answer < a->probe_since)
 			a->pairs[i].is_succeeded = false;
 	a->probe_since = 0;
-}
-
-/* --- candidates ------------------------------------------------------------------------------------------------------------------- */
-
-static unsigned count_alike(const struct entries *e, const struct candidate *c)
-{
-	unsigned n = 0;
-
-	for (u32 i = 0; i < e->n; i++)
-		n += e->v[i].c.kind == c->kind && e->v[i].c.addr.ip.family == c->addr.ip.family;
-	return n;
-}
-
-static void discard(struct ice_agent *a, struct entry *e, bool is_local)
-{
-	const struct entries *list = is_local ? &a->local : &a->remote;
-	u32 index = (u32)(e - list->v);
-
-	e->is_discarded = true;
-	e->discarded_at = ++a->discards;
-	for (u32 i = a->n_pairs; i-- > 0;)
-		if ((is_local ? a->pairs[i].local : a->pairs[i].remote) == index)
-			remove_pair(a, i);
-}
-
-int ice_add_local(struct ice_agent *a, u64 now, struct candidate *c)
-{
-	struct entry *twin = NULL, *e;
-
-	a->now = now;
-	if (!candidate_is_usable(c))
-		return ERR_INVAL;
-	c->priority = candidate_priority(c, count_alike(&a->local, c));
-	for (u32 i = 0; i < a->local.n && !twin; i++)
-		if (endpoint_eq(&a->local.v[i].c.addr, &c->addr) && endpoint_eq(&a->local.v[i].c.base, &c->base))
-			twin = &a->local.v[i];
-	if (twin && twin->is_discarded && twin->c.kind == c->kind && endpoint_eq(&twin->c.raddr, &c->raddr)) {
-		twin->is_discarded = false;
-		*c = twin->c;
-		e = twin;
-	} else {
-		if (twin && c->priority < twin->c.priority)
-			return ERR_EXISTS;
-		if (twin && !twin->is_discarded)
-			discard(a, twin, true);
-		e = entries_add(&a->local);
-		if (!e)
-			return ERR_LIMIT;
-		e->c = *c;
-	}
-	pair_with_all_remotes(a, (u32)(e - a->local.v));
-	reselect(a);
-	return 0;
-}
-
-int ice_discard_local(struct ice_agent *a, u64 now, enum candidate_kind kind, const struct endpoint *addr)
-{
-	a->now = now;
-	for (u32 i = 0; i < a->local.n; i++) {
-		struct entry *e = &a->local.v[i];
-		if (!e->is_discarded && e->c.kind == kind && endpoint_eq(&e->c.addr, addr)) {
-			discard(a, e, true);
-			reselect(a);
-			return 0;
-		}
-	}
-	return ERR_NOT_FOUND;
-}
-
-size_t ice_local_candidates(const struct ice_agent *a, struct candidate out[static ICE_LOCAL_MAX])
-{
-	size_t n = 0;
-
-	for (u32 i = 0; i < a->local.n; i++) {
-		if (a->local.v[i].is_discarded)
-			continue;
-		size_t j = n++;
-		for (; j > 0 && out[j - 1].priority < a->local.v[i].c.priority; j--)
-			out[j] = out[j - 1];
-		out[j] = a->local.v[i].c;
-	}
-	return n;
-}
-
-size_t ice_remote_candidates(const struct ice_agent *a, struct candidate out[static ICE_REMOTE_MAX])
-{
-	size_t n = 0;
-
-	for (u32 i = 0; i < a->remote.n; i++)
-		if (!a->remote.v[i].is_discarded)
-			out[n++] = a->remote.v[i].c;
-	return n;
-}
-
-/* The peer signalled what we knew only from its checks. Pairs take the true rank (spec 20 §5.6, last item). */
-static void fill_placeholder(struct ice_agent *a, struct entry *e, const struct candidate *c)
-{
-	u32 index = (u32)(e - a->remote.v);
-
-	e->c = *c;
-	e->is_placeholder = false;
-	for (u32 i = 0; i < a->n_pairs; i++)
-		if (a->pairs[i].remote == index)
-			a->pairs[i].prio = pair_priority(a, a->pairs[i].local, index);
-	sort_pairs(a);
-}
-
-static bool is_in_a_pair(const struct ice_agent *a, u32 remote)
-{
-	for (u32 i = 0; i < a->n_pairs; i++)
-		if (a->pairs[i].remote == remote)
-			return true;
-	return false;
-}
-
-static int add_remote(struct ice_agent *a, const struct candidate *c, bool is_placeholder)
-{
-	struct entry *e = NULL;
-
-	if (!candidate_is_usable(c))
-		return ERR_INVAL;
-	for (u32 i = 0; i < a->remote.n && !e; i++) {
-		struct entry *known = &a->remote.v[i];
-		if (!endpoint_eq(&known->c.addr, &c->addr))
-			continue;
-		if (known->is_placeholder && !known->is_discarded && !is_placeholder) {
-			fill_placeholder(a, known, c);
-			e = known;
-		} else if (known->c.kind == c->kind && endpoint_eq(&known->c.raddr, &c->raddr)) {
-			if (!known->is_discarded && is_in_a_pair(a, i))
-				return 0;
-			known->is_discarded = false;
-			e = known;
-		}
-	}
-	if (!e) {
-		e = entries_add(&a->remote);
-		if (!e)
-			return ERR_LIMIT;
-		e->c = *c;
-		e->is_placeholder = is_placeholder;
-	}
-	pair_with_all_locals(a, (u32)(e - a->remote.v));
-	reselect(a);
-	return 0;
-}
-
-int ice_add_remote(struct ice_agent *a, u64 now, const struct candidate *c)
-{
-	a->now = now;
-	return add_remote(a, c, false);
-}
-
-int ice_remove_remote(struct ice_agent *a, u64 now, const struct candidate *c)
-{
-	int rc = ERR_NOT_FOUND;
-
-	a->now = now;
-	for (u32 i = 0; i < a->remote.n && rc != 0; i++) {
-		struct entry *e = &a->remote.v[i];
-		if (e->is_discarded || e->c.kind != c->kind || !endpoint_eq(&e->c.addr, &c->addr) ||
-		    !endpoint_eq(&e->c.raddr, &c->raddr))
-			continue;
-		discard(a, e, false);
-		rc = 0;
-	}
-	for (u32 i = 0; i < a->remote.n && rc == 0; i++) /* another candidate may be worth a pair to the same address */
-		if (endpoint_eq(&a->remote.v[i].c.addr, &c->addr))
-			pair_with_all_locals(a, i);
-	reselect(a);
-	return rc;
-}
-
-static bool has_remote_addr(const struct ice_agent *a, const struct endpoint *addr)
-{
-	for (u32 i = 0; i < a->remote.n; i++)
-		if (endpoint_eq(&a->remote.v[i].c.addr, addr))
-			return true;
-	return false;
-}
-
-void ice_add_optimistic(struct ice_agent *a, u64 now)
-{
-	unsigned added = 0;
-	u32 n = a->remote.n;
-
-	a->now = now;
-	for (u32 s = 0; s < n; s++) {
-		if (a->remote.v[s].is_discarded || a->remote.v[s].c.kind != CANDIDATE_SRFLX ||
-		    a->remote.v[s].c.addr.ip.family != 4)
-			continue;
-		for (u32 h = 0; h < n && added < ICE_OPTIMISTIC_PER_RUN; h++) {
-			const struct entry *host = &a->remote.v[h];
-			struct endpoint guess = a->remote.v[s].c.addr;
-			if (host->is_discarded || host->c.kind != CANDIDATE_HOST || host->c.addr.ip.family != 4)
-				continue;
-			guess.port = host->c.addr.port;
-			if (has_remote_addr(a, &guess))
-				continue;
-			struct candidate c = candidate_unranked(candidate_srflx(&guess, &guess));
-			added += add_remote(a, &c, false) == 0;
-		}
-	}
-}
-
-bool ice_wants(const struct ice_agent *a, const struct candidate_text *t)
-{
-	return t->component == 1 && t->is_udp && (t->ufrag.n == 0 || text_is(t->ufrag, a->cfg.remote.ufrag));
-}
-
-bool ice_is_remote_relay(const struct ice_agent *a, const struct endpoint *addr)
-{
-	for (u32 i = 0; i < a->remote.n; i++)
-		if (!a->remote.v[i].is_discarded && a->remote.v[i].c.kind == CANDIDATE_RELAY &&
-		    endpoint_eq(&a->remote.v[i].c.addr, addr))
-			return true;
-	return false;
-}
-
-bool ice_has_remote(const struct ice_agent *a)
-{
-	return a->remote.n > 0;
 }
 
 /* --- input ------------------------------------------------------------------------------------------------------------------------ */
@@ -580,7 +298,7 @@ static int input_request(struct ice_agent *a, const struct endpoint *local, cons
 		struct candidate prflx = {
 			.kind = CANDIDATE_PRFLX, .priority = m->priority, .addr = *remote, .base = *remote
 		};
-		int rc = add_remote(a, &prflx, true);
+		int rc = agent_add_remote(a, &prflx, true);
 		if (rc != 0)
 			return rc;
 		r = remote_at(a, remote, &is_withdrawn);
@@ -601,7 +319,7 @@ static int input_request(struct ice_agent *a, const struct endpoint *local, cons
 		p->n_triggered++;
 		history_due_now(&p->h);
 	}
-	reselect(a);
+	agent_reselect(a);
 	return 0;
 }
 
@@ -621,7 +339,7 @@ static void note_mapped(struct ice_agent *a, const struct candidate *sent_from, 
 			       .base = sent_from->base };
 	if (n_prflx == ICE_LOCAL_PRFLX_MAX || !candidate_is_usable(&c))
 		return;
-	struct entry *e = entries_add(&a->local);
+	struct entry *e = agent_entry_add(&a->local);
 	if (e)
 		e->c = c;
 }
@@ -642,7 +360,7 @@ static int input_success(struct ice_agent *a, const struct ice_msg *m)
 		a->stats.successes++;
 		struct candidate from = local_of(a, p)->c;
 		note_mapped(a, &from, &m->mapped);
-		reselect(a);
+		agent_reselect(a);
 		return 0;
 	}
 	return ERR_NOT_FOUND;
@@ -678,8 +396,8 @@ void ice_timeout(struct ice_agent *a, u64 now)
 		finish_probe(a);
 	for (u32 i = a->n_pairs; i-- > 0;)
 		if (history_dead_at(&a->pairs[i].h, a->cfg.timing) <= now)
-			remove_pair(a, i);
-	reselect(a);
+			agent_remove_pair(a, i);
+	agent_reselect(a);
 }
 
 u64 ice_next_timeout(const struct ice_agent *a)
