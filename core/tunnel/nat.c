@@ -141,8 +141,10 @@ static void note(struct nat *t, struct nat_session *s, const struct packet *p, u
 {
 	u8 before = s->flags;
 
-	if (p->kind != L4_TCP || !(p->tcp_flags & (TCP_FIN | TCP_RST)))
+	if (p->kind != L4_TCP || !(p->tcp_flags & (TCP_FIN | TCP_RST | TCP_SYN)))
 		return;
+	if (fin == OUT_FIN && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		s->flags &= CONFIRMED; /* a port used again at once: what ended was another connection */
 	if (p->tcp_flags & TCP_FIN)
 		s->flags |= fin;
 	if (p->tcp_flags & TCP_RST)

@@ -286,6 +286,26 @@ TEST(spec40_50_fin_both_ways_and_rst)
 	stop();
 }
 
+TEST(a_port_used_again_at_once_is_a_connection_of_its_own)
+{
+	start();
+	for (unsigned i = 0; i < 2; i++) {
+		u16 port = (u16)(40000 + i);
+		(void)out(TCP, port, "100.96.0.1", "10.0.0.1");
+		EXPECT_EQ(in(TCP, "10.0.0.1", port), NAT_DONE);
+		EXPECT_EQ(out_flags(port, "100.96.0.1", i ? TCP_RST : TCP_FIN | TCP_ACK), NAT_DONE);
+		EXPECT_EQ(in_flags("10.0.0.1", port, TCP_FIN | TCP_ACK), NAT_DONE);
+		EXPECT_EQ(out_flags(port, "100.96.0.1", TCP_SYN), NAT_DONE); /* to another port of that host, say */
+		EXPECT_EQ(in_flags("10.0.0.1", port, TCP_SYN | TCP_ACK), NAT_DONE);
+	}
+	seconds(1000);
+	EXPECT_EQ(nat.n_live, 2);
+	EXPECT_EQ(in_flags("10.0.0.1", 40000, TCP_RST), NAT_DONE);
+	seconds(1);
+	EXPECT_EQ(nat.n_live, 1);
+	stop();
+}
+
 TEST(spec40_50_flags_of_the_first_packet_do_not_count)
 {
 	struct inner_spec s = spec(TCP, "100.64.2.1", 40000, "100.96.0.1", 443);
