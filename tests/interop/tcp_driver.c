@@ -181,31 +181,36 @@ static bool work(struct client *c)
 	return c->in_len < 2 || c->in_len < 2 + n || answer(c, n);
 }
 
+/* Bytes moved, < 0: the peer has ended. */
+static int move(struct driver *d, struct client *c)
+{
+	u64 now = now_ns();
+	u32 room = (u32)sizeof(c->in) - c->in_len;
+	int n = room ? tcp_stack_read(d->stack, now, c->conn, (struct mspan){ c->in + c->in_len, room }) : 0, m = 0;
+
+	c->in_len += n > 0 ? (u32)n : 0;
+	if (c->out_done < c->out_len)
+		m = tcp_stack_write(d->stack, now, c->conn, SPAN(c->out + c->out_done, c->out_len - c->out_done));
+	c->out_done += m > 0 ? (u32)m : 0;
+	if (n > 0 || m > 0)
+		return MAX(n, 0) + MAX(m, 0);
+	return n == ERR_CLOSED ? -1 : 0;
+}
+
 static void serve(struct driver *d, struct client *c)
 {
-	int n = 0;
-	u64 now = now_ns();
+	int n;
 
-	for (;;) {
-		u32 before = c->in_len + c->out_done;
-		if (c->in_len < sizeof(c->in)) {
-			n = tcp_stack_read(d->stack, now, c->conn, (struct mspan){ c->in + c->in_len, sizeof(c->in) - c->in_len });
-			c->in_len += n > 0 ? (u32)n : 0;
-		}
+	do {
+		n = move(d, c);
 		if (!work(c)) {
-			tcp_stack_abort(d->stack, now, c->conn);
+			tcp_stack_abort(d->stack, now_ns(), c->conn);
 			client_free(d, c->conn);
 			return;
 		}
-		if (c->out_done < c->out_len) {
-			int m = tcp_stack_write(d->stack, now, c->conn, SPAN(c->out + c->out_done, c->out_len - c->out_done));
-			c->out_done += m > 0 ? (u32)m : 0;
-		}
-		if (n <= 0 && c->in_len + c->out_done == before)
-			break;
-	}
-	if (n == ERR_CLOSED && c->out_done == c->out_len)
-		(void)tcp_stack_shutdown(d->stack, now, c->conn);
+	} while (n > 0);
+	if (n < 0 && c->out_done == c->out_len)
+		(void)tcp_stack_shutdown(d->stack, now_ns(), c->conn);
 }
 
 /* --- the client ----------------------------------------------------------------------------------------------------------------------- */
