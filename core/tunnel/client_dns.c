@@ -124,13 +124,13 @@ void names_asker_gone(struct client *c, dns_conn conn)
 
 /* --- answers --------------------------------------------------------------------------------------------------------------------------- */
 
-/* Header and question only, when the whole is too long for a datagram (spec 30 §10.4). */
-static struct span fit_for_udp(struct span message, struct mspan room)
+/* Header and question only, when the whole is too long for a packet (spec 30 §10.4) or for the asker (RFC 6891 §6.2.5). */
+static struct span fit_for_udp(struct span message, u16 udp_size, struct mspan room)
 {
 	struct dns_response r;
 	struct wr w = wr_init(room.p, room.n);
 
-	if (message.n <= UDP_PAYLOAD_MAX)
+	if (message.n <= MIN((size_t)udp_size, (size_t)UDP_PAYLOAD_MAX))
 		return message;
 	if (dns_response_parse(message, &r))
 		return SPAN_NONE;
@@ -142,7 +142,7 @@ static void reply_udp(struct client *c, const struct dns_asker *to, struct span 
 {
 	u8 short_answer[UDP_PAYLOAD_MAX];
 	u8 *slot = tun_queue_slot(&c->out);
-	struct span fitting = fit_for_udp(message, (struct mspan){ short_answer, sizeof(short_answer) });
+	struct span fitting = fit_for_udp(message, to->udp_size, (struct mspan){ short_answer, sizeof(short_answer) });
 
 	if (!slot) {
 		client_drop(c, DROP_REPLY_FULL, 1);
@@ -219,7 +219,7 @@ static void ask_site(struct client *c, struct resource *r, const struct dns_aske
 		reply_servfail(c, from, query, q);
 }
 
-int names_serve(struct client *c, const struct dns_asker *from, struct span query)
+int names_serve(struct client *c, struct dns_asker *from, struct span query)
 {
 	struct client_dns *d = c->dns;
 	size_t room = from->conn ? DNS_MESSAGE_MAX : UDP_PAYLOAD_MAX;
@@ -232,6 +232,7 @@ int names_serve(struct client *c, const struct dns_asker *from, struct span quer
 		return ERR_MALFORMED;
 	}
 	d->stats.queries++;
+	from->udp_size = q.udp_size;
 	if (!from->conn)
 		room = MIN(room, (size_t)q.udp_size);
 	size_t n = dns_cache_get(d->cache, c->now, 0, query, &q, (struct mspan){ d->answer, room });

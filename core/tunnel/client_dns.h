@@ -42,6 +42,7 @@ typedef u32 dns_conn; /* a TCP connection; 0: it was UDP */
 struct dns_asker {
 	struct endpoint sentinel, remote;
 	dns_conn conn;
+	u16 udp_size; /* the longest answer by UDP: what its EDNS says, 512 without */
 };
 
 /* --- client_dns.c */
@@ -52,8 +53,8 @@ u32 names_mapping(const struct client_dns *d); /* another number for each mappin
 bool names_is_sentinel(const struct client_dns *d, const struct ip *ip);
 /* Segments to a sentinel, from the TUN. */
 void names_input(struct client *c, struct segmenter *s);
-/* One query; ERR_MALFORMED: no query of spec 30 §9.1, nothing comes. */
-int names_serve(struct client *c, const struct dns_asker *from, struct span query) MUST_CHECK;
+/* One query; fills udp_size. ERR_MALFORMED: no query of spec 30 §9.1, nothing comes. */
+int names_serve(struct client *c, struct dns_asker *from, struct span query) MUST_CHECK;
 /* The answer to one that waited. */
 void names_answer(struct client *c, u64 token, struct span message);
 /* As above, with SERVFAIL. `query` is what was asked. */

@@ -146,7 +146,7 @@ void names_tcp_reply(struct client *c, dns_conn conn, struct span message)
 /* False when the peer sent what is no DNS: the connection is reset. */
 static bool served_queries(struct client *c, struct served *s)
 {
-	struct dns_asker from = { s->local, s->remote, s->conn };
+	struct dns_asker from = { .sentinel = s->local, .remote = s->remote, .conn = s->conn };
 	struct span query;
 
 	while (dns_tcp_server_poll(s->stream, c->now, &query))

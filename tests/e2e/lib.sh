@@ -32,7 +32,7 @@ E2E=${E2E:-$(mktemp -d)}
 mkdir -p "$E2E"
 API_URL=ws://198.51.100.2:13001
 PLACES=()
-declare -A PIDS=()
+declare -A PIDS=() HOSTED=()
 FAILED=0
 SUITE=$(basename "$0" .sh)
 SUITE=${SUITE#test_}
@@ -123,10 +123,18 @@ await_end() {
 	! is_alive "$1"
 }
 
+# own_etc PLACE: from now on its programs see a copy of /etc, $E2E/etc-PLACE, in place of the machine's, and may change it
+own_etc() {
+	cp -a /etc "$E2E/etc-$1" && rm -rf "$E2E/etc-$1"/{netns,resolv.conf*} || return
+	printf '#!/bin/sh\nmount --bind "%s" /etc && exec "$@"\n' "$E2E/etc-$1" >"$E2E/hosted-$1"
+	chmod +x "$E2E/hosted-$1"
+	HOSTED[$1]="unshare -m $E2E/hosted-$1"
+}
+
 in_ns() { # in_ns PLACE CMD…
 	local place=$1
 	shift
-	ip netns exec "$P-$place" "$@"
+	ip netns exec "$P-$place" ${HOSTED[$place]:-} "$@"
 }
 
 # start NAME PLACE CMD…: what an earlier one of that name said moves to NAME.before.log, so that wait_log sees only the new one
@@ -135,7 +143,7 @@ start() {
 	shift 2
 	[ -s "$E2E/$name.log" ] && cat "$E2E/$name.log" >>"$E2E/$name.before.log"
 	: >"$E2E/$name.log"
-	ip netns exec "$P-$place" "$@" >>"$E2E/$name.log" 2>&1 </dev/null &
+	ip netns exec "$P-$place" ${HOSTED[$place]:-} "$@" >>"$E2E/$name.log" 2>&1 </dev/null &
 	PIDS[$name]=$!
 }
 
