@@ -174,8 +174,8 @@ static void dns_failed(void *ctx, int err)
 static int open_dns(struct session *s)
 {
 	struct site_dns_config site = { .rng = sys_rng(), .on_resolved = name_resolved, .on_answer = client_answered, .ctx = s };
-	struct tunnel_dns_config dns = { .port = TUNNEL_DNS_PORT, .clients = { net_peers4, net_peers6 }, .ask = client_asks, .forget = client_forgets, .on_failed = dns_failed,
-					 .ctx = s };
+	struct tunnel_dns_config dns = { .port = TUNNEL_DNS_PORT, .clients = { net_peers4, net_peers6 }, .ask = client_asks,
+					 .forget = client_forgets, .on_failed = dns_failed, .ctx = s };
 
 	s->site = site_dns_new(s->loop, &site);
 	s->dns = tunnel_dns_new(s->loop, &dns);

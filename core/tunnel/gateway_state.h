@@ -166,8 +166,9 @@ static inline u64 dns_next_timeout(const struct gateway *g)
 void dns_forget(struct gateway *g, const struct uuid *client);
 
 /* --- gateway_proxies.c */
-/* Spec 40 §9.4. `is_unknown`: nobody could tell; what an address meant for this name stays. ERR_DENIED: the name is not the resource's, or there is no such DNS resource. ERR_LIMIT, ERR_NOMEM. Addresses
- * that meant another name before make the client's table start anew, whatever comes of it. */
+/* Spec 40 §9.4. `is_unknown`: nobody could tell; what an address meant for this name stays. ERR_DENIED: the name is not the resource's, or
+ * there is no such DNS resource. ERR_LIMIT, ERR_NOMEM. Addresses that meant another name before make the client's table start anew,
+ * whatever comes of it. */
 int proxies_install(struct gateway *g, struct client_peer *p, const struct control_assigned *m, const struct ip *real, size_t n_real,
 		    bool is_unknown) MUST_CHECK;
 /* Routes of a resource that was granted, or is about to end. ERR_NOMEM. */

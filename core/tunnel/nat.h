@@ -9,9 +9,9 @@
  *	                                                         ▼                                                      ▼ RST
  *	   forgotten, or its port taken again ◀──────────── [expired]: what still comes back is dropped ◀───────────────┘
  *
- * A session that the client opens again (SYN) before its end lives on as if nothing had ended. A session keeps its real address whatever the domain resolves to later. Families are never mixed. Sessions end on nat_tick() only. All
- * calls are O(1) but those that make (a search for a port) or end sessions (O(log n)). Memory is taken for each new session and given back
- * when it is forgotten, never otherwise.
+ * A session keeps its real address whatever the domain resolves to later. One that the client opens again (SYN) before its end lives on as
+ * if nothing had ended. Families are never mixed. Sessions end on nat_tick() only. All calls are O(1) but those that make (a search for a
+ * port) or end sessions (O(log n)). Memory is taken for each new session and given back when it is forgotten, never otherwise.
  */
 #pragma once
 
