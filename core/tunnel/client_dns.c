@@ -16,6 +16,7 @@ struct client_dns {
 	struct dns_config config;
 	u32 mapping;
 	struct dns_cache *cache;
+	bool is_cache_void; /* to be emptied before it is used again: many resources may come at once */
 	struct forwarder *outside, *inside;
 	struct asker_slot *askers; /* DNS_ASKERS_MAX */
 	u32 first_free, n_used, next_serial;
@@ -71,6 +72,14 @@ u32 names_mapping(const struct client_dns *d)
 bool names_is_sentinel(const struct client_dns *d, const struct ip *ip)
 {
 	return dns_config_find(&d->config, ip) >= 0;
+}
+
+static struct dns_cache *cache_of(struct client_dns *d)
+{
+	if (d->is_cache_void)
+		dns_cache_clear(d->cache);
+	d->is_cache_void = false;
+	return d->cache;
 }
 
 /* --- who asked ------------------------------------------------------------------------------------------------------------------------ */
@@ -224,6 +233,7 @@ int names_serve(struct client *c, struct dns_asker *from, struct span query)
 	struct client_dns *d = c->dns;
 	size_t room = from->conn ? DNS_MESSAGE_MAX : UDP_PAYLOAD_MAX;
 	struct wr w = wr_init(d->answer, room);
+	char text[DNS_NAME_STRLEN];
 	struct stub_answer stub;
 	struct dns_query q;
 
@@ -233,9 +243,10 @@ int names_serve(struct client *c, struct dns_asker *from, struct span query)
 	}
 	d->stats.queries++;
 	from->udp_size = q.udp_size;
+	log_trace("query", kv_s("name", dns_name_text(&q.q.name, text)), kv_u("type", q.q.type), kv_ep("from", &from->remote));
 	if (!from->conn)
 		room = MIN(room, (size_t)q.udp_size);
-	size_t n = dns_cache_get(d->cache, c->now, 0, query, &q, (struct mspan){ d->answer, room });
+	size_t n = dns_cache_get(cache_of(d), c->now, 0, query, &q, (struct mspan){ d->answer, room });
 	if (n > 0) {
 		d->stats.cached++;
 		reply(c, from, SPAN(d->answer, n));
@@ -324,7 +335,7 @@ void names_tables_changed(struct client *c)
 {
 	struct client_dns *d = c->dns;
 
-	dns_cache_clear(d->cache);
+	d->is_cache_void = true;
 	for (u32 i = 0; i < d->config.n; i++) {
 		struct dns_server *s = &d->config.upstreams[i].server;
 		bool is_inside = goes_inside(c, s);
@@ -343,7 +354,7 @@ static void mapping_changed(struct client *c, size_t n_before)
 	d->mapping++;
 	c->is_dns_busy = c->is_tun_dirty = true;
 	flow_cache_clear(&c->cache);
-	dns_cache_clear(d->cache);
+	d->is_cache_void = true;
 	for (u32 i = 0; i < d->config.n; i++) {
 		struct dns_server *s = &d->config.upstreams[i].server;
 		s->is_in_tunnel = goes_inside(c, s);
@@ -410,9 +421,10 @@ static void pass_answer(struct client *c, const struct dns_answer *a)
 {
 	struct dns_response r;
 
-	if (a->is_from_upstream && dns_response_parse(a->message, &r) == 0) {
+	/* A name that became a resource's while it was asked for must not hide behind its answer. */
+	if (a->is_from_upstream && dns_response_parse(a->message, &r) == 0 && !stub_covers(c->stub, &r.q.name)) {
 		struct dns_query q = { .id = r.id, .flags = r.flags, .q = r.q, .question_end = r.question_end };
-		dns_cache_put(c->dns->cache, c->now, 0, &q, a->message, &r);
+		dns_cache_put(cache_of(c->dns), c->now, 0, &q, a->message, &r);
 	}
 	if (!a->is_from_upstream)
 		c->dns->stats.servfail++;

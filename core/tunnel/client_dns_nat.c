@@ -87,7 +87,7 @@ static void announce_if_due(struct client *c, struct dns_nat *n)
 		announce(c, n);
 }
 
-/* The name was asked for again: a known mapping is made anew, a failed one gets another chance. */
+/* A known mapping is made anew, a failed one gets another chance. */
 static void recreate(struct dns_nat *n)
 {
 	switch (n->state) {
@@ -178,7 +178,9 @@ void dns_nat_authorized(struct client *c, struct resource *r, struct pending_pac
 		if (!has_owner(record, r))
 			continue;
 		struct dns_nat *n = nat_find(record, r->gateway, r);
-		if (!n)
+		if (n)
+			recreate(n); /* authorized anew: the gateway may have forgotten more than the flow */
+		else
 			n = nat_make(c, record, r);
 		if (n && announced < DNS_NAT_EAGER) {
 			announce_if_due(c, n);

@@ -48,7 +48,7 @@ struct dns_nat {
 
 /* The name was asked for just now and answered here. */
 void dns_nat_query(struct client *c, struct stub_record *r);
-/* A DNS resource was authorized on its gateway; the packets that waited for that (may be NULL) are taken out. */
+/* A DNS resource was authorized on its gateway, perhaps anew after a refusal: then known names are announced again. The packets that waited for that (may be NULL) are taken out. */
 void dns_nat_authorized(struct client *c, struct resource *r, struct pending_packets *packets);
 /* True when the packet was taken into a buffer, segment by segment. The resource is authorized. */
 bool dns_nat_takes(struct client *c, struct resource *r, struct segmenter *s);

@@ -14,7 +14,8 @@
 static_assert(STUB_NAMES_MAX == (V4_ADDRESSES - 2 - V4_SENTINELS_COUNT) / STUB_PROXIES, "names are as many as IPv4 addresses allow");
 
 struct stub {
-	struct stub_pattern *patterns; /* present and remembered */
+	struct stub_pattern *patterns; /* present */
+	struct stub_pattern *former;   /* of resources that went away, remembered by records */
 	struct table patterns_by_id;   /* present ones */
 	u32 n_patterns;
 	struct stub_record **records;
@@ -35,6 +36,15 @@ struct stub *stub_new(struct rng *rng)
 	return s;
 }
 
+static void patterns_free(struct stub_pattern *p)
+{
+	while (p) {
+		struct stub_pattern *next = p->next;
+		free(p);
+		p = next;
+	}
+}
+
 void stub_free(struct stub *s)
 {
 	if (!s)
@@ -48,11 +58,8 @@ void stub_free(struct stub *s)
 		}
 		free(r);
 	}
-	while (s->patterns) {
-		struct stub_pattern *p = s->patterns;
-		s->patterns = p->next;
-		free(p);
-	}
+	patterns_free(s->patterns);
+	patterns_free(s->former);
 	free(s->records);
 	table_deinit(&s->patterns_by_id);
 	table_deinit(&s->by_hash);
@@ -61,12 +68,30 @@ void stub_free(struct stub *s)
 
 /* --- patterns ------------------------------------------------------------------------------------------------------------------------ */
 
-/* One that a record remembers from an earlier life of the same resource. */
-static struct stub_pattern *find_former(struct stub *s, const struct uuid *id, const struct dns_pattern *pattern)
+static void pattern_link(struct stub_pattern **list, struct stub_pattern *p)
 {
-	for (struct stub_pattern *p = s->patterns; p; p = p->next)
-		if (!p->owner && uuid_eq(&p->id, id) && dns_pattern_cmp(&p->pattern, pattern) == 0)
+	p->next = *list;
+	p->link = list;
+	if (p->next)
+		p->next->link = &p->next;
+	*list = p;
+}
+
+static void pattern_unlink(struct stub_pattern *p)
+{
+	*p->link = p->next;
+	if (p->next)
+		p->next->link = p->link;
+}
+
+/* One that a record remembers from an earlier life of the same resource, taken out. */
+static struct stub_pattern *take_former(struct stub *s, const struct uuid *id, const struct dns_pattern *pattern)
+{
+	for (struct stub_pattern *p = s->former; p; p = p->next)
+		if (uuid_eq(&p->id, id) && dns_pattern_cmp(&p->pattern, pattern) == 0) {
+			pattern_unlink(p);
 			return p;
+		}
 	return NULL;
 }
 
@@ -79,8 +104,6 @@ static struct stub_pattern *pattern_make(struct stub *s, const struct uuid *id, 
 		return NULL;
 	p->id = *id;
 	p->pattern = *pattern;
-	p->next = s->patterns;
-	s->patterns = p;
 	s->n_patterns++;
 	return p;
 }
@@ -88,15 +111,13 @@ static struct stub_pattern *pattern_make(struct stub *s, const struct uuid *id, 
 /* Gone for good unless a record remembers it. */
 static void pattern_retire(struct stub *s, struct stub_pattern *p)
 {
+	pattern_unlink(p);
 	p->owner = NULL;
 	p->filter = NULL;
-	if (p->n_records > 0)
+	if (p->n_records > 0) {
+		pattern_link(&s->former, p);
 		return;
-	for (struct stub_pattern **link = &s->patterns; *link; link = &(*link)->next)
-		if (*link == p) {
-			*link = p->next;
-			break;
-		}
+	}
 	s->n_patterns--;
 	free(p);
 }
@@ -110,9 +131,10 @@ int stub_add(struct stub *s, const struct uuid *id, const char *pattern, enum ms
 		return rc;
 	if (table_get(&s->patterns_by_id, id))
 		return ERR_EXISTS;
-	struct stub_pattern *p = find_former(s, id, &parsed);
+	struct stub_pattern *p = take_former(s, id, &parsed);
 	if (!p && !(p = pattern_make(s, id, &parsed)))
 		return s->n_patterns == STUB_PATTERNS_MAX ? ERR_LIMIT : ERR_NOMEM;
+	pattern_link(&s->patterns, p);
 	p->ip_stack = stack;
 	p->filter = filter;
 	p->owner = owner;
@@ -214,7 +236,7 @@ static bool has_pair(const struct stub_record *r, const struct stub_pattern *p)
 static int record_note(struct stub *s, struct stub_record *r, const struct dns_name *name, bool *is_new)
 {
 	for (struct stub_pattern *p = s->patterns; p; p = p->next) {
-		if (!p->owner || has_pair(r, p) || !dns_pattern_matches(&p->pattern, name))
+		if (has_pair(r, p) || !dns_pattern_matches(&p->pattern, name))
 			continue;
 		struct stub_pair *pair = malloc(sizeof(*pair));
 		if (!pair)
@@ -317,13 +339,19 @@ static const struct stub_pattern *match(const struct stub *s, const struct dns_n
 
 	*allows = true;
 	for (const struct stub_pattern *p = s->patterns; p; p = p->next) {
-		if (!p->owner || !dns_pattern_matches(&p->pattern, name))
+		if (!dns_pattern_matches(&p->pattern, name))
 			continue;
 		*allows = *allows && permits_family(p->ip_stack, family);
 		if (!best || by_specificity(p, best) > 0)
 			best = p;
 	}
 	return best;
+}
+
+bool stub_covers(const struct stub *s, const struct dns_name *name)
+{
+	bool allows;
+	return match(s, name, 4, &allows) != NULL;
 }
 
 static void answer_addresses(struct stub *s, struct span query, const struct dns_query *q, struct wr *w, bool is_allowed, struct stub_answer *out)

@@ -41,7 +41,7 @@ struct stub_pattern {
 	const struct filter *filter;
 	void *owner;
 	u32 n_records; /* that remember it */
-	struct stub_pattern *next;
+	struct stub_pattern *next, **link;
 };
 
 struct dns_nat;
@@ -72,6 +72,9 @@ struct stub_answer {
 
 /* STUB_LOCAL has written a whole answer to `w`, SERVFAIL when memory or addresses are used up. Otherwise `w` is untouched. */
 enum stub_decision stub_decide(struct stub *s, struct span query, const struct dns_query *q, struct wr *w, struct stub_answer *out);
+
+/* Some resource has this name. */
+bool stub_covers(const struct stub *s, const struct dns_name *name);
 
 /* The record an address belongs to, NULL for any other address. */
 struct stub_record *stub_record_of_ip(const struct stub *s, const struct ip *ip);

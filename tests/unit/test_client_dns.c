@@ -153,6 +153,24 @@ TEST(spec30_58_answers_are_cached_until_resources_or_resolvers_change)
 	stop();
 }
 
+TEST(spec30_58_a_name_that_becomes_a_resource_while_it_is_asked_for_is_not_cached)
+{
+	struct msg_resource r = named(1, "*.example.org");
+	struct heard h;
+	struct outside o;
+	begin(NULL, 0);
+	query(1, "www.example.org", DNS_A);
+	REQUIRE(next_exchange(&o));
+	add(&r);
+	respond(&o, 600, 1);
+	EXPECT_EQ(answered(1, &h), DNS_NOERROR);
+	query(2, "www.example.org", DNS_A);
+	EXPECT_EQ(answered(2, &h), DNS_NOERROR);
+	struct ip proxy = first_address(&h);
+	EXPECT(ip_is_proxy(&proxy));
+	stop();
+}
+
 TEST(spec30_56_long_answers_are_cut_to_header_and_question)
 {
 	struct heard h;
@@ -595,6 +613,32 @@ TEST(spec30_29_a_lost_gateway_knows_nothing_any_more)
 	EXPECT(is_assigned(next_sent(&seen), &m));
 	EXPECT(!next_sent(&seen)); /* the packet waits for the name again */
 	status(50, 1, "app.example.com", true);
+	EXPECT(next_sent(&seen) != NULL);
+	stop();
+}
+
+TEST(spec30_60_a_refused_name_is_announced_anew_with_its_new_flow)
+{
+	struct msg_resource r = named(1, "*.example.com");
+	struct control_assigned m;
+	struct packet p;
+	u8 error[ICMP_REPLY_MAX];
+	u32 seen;
+
+	(void)connect(&r, "app.example.com");
+	status(50, 1, "app.example.com", true);
+	seen = fake->n_sent;
+	now += SEC(3);
+	send_to("100.96.0.1");
+	const struct fake_sent *s = next_sent(&seen);
+	REQUIRE(s && packet_parse(s->data, s->len, TUNNEL_MTU, &p) == 0);
+	u32 len = icmp_reply(ICMP_FILTERED, s->data, &p, error);
+	EXPECT_EQ(from_gateway(50, error, len, 0, NULL), 1); /* the application hears of it too */
+	EXPECT_EQ(events().flows, 1);
+	created_by(1, 50);
+	EXPECT(is_assigned(next_sent(&seen), &m));
+	now += 1;
+	send_to("100.96.0.1"); /* goes on meanwhile */
 	EXPECT(next_sent(&seen) != NULL);
 	stop();
 }
