@@ -33,6 +33,8 @@ says bad_url 2 'api-url' $(at client) "$E" gateway --api-url 'not a url' x
 says bad_address 2 'public-ip4-addr' "$E" relay --public-ip4-addr 300.1.1.1
 says bad_log_filter 2 'RUST_LOG' $(at client) RUST_LOG=info,x=loud FIREZONE_TOKEN=x "$E" client --api-url "$API_URL"
 says help_is_no_error 0 'Examples' "$E" client --help
+patience() { "$E" gateway --help | tr -s ' \n' ' ' | grep -qF 'for so long [default: 24h]'; }
+check spec40_62_patience_with_the_portal_is_a_day_by_default patience
 says spec40_2_version 0 'firezone-gateway 1\.5\.2' "$E" gateway --version
 
 # tokens

@@ -654,7 +654,7 @@ static u32 fail_until_fatal(u64 *given_up_at, u64 latest)
 	return attempts;
 }
 
-TEST(spec10_29_before_the_first_join_1_s_apart_for_15_s)
+TEST(spec10_29_spec40_62_before_the_first_join_1_s_apart_for_15_s)
 {
 	u64 at;
 
@@ -701,7 +701,7 @@ TEST(spec10_30_after_a_join_half_a_second_growing_to_a_minute_with_jitter)
 	end();
 }
 
-TEST(spec10_30_gives_up_when_the_partition_budget_is_spent)
+TEST(spec10_30_spec40_62_gives_up_when_the_partition_budget_is_spent)
 {
 	u64 at;
 
