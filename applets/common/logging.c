@@ -1,5 +1,6 @@
 #include "applets/common/logging.h"
 
+#include "core/base/calendar.h"
 #include "core/base/err.h"
 #include "core/base/time.h"
 
@@ -69,13 +70,13 @@ static u64 wall_now(void *ctx)
 static int open_file(const char *dir, const char *program)
 {
 	char name[128], latest[PATH_MAX], stamp[32];
-	time_t now = time(NULL);
-	struct tm tm;
+	u64 now = (u64)time(NULL), secs = now % 86400;
+	struct calendar_date d = calendar_date(now / 86400);
 
 	if (mkdir(dir, 0755) && errno != EEXIST)
 		goto fail;
-	gmtime_r(&now, &tm);
-	strftime(stamp, sizeof(stamp), "%Y-%m-%d-%H-%M-%S", &tm);
+	snprintf(stamp, sizeof(stamp), "%04u-%02u-%02u-%02u-%02u-%02u", d.year % 10000, d.month % 100, d.day % 100, (unsigned)(secs / 3600),
+		 (unsigned)(secs / 60 % 60), (unsigned)(secs % 60));
 	snprintf(name, sizeof(name), "%s.%s.log", program, stamp);
 	if ((size_t)snprintf(file.path, sizeof(file.path), "%s/%s", dir, name) >= sizeof(file.path) ||
 	    (size_t)snprintf(latest, sizeof(latest), "%s/latest", dir) >= sizeof(latest)) {

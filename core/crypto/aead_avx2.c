@@ -11,6 +11,7 @@
 
 #if AEAD_HAS_AVX2
 
+#include "core/base/cpu.h"
 #include "core/base/cursor.h"
 
 #include <immintrin.h>
@@ -34,7 +35,7 @@ static const struct aead_kernel *fallback(void)
 
 bool aead_avx2_is_usable(void)
 {
-	return __builtin_cpu_supports("avx2");
+	return cpu_has_avx2();
 }
 
 /* --- ChaCha20 (RFC 8439 §2.3), eight blocks ------------------------------------------------------------------------------------- */

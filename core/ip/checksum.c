@@ -1,5 +1,7 @@
 #include "core/ip/checksum.h"
 
+#include "core/base/cpu.h"
+
 /* A vector of 32-bit lanes gathers both 16-bit halves of what it reads: with four sums of two additions a round, 2^15 rounds fit before a lane
  * could overflow. Sixteen bytes suit SSE2 and NEON, gcc splits them where there is neither; thirty-two take half the time with AVX2. */
 #define ROUNDS_MAX 8192u
@@ -32,7 +34,7 @@ __attribute__((target("avx2"))) DEFINE_SUM_BLOCKS(sum_blocks_32, lanes32)
 
 static u64 sum_blocks(u64 sum, const u8 *p, size_t blocks)
 {
-	return __builtin_cpu_supports("avx2") ? sum_blocks_32(sum, p, blocks) : sum_blocks_16(sum, p, blocks);
+	return cpu_has_avx2() ? sum_blocks_32(sum, p, blocks) : sum_blocks_16(sum, p, blocks);
 }
 #else
 #define sum_blocks sum_blocks_16

@@ -4,16 +4,21 @@
 #include "platform/linux/dns_resolv_conf.h"
 #include "platform/linux/textfile.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <glob.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define GENERATED "/var/etc/dnsmasq.conf.*" /* OpenWrt: one for each instance */
+/* Names of one folder that begin and end so; `ends` NULL: the one of that name. */
+struct family {
+	const char *folder, *begins, *ends;
+};
 
-static const char *const folders[] = { "/tmp/dnsmasq.*.d", "/tmp/dnsmasq.d", "/etc/dnsmasq.d" };
+static const struct family generated = { "/var/etc", "dnsmasq.conf.", "" }; /* OpenWrt: one for each instance */
+static const struct family folders[] = { { "/tmp", "dnsmasq.", ".d" }, { "/tmp", "dnsmasq.d", NULL }, { "/etc", "dnsmasq.d", NULL } };
 static const char *const upstreams[] = { "/tmp/resolv.conf.d/resolv.conf.auto", "/tmp/resolv.conf.auto" };
 
 static struct span trimmed(const u8 *p, size_t n)
@@ -60,21 +65,44 @@ bool dnsmasq_setting(struct span text, const char *key, char out[static DNSMASQ_
 	return false;
 }
 
+static bool is_of(const struct family *f, const char *name)
+{
+	size_t n = strlen(name), begins = strlen(f->begins), ends = f->ends ? strlen(f->ends) : 0;
+
+	return !f->ends ? strcmp(name, f->begins) == 0 :
+	       n >= begins + ends &&
+		       memcmp(name, f->begins, begins) == 0 && memcmp(name + n - ends, f->ends, ends) == 0;
+}
+
+/* The path of the family's next member in the order of names, behind `path`; at first that is "". glob() would do this with 25 KB of libc. */
+static bool next_of(const struct family *f, char path[static DNSMASQ_PATH_MAX])
+{
+	char after[NAME_MAX + 1], best[NAME_MAX + 1] = "";
+	const char *slash = strrchr(path, '/');
+	const struct dirent *e;
+	DIR *dir = opendir(f->folder);
+
+	snprintf(after, sizeof(after), "%s", slash ? slash + 1 : "");
+	while (dir && (e = readdir(dir)))
+		if (is_of(f, e->d_name) && strcmp(e->d_name, after) > 0 && (!best[0] || strcmp(e->d_name, best) < 0))
+			snprintf(best, sizeof(best), "%s", e->d_name);
+	if (dir)
+		closedir(dir);
+	return best[0] && (size_t)snprintf(path, DNSMASQ_PATH_MAX, "%s/%s", f->folder, best) < DNSMASQ_PATH_MAX;
+}
+
 static bool generated_setting(const char *key, char out[static DNSMASQ_PATH_MAX])
 {
-	glob_t found;
+	char path[DNSMASQ_PATH_MAX] = "";
 	bool has = false;
 
-	if (glob(GENERATED, 0, NULL, &found))
-		return false;
-	for (size_t i = 0; i < found.gl_pathc && !has; i++) {
+	while (!has && next_of(&generated, path)) {
 		struct textfile f;
-		if (textfile_read(&f, found.gl_pathv[i], DNSMASQ_CONF_MAX, true))
+		if (textfile_read(&f, path, DNSMASQ_CONF_MAX, true))
 			continue;
 		has = dnsmasq_setting(SPAN(f.text, f.n), key, out);
 		textfile_free(&f);
 	}
-	globfree(&found);
 	return has;
 }
 
@@ -86,18 +114,13 @@ static bool is_folder(const char *path)
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_uid == 0 || st.st_uid == geteuid());
 }
 
-static int first_folder(const char *pattern, char out[static DNSMASQ_PATH_MAX])
+static int first_folder(const struct family *f, char out[static DNSMASQ_PATH_MAX])
 {
-	glob_t found;
-	int rc = ERR_NOT_FOUND;
-
-	if (glob(pattern, 0, NULL, &found))
-		return rc;
-	for (size_t i = 0; i < found.gl_pathc && rc; i++)
-		if (is_folder(found.gl_pathv[i]) && (size_t)snprintf(out, DNSMASQ_PATH_MAX, "%s", found.gl_pathv[i]) < DNSMASQ_PATH_MAX)
-			rc = 0;
-	globfree(&found);
-	return rc;
+	out[0] = '\0';
+	while (next_of(f, out))
+		if (is_folder(out))
+			return 0;
+	return ERR_NOT_FOUND;
 }
 
 int dnsmasq_folder(const struct dns_control_paths *paths, char out[static DNSMASQ_PATH_MAX])
@@ -111,7 +134,7 @@ int dnsmasq_folder(const struct dns_control_paths *paths, char out[static DNSMAS
 	if (generated_setting("conf-dir", out) && is_folder(out))
 		return 0;
 	for (unsigned i = 0; i < ARRAY_LEN(folders); i++)
-		if (first_folder(folders[i], out) == 0)
+		if (first_folder(&folders[i], out) == 0)
 			return 0;
 	return ERR_NOT_FOUND;
 }
