@@ -33,7 +33,8 @@ AR := gcc-ar
 HOT := core/crypto/% core/turn/server_data% core/wg/% core/peer/% core/tunnel/% core/ip/% core/dns/% platform/linux/tun% platform/linux/udp% \
 	platform/linux/relay_udp%
 # And of the same folders what only decides, now and then.
-COLD := $(addprefix core/,dns/doh% dns/forward% dns/lookup% dns/stream% dns/pattern% ip/addr% ip/icmp% ip/udp_packet% \
+COLD := $(addprefix core/,dns/blocklist% dns/doh% dns/forward% dns/lookup% dns/stream% dns/pattern% ip/addr% ip/icmp% \
+	ip/udp_packet% \
 	peer/relays% tunnel/client.% tunnel/client_resources% tunnel/client_devices% tunnel/client_dns.% tunnel/client_dns_config% \
 	tunnel/client_dns_inside% tunnel/client_dns_tcp% tunnel/client_stub% tunnel/gateway_access% tunnel/convert% \
 	tunnel/pending% wg/handshake%)
@@ -90,15 +91,17 @@ endif
 
 # ---- what there is ---------------------------------------------------------------------------------------------------------
 
-APPLETS_KNOWN := client gateway relay portal quickstart
+# Folders; an applet whose folder has `_` is called with `-`, and either may be said to APPLETS.
+APPLETS_KNOWN := client gateway relay portal quickstart dns_proxy
 APPLETS_ALL := $(foreach a,$(APPLETS_KNOWN),$(if $(wildcard applets/$a/*.c),$a))
 APPLETS ?= $(APPLETS_ALL)
+override APPLETS := $(subst -,_,$(APPLETS))
 ifneq ($(filter-out $(APPLETS_ALL),$(APPLETS)),)
 $(error no such applet: $(filter-out $(APPLETS_ALL),$(APPLETS)) (there are: $(APPLETS_ALL)))
 endif
 
 # The applets that ask upstream resolvers get DNS over HTTPS; all others get core/dns/no_doh.c and no nghttp2.
-DOH ?= $(if $(filter client dns-proxy dns_proxy,$(APPLETS)),1,0)
+DOH ?= $(if $(filter client dns_proxy,$(APPLETS)),1,0)
 
 objs = $(patsubst %.c,$O/%.o,$1)
 applet_objs = $(call objs,$(foreach a,$1,$(wildcard applets/$a/*.c applets/$a/*/*.c)))
@@ -251,7 +254,7 @@ PREFIX ?= /usr/local
 install: $(BIN)
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/emberbox
-	for a in $(filter-out quickstart,$(APPLETS)); do ln -sf emberbox $(DESTDIR)$(PREFIX)/bin/ember-$$a; done
+	for a in $(subst _,-,$(filter-out quickstart,$(APPLETS))); do ln -sf emberbox $(DESTDIR)$(PREFIX)/bin/ember-$$a; done
 	for m in $(wildcard contrib/man/*.[1-8]); do \
 		install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
 

@@ -1,5 +1,6 @@
 #include "applets/applet.h"
 #include "applets/version.h"
+#include "core/base/types.h"
 
 #include <applets.h>
 #include <stdio.h>
@@ -14,10 +15,25 @@ struct applet {
 #define ROW(id) { #id, HELP_##id, id##_main },
 static const struct applet applets[] = { APPLETS(ROW){ NULL, NULL, NULL } };
 
+/* What is `_` in an identifier is `-` for people. */
+static char shown(char c)
+{
+	return c == '_' ? '-' : c;
+}
+
+static bool is_called(const struct applet *a, const char *name)
+{
+	const char *p = a->name;
+
+	while (*p && shown(*p) == *name)
+		p++, name++;
+	return !*p && !*name;
+}
+
 static const struct applet *find(const char *name)
 {
 	for (const struct applet *a = applets; a->name; a++)
-		if (strcmp(a->name, name) == 0)
+		if (is_called(a, name))
 			return a;
 	return NULL;
 }
@@ -38,8 +54,12 @@ static void print_help(FILE *out)
 	      "usage: emberbox APPLET [OPTIONS]        or through a link: ember-APPLET [OPTIONS]\n"
 	      "       emberbox APPLET --help\n\napplets:\n",
 	      out);
-	for (const struct applet *a = applets; a->name; a++)
-		fprintf(out, "  %-12s %s\n", a->name, a->help);
+	for (const struct applet *a = applets; a->name; a++) {
+		int n = fprintf(out, "  ") - 2;
+		for (const char *p = a->name; *p; p++, n++)
+			fputc(shown(*p), out);
+		fprintf(out, "%*s %s\n", MAX(12 - n, 0), "", a->help);
+	}
 }
 
 int main(int argc, char **argv)

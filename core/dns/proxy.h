@@ -29,7 +29,8 @@ struct proxy;
 
 struct proxy_client {
 	struct endpoint addr;
-	u64 via; /* the owner's: by which socket or connection the answer goes */
+	struct ip local; /* the owner's: the address that was asked, where that tells something */
+	u64 via;         /* likewise: by which socket or connection the answer goes */
 	bool is_tcp;
 };
 
