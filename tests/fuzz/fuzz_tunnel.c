@@ -14,7 +14,7 @@
 #define STEPS_MAX 64u
 #define PACKET_MAX 3000u
 
-enum op { INNER_TO_GATEWAY, TUN_TO_GATEWAY, INNER_TO_CLIENT, TUN_TO_CLIENT, GRANT, REJECT, TIME, OPS };
+enum op { INNER_TO_GATEWAY, TUN_TO_GATEWAY, INNER_TO_CLIENT, TUN_TO_CLIENT, GRANT, REJECT, TIME, DEVICE, OPS };
 
 static struct rng_seeded rng;
 static struct client *client;
@@ -68,14 +68,14 @@ static void grant(unsigned which)
 	is_granted[which] = true;
 }
 
-static void begin(void)
+static void begin(bool logs_flows)
 {
 	const struct msg_resource list[] = { resource(0), resource(1) };
 	struct portal_message m = { .type = MSG_INIT_GATEWAY };
 	rng_seeded_init(&rng, 1);
 	now = SEC(100);
 	is_granted[0] = is_granted[1] = false;
-	gateway = gateway_new(&(struct gateway_config){ .rng = &rng.rng }, now);
+	gateway = gateway_new(&(struct gateway_config){ .rng = &rng.rng, .has_flow_logs = logs_flows }, now);
 	client = client_new(&(struct client_config){ .rng = &rng.rng }, now);
 	m.init_gateway.interface = (struct msg_interface){ .ipv4 = address(false, 4), .ipv6 = address(false, 6) };
 	(void)gateway_message(gateway, now, WALL + now, &m);
@@ -120,6 +120,40 @@ static void check(const struct tun_pkt *t, bool at_resource)
 		abort();
 }
 
+/* Another client: 100.64.0.9 and its IPv6 twin, or whatever address was asked for. */
+static void authorize_device(const struct ip *ipv4, bool is_controlling)
+{
+	struct portal_message m = { .type = MSG_CLIENT_DEVICE_ACCESS_AUTHORIZED };
+	struct ip ipv6 = net_peers6.ip;
+	ipv6.b[15] = 9;
+	m.device_access_authorized = (struct msg_device_access_authorized){ .client_id = uuid_of(3 + ipv4->b[3] % 2), .client_ipv4 = *ipv4,
+									    .client_ipv6 = ipv6, .local_ice = { "a", "b" },
+									    .remote_ice = { "c", "d" }, .is_controlling = is_controlling };
+	(void)client_message(client, now, WALL + now, &m);
+}
+
+static void device(u8 what, struct span bytes)
+{
+	struct ip ipv4 = ip4(100, 64, 0, 9);
+	char text[64] = "";
+	const char *list = text;
+	struct portal_message m = { .type = MSG_CLIENT_DEVICE_ACCESS_DENIED, .device_access_denied = { ipv4, MSG_REASON_OFFLINE } };
+
+	fake->has_relay = !(what & 4u);
+	switch (what % 4u) {
+	case 0:
+	case 1:
+		authorize_device(&ipv4, what % 2u);
+		return;
+	case 2:
+		break;
+	default:
+		memcpy(text, bytes.p, MIN(bytes.n, sizeof(text) - 1));
+		m = (struct portal_message){ .type = MSG_CLIENT_ICE_CANDIDATES, .candidates = { uuid_of(4), { &list, 1 } } };
+	}
+	(void)client_message(client, now, WALL + now, &m);
+}
+
 static void drain(void)
 {
 	struct tun_pkt t;
@@ -132,6 +166,8 @@ static void drain(void)
 	while (client_poll_event(client, &ce))
 		if (ce.type == CLIENT_SEND && ce.message->type == MSG_CREATE_FLOW)
 			tell_client(uuid_eq(&ce.message->create_flow.resource_id, &(struct uuid){ { [15] = 11 } }));
+		else if (ce.type == CLIENT_SEND && ce.message->type == MSG_REQUEST_DEVICE_ACCESS && ce.message->ipv4.b[3] % 3 != 0)
+			authorize_device(&ce.message->ipv4, true);
 	while (gateway_poll_event(gateway, &ge))
 		;
 }
@@ -171,7 +207,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct rd r = rd_init(data, size);
 
-	begin();
+	begin(size % 2);
 	for (unsigned i = 0; i < STEPS_MAX && rd_left(&r) >= 4; i++) {
 		enum op op = (enum op)(rd_u8(&r) % OPS);
 		u8 argument = rd_u8(&r);
@@ -200,6 +236,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			now += MSEC(100) * argument;
 			client_timeout(client, now, WALL + now);
 			gateway_timeout(gateway, now, WALL + now);
+			break;
+		case DEVICE:
+			device(argument, bytes);
 			break;
 		case OPS:
 			break;
