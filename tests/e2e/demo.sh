@@ -1,8 +1,9 @@
 #!/bin/bash
 # The main job, told as a story (make demo): portal, relay, gateway and client in network namespaces, each of the last two behind its own
-# NAT; a 100 MB download from a web server behind the gateway, first over a direct path, then, with NATs that allow none, over the relay.
+# NAT; a web server behind the gateway is reached by a name that only its site knows, and a file of 100 MB downloaded from it; first over a
+# direct path, then, with NATs that allow none, over the relay. Programs of client and gateway see copies of /etc, never the machine's.
 # needs: root
-# packages: ip:iproute2 nft:nftables curl:curl python3:python3
+# packages: ip:iproute2 nft:nftables curl:curl python3:python3 dnsmasq:dnsmasq-base
 #
 #	demo.sh            both acts
 #	demo.sh ACT        one: direct or relayed
@@ -28,6 +29,34 @@ fails() {
 	exit 1
 }
 
+NAME=app.example.internal PUBLIC_NAME=www.public.example
+SITE_DNS=10.3.0.80 PUBLIC_DNS=198.51.100.1
+resolv_conf=$E2E/etc-client/resolv.conf
+
+# resolver NAME PLACE ADDRESS HOST-RECORD: knows that one name and writes down what it is asked
+resolver() {
+	start "$1" "$2" dnsmasq --keep-in-foreground --conf-file=/dev/null --user=root --pid-file= --no-resolv --no-hosts --local='/#/' \
+		--log-queries --log-facility=- --listen-address="$3" --bind-interfaces --host-record="$4"
+	wait_log "$1" started
+}
+asked() { grep -c "query\[[A-Z]*\] $2 " "$E2E/$1.log"; }
+# ask NAME: as every program of the client's machine does; "0.4 ms: 100.96.0.1 …", or why there is no address
+ask() {
+	in_ns client python3 - "$1" <<-'END'
+		import socket, sys, time
+		begin = time.monotonic()
+		try:
+		    found = [a[4][0] for a in socket.getaddrinfo(sys.argv[1], 80, type=socket.SOCK_STREAM)]
+		except OSError as e:
+		    sys.exit(f'{e.strerror} after {(time.monotonic() - begin) * 1000:.1f} ms')
+		took = (time.monotonic() - begin) * 1000
+		print(f'{took:.1f} ms:', ' '.join(sorted(found, key=lambda a: (':' in a, a))))
+	END
+}
+sentinel() { sed -n 's/^nameserver \(100\.100\.111\..*\)/\1/p' "$resolv_conf" | head -n 1; }
+has_sentinel() { [ -n "$(sentinel)" ]; }
+ms_of() { awk -v s="$1" 'BEGIN { printf "%.1f ms", s * 1000 }'; }
+
 case $1 in
 direct)
 	nats=(cone cone)
@@ -46,12 +75,22 @@ esac
 internet "${nats[@]}" || fails "cannot build the network"
 tell network "client 10.1.0.2 ─ NAT 192.0.2.2 ─┬─ internet ─┬─ NAT 198.18.0.2 ─ gateway 10.2.0.2 ─ web server 10.9.0.80"
 tell "" "portal 198.51.100.2, relay 203.0.113.2, both public"
+tell "" "resolvers: $SITE_DNS in the site knows $NAME = 10.9.0.80; $PUBLIC_DNS, public, does not"
 start_web || fails "the web server did not start"
+resolver site_dns web "$SITE_DNS" "$NAME,10.9.0.80" || fails "the site's resolver did not start"
+resolver public_dns inet "$PUBLIC_DNS" "$PUBLIC_NAME,198.51.100.80" || fails "the public resolver did not start"
+own_etc client && own_etc gateway || fails "cannot copy /etc"
+echo "nameserver $PUBLIC_DNS" >"$resolv_conf"
+echo "nameserver $SITE_DNS" >"$E2E/etc-gateway/resolv.conf"
 head -c "${DOWNLOAD_MB}M" /dev/urandom >"$E2E/www/file"
 want=$(sha256sum <"$E2E/www/file")
 
-start_portal || fails "the portal did not start"
-tell portal "made an account, the site Berlin, the resource 10.9.0.0/24, a policy for everyone and three tokens; serves"
+intranet() {
+	make_portal && admin resource add --site Berlin --address '*.example.internal' --name intranet --ip-stack ipv4-only &&
+		admin policy add --group Everyone --resource intranet
+}
+intranet >"$E2E/intranet-setup.log" 2>&1 && start_portal || fails "the portal did not start"
+tell portal "made an account, the site Berlin, the resources 10.9.0.0/24 and *.example.internal, policies, three tokens; serves"
 start_relay relay
 has_joined relay || fails "the relay did not join"
 tell relay "joined the portal"
@@ -62,13 +101,32 @@ tell gateway "joined after $(($(now_ms) - begin)) ms"
 
 in_ns client curl -fsS --max-time 1 -o /dev/null http://10.9.0.80/small 2>/dev/null && fails "the resource was reachable without a client"
 tell client "cannot reach http://10.9.0.80/ yet"
+unknown=$(ask $NAME 2>&1) && fails "the name was known without a client"
+public_before=$(ask $PUBLIC_NAME) || fails "the public name is not known"
+tell "" "asks $PUBLIC_DNS: $NAME? $unknown; $PUBLIC_NAME? $public_before"
 begin=$(now_ms)
-start_client
-wait_for 150 has_route || fails "the client did not set up its tunnel"
+DNS_CONTROL=etc-resolv-conf start_client
+wait_for 150 has_route && wait_for 50 has_sentinel || fails "the client did not set up its tunnel"
 tell client "signed in, tun-firezone is up after $(($(now_ms) - begin)) ms"
 begin=$(now_ms)
 fetch http://10.9.0.80/small || fails "the first request got no answer"
 tell client "first answer $(($(now_ms) - begin)) ms after the first packet"
+
+public_asked=$(asked public_dns $NAME)
+proxies=$(ask $NAME) || fails "$NAME is not known"
+tell name "$NAME? $(sentinel), the client itself, answers after $proxies"
+times=$(fetch -w '%{remote_ip} %{time_namelookup} %{time_connect} %{time_starttransfer}' http://$NAME/small) &&
+	cmp -s "$E2E/fetched" "$E2E/www/small" || fails "no answer from http://$NAME/small"
+read -r proxy named connected first_byte <<<"$times"
+tell "" "curl http://$NAME/small: to $proxy; name $(ms_of "$named"), connected $(ms_of "$connected"), first byte $(ms_of "$first_byte")"
+gateway_asked=$(sed -n "s/.*query\[A\] $NAME from //p" "$E2E/site_dns.log" | tail -n 1)
+web_asked=$(grep '"GET /small' "$E2E/web.log" | tail -n 1 | sed 's/ .*//; s/::ffff://')
+[ "$gateway_asked $web_asked" = "10.3.0.1 10.3.0.1" ] || fails "the site saw: $gateway_asked, $web_asked"
+[ "$(asked public_dns $NAME)" = "$public_asked" ] || fails "the public resolver was asked for $NAME"
+tell "" "really went: the gateway, $gateway_asked, asked $SITE_DNS, was told 10.9.0.80, and came to the web server there as $web_asked"
+public_after=$(ask $PUBLIC_NAME) || fails "$PUBLIC_NAME is not known any more"
+[ "${public_after#*: }" = "${public_before#*: }" ] && [ "$(asked site_dns $PUBLIC_NAME)" = 0 ] || fails "$PUBLIC_NAME went elsewhere"
+tell "" "$PUBLIC_NAME? $PUBLIC_DNS as before, asked by the client: $public_after; again, from the cache: $(ask $PUBLIC_NAME)"
 
 speed=$(FETCH_SECS=120 fetch -w '%{speed_download}' http://10.9.0.80/file) || fails "the download broke off"
 [ "$(sha256sum <"$E2E/fetched")" = "$want" ] || fails "the download is damaged"
@@ -81,4 +139,5 @@ direct/direct | relayed/relayed*) ;;
 *) fails "expected a $1 path, took: $path" ;;
 esac
 stop client && stop gateway && stop relay && stop portal || fails "a part did not stop cleanly"
-tell end "all four stopped at SIGTERM with status 0"
+[ "$(cat "$resolv_conf")" = "nameserver $PUBLIC_DNS" ] || fails "resolv.conf was not put back"
+tell end "all four stopped at SIGTERM with status 0; the client's resolv.conf is as it was"

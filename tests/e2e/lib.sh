@@ -328,9 +328,9 @@ start_gateway() { # start_gateway [gateway|gateway2] [OPTIONS…]
 		RUST_LOG="${RUST_LOG:-debug}" "$EMBERBOX" gateway --api-url "$API_URL" "$@"
 }
 
-start_client() { # start_client [OPTIONS…]
+start_client() { # start_client [OPTIONS…]; DNS_CONTROL: how it takes over its machine's DNS, disabled
 	start client client env FIREZONE_TOKEN="$CLIENT_TOKEN" FIREZONE_NAME=client FIREZONE_ID="$P-client" \
-		RUST_LOG="${RUST_LOG:-debug}" "$EMBERBOX" client --dns-control disabled --api-url "$API_URL" "$@"
+		RUST_LOG="${RUST_LOG:-debug}" "$EMBERBOX" client --dns-control "${DNS_CONTROL:-disabled}" --api-url "$API_URL" "$@"
 }
 
 # Port 80 on 10.9.0.80 and fd09::80: /small (1 KiB), and what a test puts into $E2E/www.
