@@ -168,7 +168,7 @@ struct mspan udp_batch_room(struct udp_batch *b, u32 i)
 }
 
 /* The source address alone: the way back is the routing table's, not the interface of the request. */
-static size_t write_control(u8 *out, const struct ip *from)
+static socklen_t write_control(u8 *out, const struct ip *from)
 {
 	struct msghdr h = { .msg_control = out, .msg_controllen = CONTROL_SIZE };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&h);
