@@ -55,7 +55,7 @@ static size_t networks_of(const struct resource *r, const struct cidr **nets)
 void gateway_deauthorize(struct client *c, struct resource *r)
 {
 	struct gateway_peer *g = r->gateway;
-	const struct cidr *nets;
+	const struct cidr *nets = NULL;
 
 	if (!g)
 		return;
@@ -69,7 +69,7 @@ void gateway_deauthorize(struct client *c, struct resource *r)
 
 static void authorize(struct client *c, struct resource *r, struct gateway_peer *g)
 {
-	const struct cidr *nets;
+	const struct cidr *nets = NULL;
 
 	if (r->gateway != g)
 		gateway_deauthorize(c, r);
