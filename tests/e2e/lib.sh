@@ -123,12 +123,22 @@ await_end() {
 	! is_alive "$1"
 }
 
-# own_etc PLACE: from now on its programs see a copy of /etc, $E2E/etc-PLACE, in place of the machine's, and may change it
+# own_etc PLACE [FOLDER…]: from now on its programs see a copy of /etc, $E2E/etc-PLACE, in place of the machine's, and may change it; and
+# folders that are empty at first, $E2E/FOLDER-PLACE, in place of those named
 own_etc() {
-	cp -a /etc "$E2E/etc-$1" && rm -rf "$E2E/etc-$1"/{netns,resolv.conf*} || return
-	printf '#!/bin/sh\nmount --bind "%s" /etc && exec "$@"\n' "$E2E/etc-$1" >"$E2E/hosted-$1"
-	chmod +x "$E2E/hosted-$1"
-	HOSTED[$1]="unshare -m $E2E/hosted-$1"
+	local place=$1 folder
+	shift
+	cp -a /etc "$E2E/etc-$place" && rm -rf "$E2E/etc-$place"/{netns,resolv.conf*} || return
+	{
+		printf '#!/bin/sh\nmount --bind "%s" /etc || exit\n' "$E2E/etc-$place"
+		for folder; do
+			mkdir -p "$E2E$folder-$place" >&2
+			printf 'mount --bind "%s" "%s" || exit\n' "$E2E$folder-$place" "$folder"
+		done
+		echo 'exec "$@"'
+	} >"$E2E/hosted-$place"
+	chmod +x "$E2E/hosted-$place"
+	HOSTED[$place]="unshare -m $E2E/hosted-$place"
 }
 
 in_ns() { # in_ns PLACE CMD…

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Names through the tunnel: DNS resources, the resolver at the sentinels, and names that are no resources. The site's resolver is dnsmasq, the
-# public one unbound; programs of glibc, musl and python ask. What becomes of /etc/resolv.conf is in test_dns_control.sh.
+# Names through the tunnel: DNS resources, the resolver at the sentinels, and names that are no resources. The site's resolver is dnsmasq,
+# the public one unbound; programs of glibc, musl and python ask. Once the portal says so the site's is asked through the tunnel, too.
+# What becomes of /etc/resolv.conf is in test_dns_control.sh.
 # needs: root
 # packages: ip:iproute2 nft:nftables curl:curl python3:python3 dnsmasq:dnsmasq-base unbound:unbound dig:bind9-dnsutils musl-gcc:musl-tools
 # timeout: 420
@@ -20,6 +21,13 @@ start_site_dns() {
 		--txt-record=text.example.internal,"from the site" --srv-host=_web._tcp.wide.internal,app.example.internal,80,1,2 \
 		--local=/any/
 	wait_for 50 in_ns web dig +short +time=1 +tries=1 @$SITE_DNS app.example.internal
+}
+kill_site_dns() { # with the children that hold its TCP connections, and its port
+	local pid
+	stop site KILL
+	for pid in $(ip netns pids "$P-web"); do
+		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dnsmasq ] && kill -9 "$pid"
+	done
 }
 site_asked() { grep -qE "query\[[A-Z0-9]+\] $1 " "$E2E/site.log"; }
 
@@ -76,7 +84,8 @@ by_name() { fetch "http://$1/small" && cmp "$E2E/fetched" "$E2E/www/small"; }
 
 site_hosts '10.9.0.80 app.example.internal' '10.9.0.80 example.internal' '10.9.0.80 deep.er.wide.internal' '10.9.0.80 moves.internal' \
 	'10.9.0.80 four.internal' 'fd09::80 four.internal' '10.9.0.80 six.internal' 'fd09::80 six.internal' '10.9.0.80 secret.internal' \
-	'fd09::80 app.example.internal' '10.9.0.80 filtered.internal' '10.9.0.80 late.internal'
+	'fd09::80 app.example.internal' '10.9.0.80 filtered.internal' '10.9.0.80 late.internal' 'fd09::80 single.wide.internal' \
+	'10.9.0.80 inner.other.internal' '10.9.0.80 third.other.internal'
 must internet cone cone
 must start_web
 must start_site_dns
@@ -98,9 +107,8 @@ must has_joined relay
 start_gateway gateway
 must has_joined gateway
 launch_client() {
-	start client client env FIREZONE_TOKEN="$CLIENT_TOKEN" FIREZONE_NAME=client FIREZONE_ID="$P-client" RUST_LOG="${RUST_LOG:-debug}" \
-		"$EMBERBOX" client --dns-control etc-resolv-conf --api-url "$API_URL"
-	wait_for 150 has_sentinels
+	DNS_CONTROL=etc-resolv-conf start_client
+	wait_log client 'Tunnel ready' 15 && wait_for 50 has_sentinels
 }
 has_sentinels() { grep -q '^nameserver 100\.100\.111\.' "$resolv_conf"; }
 must launch_client
@@ -110,6 +118,8 @@ must launch_client
 start_ms=$(now_ms)
 check spec30_44_first_fetch_by_name by_name app.example.internal
 note "first connection to a new name took $(($(now_ms) - start_ms)) ms"
+check spec30_44_by_ipv6 in_ns client curl -6 -fsS --max-time 10 -o /dev/null http://app.example.internal/small
+check spec30_44_a_name_with_one_family_in_the_site by_name single.wide.internal
 check spec30_44_four_addresses same_range app.example.internal
 check spec30_3_addresses_stay is "$(short app.example.internal | sort)" "$(short app.example.internal | sort)"
 check spec30_40_bare_name_of_a_wildcard by_name example.internal
@@ -118,6 +128,7 @@ check ipv4_only_has_no_ipv6 is "$(short four.internal AAAA)" ""
 check ipv4_only_is_reached in_ns client curl -4 -fsS --max-time 10 -o /dev/null http://four.internal/small
 check ipv6_only_has_no_ipv4 is "$(short six.internal A)" ""
 check ipv6_only_is_reached in_ns client curl -6 -fsS --max-time 10 -o /dev/null http://six.internal/small
+check spec30_57_name_of_a_resource_by_tcp same_range +tcp app.example.internal
 check spec30_46_https_is_empty is "$(status_of app.example.internal HTTPS) $(short app.example.internal HTTPS)" "NOERROR "
 proxy=$(short app.example.internal | head -n 1)
 check spec30_48_reverse_name is "$(short -x "$proxy")" app.example.internal.
@@ -180,7 +191,7 @@ check cached_answer is "$(short www.public.example AAAA; short www.public.exampl
 
 # ---- what policy does not allow is never asked in the site ----------------------------------------------------------------------
 
-check not_a_resource is "$(status_of secret.internal)" "$(in_ns client dig +time=4 @$PUBLIC_DNS secret.internal | sed -n 's/.*status: \([A-Z]*\),.*/\1/p')"
+check not_a_resource is "$(status_of secret.internal)" "$(status_of @$PUBLIC_DNS secret.internal)"
 never_asked() { ! site_asked secret.internal; }
 check spec40_41_site_never_asked never_asked
 check late_name_is_unknown is "$(short late.internal)" ""
@@ -198,6 +209,7 @@ in_ns client curl -fsS --limit-rate 8M --max-time 30 -o "$E2E/moving" http://mov
 download=$!
 sleep 1
 ip -n "$P-web" addr add 10.9.0.81/32 dev lo
+in_ns web nft 'table ip seen { chain input { type filter hook input priority 0; ip daddr 10.9.0.81 tcp dport 80 counter; }; }'
 site_hosts "$(sed 's/10.9.0.80 moves/10.9.0.81 moves/' "$E2E/site.hosts")"
 kill -HUP "${PIDS[site]}"
 sleep 2
@@ -205,26 +217,54 @@ moved() { # a new connection reaches the new address once the name was asked for
 	short moves.internal >/dev/null
 	sleep 0.5
 	in_ns client curl -fsS --max-time 5 -o /dev/null http://moves.internal/small &&
-		in_ns web ss -Htn src 10.9.0.81:80 2>/dev/null | grep -q . || grep -q "10.9.0.81" "$E2E/site.log"
+		in_ns web nft list ruleset | grep -qE 'daddr 10.9.0.81 .*counter packets [1-9]'
 }
 check spec30_38_name_with_another_address moved
 check spec30_3_proxy_addresses_stay is "$(short moves.internal | sort)" "$addresses_before"
 wait $download
 check spec40_48_connection_survives cmp "$E2E/moving" "$E2E/www/file"
 
+# roaming: a name keeps its proxy addresses, and they work over the new path
+addresses_before=$(short app.example.internal | sort)
+client_moves
+check spec30_61_names_work_after_roaming wait_for 20 by_name app.example.internal
+check spec30_61_proxy_addresses_are_kept is "$(short app.example.internal | sort)" "$addresses_before"
+
+# ---- the portal names the site's resolver: it lies in a resource, so it is asked through the tunnel ---------------------------
+
+admin_dns() { admin account update "$@" >/dev/null; }
+asked_by_gateway() { grep -qE "query\[A\] inner.other.internal from 10\.(3\.0\.1|9\.0\.)" "$E2E/site.log"; }
+public_was_asked() { tail -n "+$public_lines" "$E2E/public.log" | grep -qE "(inner|third)\.other\.internal"; }
+public_lines=$(($(wc -l <"$E2E/public.log") + 1))
+must admin_dns --dns "custom:$SITE_DNS" --search-domain other.internal
+must wait_for 100 grep -q '^search other.internal' "$resolv_conf"
+inner_is_known() { is "$(short inner.other.internal A)" 10.9.0.80; }
+check spec30_53_resolver_behind_the_tunnel wait_for 10 inner_is_known
+check spec30_53_resolver_behind_the_tunnel_by_tcp is "$(short +tcp third.other.internal A)" 10.9.0.80
+found() { [[ $(in_ns client getent ahostsv4 inner) == 10.9.0.80* ]]; }
+check spec30_53_search_domain found
+check spec30_53_asked_by_the_gateway asked_by_gateway
+not_public() { ! public_was_asked; }
+check spec30_50_the_system_is_asked_no_more not_public
+must admin_dns --dns system
+public_again() { is "$(short www.public.example A)" 192.0.2.80 && is "$(short inner.other.internal A)" ""; }
+check spec30_50_and_back_to_the_system wait_for 50 public_again
+
+# ---- resolvers fail -------------------------------------------------------------------------------------------------------------
+
 # the site's resolver is gone: what is known goes on, what is not ends in an answer
-stop site KILL
+kill_site_dns
 check known_name_goes_on by_name app.example.internal
 ASK_SECS=12
 check spec40_61_servfail is "$(status_of text.example.internal TXT)" SERVFAIL
 ASK_SECS=4
-start_site_dns >/dev/null
+must start_site_dns >/dev/null
 # the public resolver too: silence becomes SERVFAIL
 stop public
 ASK_SECS=8
 check silence_becomes_servfail is "$(status_of +tries=1 other.public.example)" SERVFAIL
 ASK_SECS=4
-start_public_dns
+must start_public_dns >/dev/null
 check resolver_is_back is "$(short www.public.example A)" 192.0.2.80
 
 # ---- the client is killed and comes back: names stay usable -------------------------------------------------------------------
@@ -233,4 +273,5 @@ stop client KILL
 must launch_client
 check works_after_a_crash by_name app.example.internal
 check public_name_after_a_crash is "$(short www.public.example)" 192.0.2.80
+note "client RSS $(rss_kib client) KiB"
 finish

@@ -13,29 +13,19 @@ nameserver 198.51.100.1
 options timeout:2'
 helper="python3 $ROOT/tests/interop/dns_helper.py"
 
-# Programs of the client's machine run with the copy in place of /etc.
-cp -a /etc "$E2E/etc"
-rm -rf "$E2E/etc/netns" "$E2E"/etc/resolv.conf*
-echo "$plain" >"$E2E/etc/resolv.conf"
-mkdir -p "$E2E/run/dbus" "$E2E/run/systemd/resolve" "$E2E/resolved"
-cat >"$E2E/hosted" <<-END
-	#!/bin/sh
-	mount --bind $E2E/etc /etc && mount --bind $E2E/run /run && exec "\$@"
-END
-chmod +x "$E2E/hosted"
-hosted() { in_ns client unshare -m "$E2E/hosted" "$@"; }
-file=$E2E/etc/resolv.conf
+must own_etc client /run
+file=$E2E/etc-client/resolv.conf
+run=$E2E/run-client
+echo "$plain" >"$file"
+mkdir -p "$run/dbus" "$run/systemd/resolve" "$E2E/resolved"
 
 start_controlled() { # start_controlled METHOD [OPTIONS…]
-	local method=$1
-	shift
-	start client client env FIREZONE_TOKEN="$CLIENT_TOKEN" FIREZONE_NAME=client FIREZONE_ID="$P-client" RUST_LOG=debug \
-		unshare -m "$E2E/hosted" "$EMBERBOX" client --dns-control "$method" --api-url "$API_URL" "$@"
+	DNS_CONTROL=$1 start_client "${@:2}"
 }
 is_up() { wait_for 150 has_route; }
 is_ours() { head -1 "$file" | grep -qx '# BEGIN Firezone DNS configuration' && grep -qE '^nameserver 100\.100\.111\.' "$file"; }
 is_plain() { [ "$(cat "$file")" = "$plain" ]; }
-address_of() { hosted getent ahostsv4 "$1" | awk 'NR == 1 { print $1 }'; }
+address_of() { in_ns client getent ahostsv4 "$1" | awk 'NR == 1 { print $1 }'; }
 is_at() { [[ $(address_of "$1") == $2 ]]; }
 ends_with() { stop client "${2:-TERM}"; [ $? -eq "$1" ]; }
 
@@ -105,19 +95,19 @@ check dns_disabled_ends_with_0 ends_with 0
 # ---- systemd-resolved -----------------------------------------------------------------------------------------------------------------
 
 "$ROOT/tests/interop/unpack_resolved.sh" "$E2E/resolved"
-resolvectl() { hosted "$E2E/resolved/resolvectl" "$@"; }
+resolvectl() { in_ns client "$E2E/resolved/resolvectl" "$@"; }
 start_resolved() {
 	local user=systemd-resolve
-	grep -q "^$user:" "$E2E/etc/passwd" || echo "$user:x:996:996::/:/usr/sbin/nologin" >>"$E2E/etc/passwd"
-	grep -q "^$user:" "$E2E/etc/group" || echo "$user:x:996:" >>"$E2E/etc/group"
-	mkdir -p "$E2E/etc/systemd"
-	printf '[Resolve]\nDNS=198.51.100.1\nFallbackDNS=\nDNSSEC=no\n' >"$E2E/etc/systemd/resolved.conf"
+	grep -q "^$user:" "$E2E/etc-client/passwd" || echo "$user:x:996:996::/:/usr/sbin/nologin" >>"$E2E/etc-client/passwd"
+	grep -q "^$user:" "$E2E/etc-client/group" || echo "$user:x:996:" >>"$E2E/etc-client/group"
+	mkdir -p "$E2E/etc-client/systemd"
+	printf '[Resolve]\nDNS=198.51.100.1\nFallbackDNS=\nDNSSEC=no\n' >"$E2E/etc-client/systemd/resolved.conf"
 	echo 'nameserver 127.0.0.53' >"$file"
-	sed -i 's/^hosts:.*/hosts: files dns/' "$E2E/etc/nsswitch.conf"
-	start bus client unshare -m "$E2E/hosted" dbus-daemon --config-file="$ROOT/tests/interop/system_bus.conf" --nofork --nopidfile
-	wait_for 50 test -S "$E2E/run/dbus/system_bus_socket"
-	hosted chown $user: /run/systemd/resolve
-	start resolved client unshare -m "$E2E/hosted" "$E2E/resolved/systemd-resolved"
+	sed -i 's/^hosts:.*/hosts: files dns/' "$E2E/etc-client/nsswitch.conf"
+	start bus client dbus-daemon --config-file="$ROOT/tests/interop/system_bus.conf" --nofork --nopidfile
+	wait_for 50 test -S "$run/dbus/system_bus_socket"
+	in_ns client chown $user: /run/systemd/resolve
+	start resolved client "$E2E/resolved/systemd-resolved"
 	wait_for 100 is_at elsewhere.example 203.0.113.99
 }
 has_sentinel() { resolvectl dns tun-firezone | grep -q '100\.100\.111\.'; }
@@ -129,7 +119,7 @@ elif ! start_resolved; then
 	skip spec30_69_resolved "systemd-resolved does not run here"
 else
 	start client client env FIREZONE_TOKEN="$CLIENT_TOKEN" FIREZONE_NAME=client FIREZONE_ID="$P-client" RUST_LOG=debug \
-		PATH="$E2E/resolved:$PATH" unshare -m "$E2E/hosted" "$EMBERBOX" client --api-url "$API_URL"
+		PATH="$E2E/resolved:$PATH" "$EMBERBOX" client --api-url "$API_URL"
 	check spec30_69_is_the_default is_up
 	check spec30_69_sentinel_set wait_for 50 has_sentinel
 	check spec30_69_catch_all_without_search_domain is_catch_all
