@@ -3,7 +3,8 @@
  *	n = udp_server_recv(s, batch)                     up to UDP_BATCH_MAX requests
  *	for each i: udp_batch_request(batch, i, &from, &to) → its bytes; write the answer into udp_batch_room(batch, i),
  *	            then udp_batch_answer(batch, i, bytes)
- *	udp_server_send(s, batch)                         those that were answered leave by one call
+ *	udp_server_send(s, batch)                         those that were answered leave by one call; equally long ones for one client as
+ *	                                                  segments of one message (UDP_SEGMENT), where the system does that
  *
  * What is answered later goes by udp_server_send_one(). What the system does not take at once is dropped and counted: clients ask again.
  * A socket on a wildcard address answers from the address that was asked. One batch serves any number of sockets, one after another.
@@ -13,7 +14,7 @@
 #include "core/base/err.h"
 #include "core/ip/addr.h"
 
-#define UDP_BATCH_MAX 32u
+#define UDP_BATCH_MAX 64u
 #define UDP_REQUEST_MAX 2048u /* bytes; longer ones are dropped, counted */
 #define UDP_ANSWER_MAX 1280u
 #define UDP_SERVER_BUFFER (4u << 20) /* wished; requests wait here while something takes long */

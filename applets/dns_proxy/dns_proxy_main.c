@@ -186,6 +186,8 @@ static void put_stats(void *ctx, struct json_out *o)
 	json_open(o, "sockets");
 	json_put_u64(o, "udp_received", s.udp_received);
 	json_put_u64(o, "udp_sent", s.udp_sent);
+	json_put_u64(o, "udp_receives", s.udp_receives);
+	json_put_u64(o, "udp_sends", s.udp_sends);
 	json_put_u64(o, "udp_too_long", s.udp_too_long);
 	json_put_u64(o, "udp_not_sent", s.udp_not_sent);
 	json_put_u64(o, "tcp_connections", s.tcp_connections);

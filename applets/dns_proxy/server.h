@@ -32,6 +32,7 @@ void server_answer(struct server *s, u64 now, const struct proxy_answer *a);
 
 struct server_stats {
 	u64 udp_received, udp_sent, udp_too_long, udp_not_sent;
+	u64 udp_receives, udp_sends; /* system calls */
 	u64 tcp_connections, tcp_over_limit;
 	u32 connections; /* now */
 };

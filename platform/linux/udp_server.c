@@ -7,12 +7,30 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define CONTROL_SIZE CMSG_SPACE(sizeof(struct in6_pktinfo))
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+#define SPACE(size) ((socklen_t)CMSG_SPACE(size))
+#define PKTINFO_SIZE SPACE(sizeof(struct in6_pktinfo))
+#define CONTROL_SIZE (PKTINFO_SIZE + SPACE(sizeof(u16)))
+#define NIL UINT16_MAX
+#define HEADS 64u
+#define SEGMENTS_MAX 64u     /* of one message, that every kernel takes */
+#define SEGMENT_MAX 1232u    /* longer ones may not fit into a link's packet */
+#define GSO_REFUSALS_MAX 16u /* then this socket's device evidently cannot */
 
 struct udp_server {
 	int fd;
 	bool is_wildcard;
+	u32 gso_refusals;
 	struct udp_server_stats stats;
+};
+
+/* Answers of one length to one client: they leave as the segments of one message. */
+struct run {
+	u16 first, last; /* requests, linked by udp_batch.next */
+	u16 n, len, chain;
 };
 
 /* An answer goes to where its request came from: both share name and control data. */
@@ -21,7 +39,11 @@ struct udp_batch {
 	struct iovec rx_iov[UDP_BATCH_MAX], tx_iov[UDP_BATCH_MAX];
 	union sockaddr_any names[UDP_BATCH_MAX];
 	alignas(struct cmsghdr) u8 control[UDP_BATCH_MAX][CONTROL_SIZE];
-	u32 n_tx;
+	socklen_t control_len[UDP_BATCH_MAX];
+	struct run runs[UDP_BATCH_MAX];
+	u16 heads[HEADS]; /* by hash of client and length → run */
+	u16 next[UDP_BATCH_MAX];
+	u32 n_runs;
 	u8 requests[UDP_BATCH_MAX][UDP_REQUEST_MAX];
 	u8 answers[UDP_BATCH_MAX][UDP_ANSWER_MAX];
 };
@@ -122,9 +144,10 @@ u32 udp_server_recv(struct udp_server *s, struct udp_batch *b)
 	for (u32 i = 0; i < UDP_BATCH_MAX; i++) {
 		b->rx[i].msg_hdr.msg_namelen = sizeof(b->names[i]);
 		b->rx[i].msg_hdr.msg_control = s->is_wildcard ? b->control[i] : NULL;
-		b->rx[i].msg_hdr.msg_controllen = s->is_wildcard ? CONTROL_SIZE : 0;
+		b->rx[i].msg_hdr.msg_controllen = s->is_wildcard ? PKTINFO_SIZE : 0;
 	}
-	b->n_tx = 0;
+	b->n_runs = 0;
+	memset(b->heads, 0xff, sizeof(b->heads));
 	int n = recvmmsg(s->fd, b->rx, UDP_BATCH_MAX, MSG_DONTWAIT, NULL);
 	if (n <= 0)
 		return 0;
@@ -170,10 +193,10 @@ struct mspan udp_batch_room(struct udp_batch *b, u32 i)
 /* The source address alone: the way back is the routing table's, not the interface of the request. */
 static socklen_t write_control(u8 *out, const struct ip *from)
 {
-	struct msghdr h = { .msg_control = out, .msg_controllen = CONTROL_SIZE };
+	struct msghdr h = { .msg_control = out, .msg_controllen = PKTINFO_SIZE };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&h);
 
-	memset(out, 0, CONTROL_SIZE);
+	memset(out, 0, PKTINFO_SIZE);
 	if (from->family == 4) {
 		struct in_pktinfo info = { 0 };
 		memcpy(&info.ipi_spec_dst, from->b, 4);
@@ -181,7 +204,7 @@ static socklen_t write_control(u8 *out, const struct ip *from)
 		c->cmsg_type = IP_PKTINFO;
 		c->cmsg_len = CMSG_LEN(sizeof(info));
 		memcpy(CMSG_DATA(c), &info, sizeof(info));
-		return CMSG_SPACE(sizeof(info));
+		return SPACE(sizeof(info));
 	}
 	struct in6_pktinfo info = { 0 };
 	memcpy(&info.ipi6_addr, from->b, 16);
@@ -189,48 +212,159 @@ static socklen_t write_control(u8 *out, const struct ip *from)
 	c->cmsg_type = IPV6_PKTINFO;
 	c->cmsg_len = CMSG_LEN(sizeof(info));
 	memcpy(CMSG_DATA(c), &info, sizeof(info));
-	return CMSG_SPACE(sizeof(info));
+	return SPACE(sizeof(info));
+}
+
+static u32 client_hash(const union sockaddr_any *sa, size_t len)
+{
+	u32 h = (u32)len * 31u + sa->v4.sin_port; /* both families have it there */
+
+	h += sa->sa.sa_family == AF_INET ? sa->v4.sin_addr.s_addr >> 24 : sa->v6.sin6_addr.s6_addr[15];
+	return (h ^ h >> 6 ^ h >> 12) % HEADS;
+}
+
+static bool is_same_way(const struct udp_batch *b, u32 i, u32 k)
+{
+	const union sockaddr_any *x = &b->names[i], *y = &b->names[k];
+
+	if (x->sa.sa_family != y->sa.sa_family || b->control_len[i] != b->control_len[k] ||
+	    memcmp(b->control[i], b->control[k], b->control_len[i]) != 0)
+		return false;
+	if (x->sa.sa_family == AF_INET)
+		return x->v4.sin_port == y->v4.sin_port && x->v4.sin_addr.s_addr == y->v4.sin_addr.s_addr;
+	return x->v6.sin6_port == y->v6.sin6_port && x->v6.sin6_scope_id == y->v6.sin6_scope_id &&
+	       memcmp(&x->v6.sin6_addr, &y->v6.sin6_addr, sizeof(x->v6.sin6_addr)) == 0;
+}
+
+/* The control data of the request becomes that of the answer. */
+static void turn_control(struct udp_batch *b, u32 i)
+{
+	struct msghdr h = b->rx[i].msg_hdr;
+	struct ip to = { 0 };
+
+	b->control_len[i] = 0;
+	if (!h.msg_control)
+		return;
+	read_control(&h, &to);
+	if (to.family != 0)
+		b->control_len[i] = write_control(b->control[i], &to);
 }
 
 void udp_batch_answer(struct udp_batch *b, u32 i, size_t n)
 {
-	const struct msghdr *from = &b->rx[i].msg_hdr;
-	struct ip to = { 0 };
-	u32 k = b->n_tx++;
+	u16 *head = &b->heads[client_hash(&b->names[i], n)];
 
-	b->tx_iov[k] = (struct iovec){ b->answers[i], n };
-	b->tx[k].msg_hdr = (struct msghdr){ .msg_name = &b->names[i], .msg_namelen = from->msg_namelen, .msg_iov = &b->tx_iov[k], .msg_iovlen = 1 };
-	if (!from->msg_control)
+	turn_control(b, i);
+	b->next[i] = NIL;
+	for (u16 k = *head; k != NIL; k = b->runs[k].chain) {
+		struct run *r = &b->runs[k];
+		if (r->len != n || r->n == SEGMENTS_MAX || n > SEGMENT_MAX || !is_same_way(b, r->first, i))
+			continue;
+		b->next[r->last] = (u16)i;
+		r->last = (u16)i;
+		r->n++;
 		return;
-	struct msghdr h = *from;
-	read_control(&h, &to);
-	if (to.family == 0)
-		return;
-	b->tx[k].msg_hdr.msg_controllen = write_control(b->control[i], &to);
-	b->tx[k].msg_hdr.msg_control = b->control[i];
+	}
+	b->runs[b->n_runs] = (struct run){ (u16)i, (u16)i, 1, (u16)n, *head };
+	*head = (u16)b->n_runs++;
+}
+
+static void add_segment_size(struct msghdr *h, u8 *control, u16 size)
+{
+	socklen_t at = (socklen_t)h->msg_controllen;
+	struct msghdr rest = { .msg_control = control + at, .msg_controllen = CONTROL_SIZE - at };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&rest);
+
+	c->cmsg_level = IPPROTO_UDP;
+	c->cmsg_type = UDP_SEGMENT;
+	c->cmsg_len = CMSG_LEN(sizeof(size));
+	memcpy(CMSG_DATA(c), &size, sizeof(size));
+	h->msg_control = control;
+	h->msg_controllen = at + SPACE(sizeof(size));
+}
+
+static void message_of(struct udp_batch *b, struct mmsghdr *out, struct iovec *iov, u16 first, u16 n, u16 len)
+{
+	struct msghdr *h = &out->msg_hdr;
+
+	*h = (struct msghdr){
+		.msg_name = &b->names[first], .msg_namelen = b->rx[first].msg_hdr.msg_namelen, .msg_iov = iov, .msg_iovlen = n,
+		.msg_control = b->control_len[first] ? b->control[first] : NULL, .msg_controllen = b->control_len[first],
+	};
+	u16 i = first;
+	for (u16 k = 0; k < n; k++, i = b->next[i])
+		iov[k] = (struct iovec){ b->answers[i], len };
+	if (n > 1)
+		add_segment_size(h, b->control[first], len);
+}
+
+/* The system would not cut it: piece by piece. */
+static void send_pieces(struct udp_server *s, struct udp_batch *b, const struct run *r)
+{
+	struct mmsghdr m;
+	struct iovec iov;
+	u16 i = r->first;
+
+	s->gso_refusals++;
+	for (u16 k = 0; k < r->n; k++, i = b->next[i]) {
+		message_of(b, &m, &iov, i, 1, r->len);
+		if (sendmsg(s->fd, &m.msg_hdr, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+			s->stats.not_sent++;
+		else
+			s->stats.sent++;
+		s->stats.sends++;
+	}
+}
+
+/* The messages of all runs; how many. */
+static u32 make_messages(const struct udp_server *s, struct udp_batch *b)
+{
+	u32 n = 0, at = 0;
+
+	for (u32 k = 0; k < b->n_runs; k++) {
+		const struct run *r = &b->runs[k];
+		if (s->gso_refusals < GSO_REFUSALS_MAX || r->n == 1) {
+			message_of(b, &b->tx[n++], &b->tx_iov[at], r->first, r->n, r->len);
+			at += r->n;
+			continue;
+		}
+		for (u16 i = r->first; i != NIL; i = b->next[i])
+			message_of(b, &b->tx[n++], &b->tx_iov[at++], i, 1, r->len);
+	}
+	return n;
+}
+
+static bool is_refusal(int e)
+{
+	return e == EIO || e == EINVAL || e == EMSGSIZE || e == EOPNOTSUPP || e == ENOPROTOOPT;
 }
 
 void udp_server_send(struct udp_server *s, struct udp_batch *b)
 {
-	u32 at = 0;
+	u32 total = make_messages(s, b), at = 0;
 
-	while (at < b->n_tx) {
-		int n = sendmmsg(s->fd, b->tx + at, b->n_tx - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (at < total) {
+		int n = sendmmsg(s->fd, b->tx + at, total - at, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n > 0) {
 			s->stats.sends++;
-			s->stats.sent += (u32)n;
+			for (int k = 0; k < n; k++)
+				s->stats.sent += b->tx[at + (u32)k].msg_hdr.msg_iovlen;
 			at += (u32)n;
 		} else if (errno != EINTR) {
-			s->stats.not_sent++; /* that one, for a reason of its own; the next may do */
+			size_t segments = b->tx[at].msg_hdr.msg_iovlen;
+			if (segments > 1 && is_refusal(errno))
+				send_pieces(s, b, &b->runs[at]); /* with runs left whole, messages are runs */
+			else
+				s->stats.not_sent += segments; /* those, for a reason of their own; the next may do */
 			at++;
 		}
 	}
-	b->n_tx = 0;
+	b->n_runs = 0;
 }
 
 void udp_server_send_one(struct udp_server *s, const struct ip *from, const struct endpoint *to, struct span bytes)
 {
-	alignas(struct cmsghdr) u8 control[CONTROL_SIZE];
+	alignas(struct cmsghdr) u8 control[PKTINFO_SIZE];
 	union sockaddr_any sa;
 	struct iovec iov = { (void *)(uintptr_t)bytes.p, bytes.n };
 	struct msghdr h = { .msg_name = &sa, .msg_namelen = sockaddr_from(&sa, to), .msg_iov = &iov, .msg_iovlen = 1 };

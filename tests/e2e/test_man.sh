@@ -5,7 +5,7 @@ ROOT=$(cd "$(dirname "$0")/../.." && pwd)
 EMBERBOX=${EMBERBOX:-$ROOT/build/static/all/emberbox}
 rc=0
 
-for applet in client gateway relay portal quickstart; do
+for applet in client gateway relay portal quickstart dns-proxy; do
 	"$EMBERBOX" --help | grep -qE "^ +$applet( |\$)" || { echo "skip man_$applet: not in this build" && continue; }
 	page=$(sed 's/\\-/-/g; s/\\e/\\/g' "$ROOT/contrib/man/emberbox-$applet.8")
 	missing=
