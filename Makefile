@@ -25,7 +25,7 @@ O := $(BUILD)/$(VARIANT)
 D := $(BUILD)/deps
 
 WARN := -Wall -Wextra -Werror -Wconversion -Wno-sign-conversion -Wshadow -Wvla
-CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -I. -g $(WARN) -ffunction-sections -fdata-sections
+CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -I. -g $(WARN) -ffunction-sections -fdata-sections
 LDFLAGS_ALL := -Wl,--gc-sections -Wl,--as-needed
 AR := gcc-ar
 

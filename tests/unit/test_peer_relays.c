@@ -5,9 +5,9 @@
 
 #include <stdio.h>
 
-static struct pw *world(struct pw_host **a, struct pw_host **b, unsigned n_relays, enum pw_nat nat)
+static struct pw *world_of(u64 seed, struct pw_host **a, struct pw_host **b, unsigned n_relays, enum pw_nat nat)
 {
-	struct pw *w = pw_new(11);
+	struct pw *w = pw_new(seed);
 
 	for (unsigned i = 0; i < n_relays; i++) {
 		char ip[32];
@@ -20,6 +20,11 @@ static struct pw *world(struct pw_host **a, struct pw_host **b, unsigned n_relay
 	pw_join(w, *b);
 	pw_run(w, MSEC(200));
 	return w;
+}
+
+static struct pw *world(struct pw_host **a, struct pw_host **b, unsigned n_relays, enum pw_nat nat)
+{
+	return world_of(11, a, b, n_relays, nat);
 }
 
 /* Number of times, out of 60, that a connection of `a` uses the relay with this index. */
@@ -195,26 +200,31 @@ TEST(spec20_56_migration_waits_until_a_relay_qualifies)
 	pw_free(w);
 }
 
-TEST(a_relay_that_dies_silently_is_left_within_three_seconds_of_traffic)
+/* Where the peer stands at the other relay, another pair is there at once. Where both stood at the dead one, the connection ends
+ * once our own new place there has had LIVENESS_FLUX to help, and the portal is asked anew. */
+TEST(a_relay_that_dies_silently_is_left_by_traffic)
 {
-	struct pw_host *a, *b;
-	struct pw *w = world(&a, &b, 2, PW_NAT_SYMMETRIC);
+	unsigned n_moved = 0, n_ended = 0;
 
-	pw_authorize(w, a, b);
-	(void)pw_send(w, a, b, 100);
-	pw_run(w, SEC(3));
-	w->relay[relay_in_use(w)].is_dead = true;
-	u64 begin = w->now;
-	while (w->now < begin + SEC(4)) {
-		if (w->now > begin + MSEC(100) && b->rx_packets > 1)
-			break;
+	for (u64 seed = 0; seed < 24; seed++) {
+		struct pw_host *a, *b;
+		struct pw *w = world_of(seed, &a, &b, 2, PW_NAT_SYMMETRIC);
+
+		pw_authorize(w, a, b);
 		(void)pw_send(w, a, b, 100);
-		pw_run(w, MSEC(100));
-		if (a->n_failed > 0) /* the other relay answers, so the uplink lives: ended at once, the portal is asked anew */
-			break;
+		pw_run(w, SEC(3));
+		w->relay[relay_in_use(w)].is_dead = true;
+		u64 begin = w->now, before = b->rx_packets;
+		while (w->now < begin + SEC(8) && b->rx_packets == before && a->n_failed == 0) {
+			(void)pw_send(w, a, b, 100);
+			pw_run(w, MSEC(100));
+		}
+		EXPECT(w->now - begin <= (a->n_failed ? MSEC(6100) : SEC(3)));
+		n_moved += a->n_failed == 0;
+		n_ended += a->n_failed > 0;
+		pw_free(w);
 	}
-	EXPECT(w->now - begin <= SEC(3));
-	pw_free(w);
+	EXPECT(n_moved > 0 && n_ended > 0);
 }
 
 TEST(a_restarted_relay_is_found_out_by_traffic)
