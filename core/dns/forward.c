@@ -689,6 +689,7 @@ u64 forwarder_next_timeout(const struct forwarder *f)
 /* The job goes on with `fresh`; exchanges with servers that are gone end. */
 static void job_regroup(struct forwarder *f, struct job *j, u64 now, const struct group *old, struct group *fresh)
 {
+	bool lingers = j->state != JOB_ASKING && job_has(j, true);
 	u16 failed = 0, complained = 0;
 	for (u32 i = 0; i < old->n; i++) {
 		u8 moved = group_moved(old, (u8)i, fresh);
@@ -710,6 +711,8 @@ static void job_regroup(struct forwarder *f, struct job *j, u64 now, const struc
 	j->group = fresh;
 	if (j->state == JOB_ASKING && !job_has(j, false))
 		job_was_failed(f, j, now, false);
+	else if (lingers && !job_has(j, true))
+		lingering_end(f, j);
 }
 
 static void job_ungroup(struct forwarder *f, struct job *j, u64 now)

@@ -696,6 +696,35 @@ TEST(group_may_change_in_flight)
 	world_free(w);
 }
 
+/* Or after some changes no slow server would be told from a dead one any more. */
+TEST(servers_taken_away_do_not_linger)
+{
+	struct world *w = world_new(2, true);
+	struct dns_server second = { .transport = DNS_OVER_UDP, .addr = server_addr(2) };
+	struct forward_group g = { &second, 1, true, 0 };
+	struct endpoint from = server_addr(2);
+	u8 buf[512];
+	for (u32 i = 0; i < 150; i++) {
+		EXPECT_EQ(ask(w, 1, "a.example", false, i), 0);
+		pass(w, MSEC(450));
+		const struct sent *raced = &w->sent[(w->n_sent - 1) % SENT_MAX];
+		REQUIRE(raced->server == 2);
+		size_t n = make_response(raced, 0, true, buf, sizeof(buf));
+		EXPECT(forwarder_response(w->f, w->now, raced->id, &from, SPAN(buf, n)));
+		EXPECT_EQ(forwarder_set_group(w->f, w->now, GROUP, &g), 0); /* before the answer is taken */
+		collect(w);
+		EXPECT_EQ(w->n_got, i + 1);
+		EXPECT_EQ(forwarder_next_timeout(w->f), TIME_NEVER);
+		set_servers(w, 2, DNS_OVER_UDP, true);
+	}
+	u32 first = w->n_sent;
+	EXPECT_EQ(ask(w, 1, "a.example", false, 1000), 0);
+	pass(w, MSEC(450));
+	respond(w, (first + 1) % SENT_MAX, 0);
+	EXPECT(!w->sent[first % SENT_MAX].is_cancelled);
+	world_free(w);
+}
+
 TEST(limits_hold)
 {
 	struct world *w = world_new(1, true);
