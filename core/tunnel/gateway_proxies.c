@@ -183,12 +183,25 @@ static struct proxy *proxy_of(struct client_peer *p, struct site_name *n, const 
 	return x;
 }
 
-static int share(struct proxy *x, const struct uuid *resource)
+/* Of a resource that is not authorized any more, when there is no other room: it may never come back. */
+static struct uuid *place_of_former(const struct client_peer *p, struct proxy *x)
+{
+	for (u32 i = 0; i < x->n_resources; i++)
+		if (!grant_find(p, &x->resources[i]))
+			return &x->resources[i];
+	return NULL;
+}
+
+static int share(const struct client_peer *p, struct proxy *x, const struct uuid *resource)
 {
 	if (is_of(x, resource))
 		return 0;
-	if (x->n_resources == PROXY_RESOURCES_MAX)
-		return ERR_LIMIT;
+	if (x->n_resources == PROXY_RESOURCES_MAX) {
+		struct uuid *former = place_of_former(p, x);
+		if (former)
+			*former = *resource;
+		return former ? 0 : ERR_LIMIT;
+	}
 	struct uuid *more = realloc(x->resources, (x->n_resources + 1) * sizeof(*more));
 	if (!more)
 		return ERR_NOMEM;
@@ -263,7 +276,7 @@ static int map(struct client_peer *p, struct grant *r, const struct dns_name *na
 		struct proxy *x = proxy_of(p, s, &proxies[i]);
 		size_t count, k = index[proxies[i].family == 6]++;
 		const struct ip *list = of_family(real, n_real, proxies[i].family, &count);
-		int rc = x ? share(x, &r->id) : ERR_NOMEM;
+		int rc = x ? share(p, x, &r->id) : ERR_NOMEM;
 		if (!rc)
 			rc = open_route(p, x, r);
 		if (rc)

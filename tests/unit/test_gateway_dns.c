@@ -571,6 +571,22 @@ TEST(two_resources_share_a_proxy_address_with_different_filters)
 	stop();
 }
 
+/* Resources that are made anew by the dozen: what is gone leaves its place. */
+TEST(former_resources_of_a_name_give_way_to_new_ones)
+{
+	begin();
+	grant(1, cidr(11, "10.0.0.0/8", NULL, 0)); /* keeps the client when the others go */
+	for (unsigned i = 0; i < PROXY_RESOURCES_MAX + 8; i++) {
+		grant(1, dns(100 + i, "app.example.com", NULL, 0));
+		EXPECT_EQ(map(1, 100 + i, "app.example.com", P1, "10.5.0.1"), TOLD_ACTIVE);
+		EXPECT_TARGET(P1, "10.5.0.1");
+		reject(1, 100 + i);
+		EXPECT_EQ(to(1, 17, P1, 443), PROHIBITED);
+		seen = fake->n_sent;
+	}
+	stop();
+}
+
 TEST(revoked_access_is_prohibited_and_works_again_after_authorization)
 {
 	begin();
