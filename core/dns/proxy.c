@@ -396,22 +396,30 @@ static bool record_copy(struct wr *w, struct span message, const struct dns_reco
 	return true;
 }
 
-/* The question as it was asked, the alias, the answer section of what came; 0: it cannot be told. */
-static size_t compose(struct proxy *p, const struct flight *f, struct span message, const struct dns_response *r)
+/* A response without records to the question as it was asked. */
+static struct wr compose_head(struct proxy *p, const struct flight *f, unsigned rcode)
 {
 	struct wr w = wr_init(p->scratch, DNS_MESSAGE_MAX);
-	struct dns_walk walk = dns_walk(message, r);
-	struct dns_record rec;
-	u16 n = 1;
-	u32 ttl = f->kind == FLIGHT_ALIAS ? f->ttl : PROXY_ALIAS_TTL;
 
 	wr_be16(&w, f->id);
-	wr_be16(&w, (u16)(DNS_FLAG_QR | (f->flags & (DNS_FLAG_RD | DNS_FLAG_CD)) | DNS_FLAG_RA | r->rcode));
+	wr_be16(&w, (u16)(DNS_FLAG_QR | (f->flags & (DNS_FLAG_RD | DNS_FLAG_CD)) | DNS_FLAG_RA | rcode));
 	wr_be16(&w, 1);
 	wr_zero(&w, 6);
 	wr_bytes(&w, f->name.wire, f->name.len);
 	wr_be16(&w, f->type);
 	wr_be16(&w, DNS_CLASS_IN);
+	return w;
+}
+
+/* The alias and the answer section of what came; 0: it cannot be told. */
+static size_t compose(struct proxy *p, const struct flight *f, struct span message, const struct dns_response *r)
+{
+	struct wr w = compose_head(p, f, r->rcode);
+	struct dns_walk walk = dns_walk(message, r);
+	struct dns_record rec;
+	u16 n = 1;
+	u32 ttl = f->kind == FLIGHT_ALIAS ? f->ttl : PROXY_ALIAS_TTL;
+
 	if (f->kind == FLIGHT_SEARCH && r->rcode != DNS_NOERROR)
 		return wr_ok(&w) ? wr_len(&w) : 0; /* none of the names is it */
 	dns_answer_name(&w, DNS_CNAME, ttl, &r->q.name);
@@ -514,8 +522,13 @@ bool proxy_answer(struct proxy *p, u64 now, const struct dns_answer *a, struct p
 		return false;
 	bool is_alias = f->kind != FLIGHT_PLAIN && is_parsed && !dns_name_eq(&r.q.name, &f->name);
 	if (is_alias) {
-		message = SPAN(p->scratch, compose(p, f, message, &r));
-		is_parsed = message.n > 0 && dns_response_parse(message, &r) == 0;
+		size_t n = compose(p, f, message, &r);
+		if (n == 0) { /* whoever asked by TCP waits for something, and keeps a connection meanwhile */
+			struct wr failed = compose_head(p, f, DNS_SERVFAIL);
+			n = wr_len(&failed);
+		}
+		message = SPAN(p->scratch, n);
+		is_parsed = dns_response_parse(message, &r) == 0;
 	}
 	if (is_parsed && a->is_from_upstream)
 		keep(p, now, f, message, &r);

@@ -334,6 +334,31 @@ TEST(alias_to_a_foreign_name_is_followed_upstream)
 	world_free(w);
 }
 
+TEST(alias_to_nonsense_is_a_failure_that_is_told)
+{
+	struct world *w = world_new();
+	struct dns_query q;
+	u8 buf[512];
+
+	alias(w, "www.lan", "web.example");
+	go(w);
+	for (unsigned is_tcp = 0; is_tcp < 2; is_tcp++) {
+		EXPECT_EQ(ask_as(w, ip4(10, 0, 0, 1), is_tcp, "www.lan", DNS_SRV, 0), PROXY_LATER);
+		struct dns_exchange e = wanted(w);
+		struct wr m = wr_init(buf, sizeof(buf));
+		REQUIRE(e.id && dns_query_parse(e.message, &q) == 0);
+		dns_answer_begin(&m, e.message, &q, DNS_NOERROR);
+		dns_answer_rdata(&m, DNS_SRV, 300, SPAN_STR("\0\1\0\1\0\120\7tooshort"));
+		const struct endpoint from = e.server->addr;
+		EXPECT(forwarder_response(w->f, w->now, e.id, is_tcp ? NULL : &from, wr_span(&m)));
+		EXPECT(deliver(w));
+		EXPECT_EQ(w->r.rcode, DNS_SERVFAIL);
+		expect_name(&w->r.q.name, "www.lan");
+		EXPECT_EQ(proxy_stats(w->p)->in_flight, 0);
+	}
+	world_free(w);
+}
+
 TEST(alias_loop_ends)
 {
 	struct world *w = world_new();
