@@ -106,6 +106,10 @@ void dns_sockets_pump(struct dns_sockets *s, u64 now)
 	if (s->is_pumping)
 		return; /* the one under way sees it */
 	s->is_pumping = true;
+	if (s->groups_revision != forwarder_revision(s->f)) {
+		s->groups_revision = forwarder_revision(s->f);
+		path_https_prune(s, now);
+	}
 	do {
 		moved = false;
 		while (forwarder_poll_exchange(s->f, &e)) {

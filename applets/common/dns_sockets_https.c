@@ -462,6 +462,25 @@ void path_https_prepare(struct dns_sockets *s, u64 now, const char *url)
 		(void)conn_choose(h, now, &error);
 }
 
+void path_https_prune(struct dns_sockets *s, u64 now)
+{
+	for (struct https_host **at = &s->https; *at;) {
+		struct https_host *h = *at;
+		bool is_wanted = forwarder_has_url(s->f, h->text);
+		for (struct https_conn *c = h->conns; c && !is_wanted; c = c->next) {
+			doh_close(c->doh, now);
+			loop_task_queue(s->loop, &c->task);
+		}
+		if (is_wanted || h->conns) {
+			at = &h->next;
+			continue;
+		}
+		*at = h->next;
+		s->n_https_hosts--;
+		free(h);
+	}
+}
+
 void path_https_drop_all(struct dns_sockets *s)
 {
 	while (s->https) {

@@ -31,6 +31,7 @@ struct dns_sockets {
 	struct loop_task task;
 	struct loop_timer timer, sweep;
 	bool is_pumping;
+	u32 groups_revision; /* of the forwarder, when it was last asked which resolvers it has */
 
 	struct table flights; /* exchange id → flight */
 	struct flight *free_flights;
@@ -84,4 +85,6 @@ void path_tcp_drop_all(struct dns_sockets *s);
 void path_https_start(struct dns_sockets *s, u64 now, const struct dns_exchange *e);
 void path_https_cancel(struct flight *fl, u64 now);
 void path_https_prepare(struct dns_sockets *s, u64 now, const char *url);
+/* Ends the connections to resolvers that the forwarder does not have any more, when their last answers are there. */
+void path_https_prune(struct dns_sockets *s, u64 now);
 void path_https_drop_all(struct dns_sockets *s);

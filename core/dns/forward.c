@@ -736,6 +736,7 @@ int forwarder_set_group(struct forwarder *f, u64 now, u32 group, const struct fo
 		return ERR_LIMIT;
 	if (g->n > 0 && !(fresh = group_new(group, g, old)))
 		return ERR_NOMEM;
+	f->revision++;
 	if (!old) {
 		if (fresh)
 			f->groups[f->n_groups++] = fresh;

@@ -126,5 +126,9 @@ struct forward_server_stats {
 	u64 asked, answered, failed;
 };
 bool forwarder_server_stats(const struct forwarder *f, u32 group, u32 server, struct forward_server_stats *out);
+/* Counts changes of groups; so that a carrier needs to look only after one whether a resolver is still wanted. */
+u32 forwarder_revision(const struct forwarder *f);
+/* Some group has a server with this URL. */
+bool forwarder_has_url(const struct forwarder *f, const char *url);
 /* The index of the server that the next query of this group would be sent to first. ERR_NOT_FOUND: no such group. */
 int forwarder_best_server(const struct forwarder *f, u32 group);

@@ -88,7 +88,7 @@ struct waiter {
 struct forwarder {
 	struct rng *rng;
 	struct group *groups[FORWARD_GROUPS_MAX];
-	u32 n_groups;
+	u32 n_groups, revision;
 
 	struct job *jobs;
 	u32 n_jobs, jobs_used; /* jobs[jobs_used..] were never touched */

@@ -156,6 +156,22 @@ bool forwarder_server_stats(const struct forwarder *f, u32 group, u32 server, st
 	return true;
 }
 
+u32 forwarder_revision(const struct forwarder *f)
+{
+	return f->revision;
+}
+
+bool forwarder_has_url(const struct forwarder *f, const char *url)
+{
+	for (u32 i = 0; i < f->n_groups; i++)
+		for (u32 k = 0; k < f->groups[i]->n; k++) {
+			const struct dns_server *s = &f->groups[i]->servers[k].conf;
+			if (s->transport == DNS_OVER_HTTPS && strcmp(s->url, url) == 0)
+				return true;
+		}
+	return false;
+}
+
 int forwarder_best_server(const struct forwarder *f, u32 group)
 {
 	const struct group *g = group_find(f, group);

@@ -324,6 +324,28 @@ TEST(prepared_resolver_is_connected_before_the_first_query)
 	end();
 }
 
+/* Or its connection would be kept alive by pings for as long as the program runs. */
+TEST(resolver_that_is_taken_away_is_left)
+{
+	struct dns_server other = { .transport = DNS_OVER_HTTPS, .url = "https://127.0.0.1:9/dns-query" };
+	struct forward_group group = { &other, 1, true, 0 }, none = { 0 };
+	REQUIRE(begin("portal.example", good));
+	ask(0);
+	run_until(&g.answers, 1);
+	EXPECT_EQ(forwarder_set_group(g.f, loop_now(g.loop), GROUP + 1, &group), 0); /* another change leaves it alone */
+	dns_sockets_kick(g.s);
+	for (u32 i = 0; i < 20; i++)
+		loop_turn(g.loop, test_now(NULL) + MSEC(1));
+	EXPECT_EQ(dns_sockets_stats(g.s)->https_connections, 1);
+	EXPECT_EQ(forwarder_set_group(g.f, loop_now(g.loop), GROUP, &none), 0);
+	dns_sockets_kick(g.s);
+	for (u32 i = 0; i < 50; i++)
+		loop_turn(g.loop, test_now(NULL) + MSEC(1));
+	EXPECT_EQ(dns_sockets_stats(g.s)->https_connections, 0);
+	EXPECT_EQ(g.sides[0].fd, -1);
+	end();
+}
+
 /* "dying in the middle": the query is asked again over a new connection, to the address that is known */
 TEST(resolver_that_dies_in_the_middle_is_connected_again)
 {
