@@ -128,7 +128,8 @@ await_end() {
 own_etc() {
 	local place=$1 folder
 	shift
-	cp -a /etc "$E2E/etc-$place" && rm -rf "$E2E/etc-$place"/{netns,resolv.conf*} || return
+	mkdir "$E2E/etc-$place" && find /etc -mindepth 1 -maxdepth 1 ! -name netns ! -name 'resolv.conf*' \
+		-exec cp -a -t "$E2E/etc-$place" {} + || return
 	{
 		printf '#!/bin/sh\nmount --bind "%s" /etc || exit\n' "$E2E/etc-$place"
 		for folder; do
