@@ -120,12 +120,12 @@ S := $O/$(SET)
 BIN := $S/emberbox
 
 programs = $(patsubst %.c,$O/%,$(wildcard $1))
-UNIT := $(call programs,tests/unit/test_*.c)
+UNIT := $(call programs,tests/unit/test_*.c tests/scenario/test_*.c)
 SIM := $(call programs,tests/sim/test_*.c)
 FUZZERS := $(call programs,tests/fuzz/fuzz_*.c)
 DRIVERS := $(call programs,tests/interop/*.c)
 LOADS := $(call programs,tests/bench/*.c)
-TEST_LIB_OBJ := $(call objs,$(filter-out $(wildcard tests/*/test_*.c),$(wildcard tests/unit/*.c tests/sim/*.c)))
+TEST_LIB_OBJ := $(call objs,$(filter-out $(wildcard tests/*/test_*.c),$(wildcard tests/unit/*.c tests/sim/*.c tests/scenario/*.c)))
 TEST_OBJ := $(patsubst %,%.o,$(UNIT) $(SIM) $(FUZZERS) $(DRIVERS) $(LOADS)) $O/tests/fuzz/replay.o
 SIM_SEEDS ?= 1000
 

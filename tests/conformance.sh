@@ -2,12 +2,20 @@
 # What is proven of the conformance checklists in contrib/protocol: conformance.sh [--open]
 #
 # An item is proven when a test is named after it: `spec20_37_both_roles_with_psk` (C tests and the scripts' `ok` lines alike) stands
-# for item 37 of contrib/protocol/20-*.md. With --open the text of each open item is printed too.
+# for item 37 of contrib/protocol/20-*.md. So does the first line of a story: `# spec 20 §9, item 37: ...`. With --open the text of each
+# open item is printed too.
 set -eu
 cd "$(dirname "$0")/.."
 names=$(mktemp)
 trap 'rm -f "$names"' EXIT
-grep -rhoE --include='*.c' --include='*.sh' --include='*.py' --include='*.js' --include='*.go' '\bspec[0-9]+_[0-9]+(_[0-9a-zA-Z_]*)?' tests |
+stories() {
+	sed -nE '1s/^# spec ([0-9]+) [^:]*, items? ([0-9 ]+):.*/\1 \2/p' -s tests/scenario/*.story |
+		awk '{ for (i = 2; i <= NF; i++) print "spec" $1 "_" $i }'
+}
+{
+	grep -rhoE --include='*.c' --include='*.sh' --include='*.py' --include='*.js' --include='*.go' '\bspec[0-9]+_[0-9]+(_[0-9a-zA-Z_]*)?' tests
+	stories
+} |
 	grep -oE 'spec[0-9]+_[0-9]+' | sed -E 's/^spec([0-9]+)_0*([0-9]+)$/\1 \2/' | sort -u >"$names"
 
 for spec in contrib/protocol/[0-9]*-*.md; do

@@ -331,11 +331,11 @@ static void group_place(struct client *c, u32 i)
 	group_set(c, d->outside, i, s->is_in_tunnel ? NULL : s, FORWARD_TIMEOUT);
 }
 
-void names_tables_changed(struct client *c)
+/* Which servers are asked through the tunnel from now on. */
+static void ways_changed(struct client *c)
 {
 	struct client_dns *d = c->dns;
 
-	d->is_cache_void = true;
 	for (u32 i = 0; i < d->config.n; i++) {
 		struct dns_server *s = &d->config.upstreams[i].server;
 		bool is_inside = goes_inside(c, s);
@@ -345,6 +345,12 @@ void names_tables_changed(struct client *c)
 		group_place(c, i);
 		c->is_dns_busy = true;
 	}
+}
+
+void names_tables_changed(struct client *c)
+{
+	c->dns->is_cache_void = true;
+	ways_changed(c);
 }
 
 static void mapping_changed(struct client *c, size_t n_before)
@@ -375,7 +381,7 @@ static void configured(struct client *c, size_t n_before, int rc)
 	else if (rc > 0)
 		mapping_changed(c, n_before);
 	else
-		names_tables_changed(c); /* the same servers may come from elsewhere now */
+		ways_changed(c); /* the same servers may come from elsewhere now; cached answers stay (spec 30 §10.5) */
 }
 
 void names_set_portal(struct client *c, const struct msg_interface *i)
@@ -517,10 +523,10 @@ u64 names_next_timeout(const struct client *c)
 	return time_min(time_min(outside, inside), time_min(inside_next_timeout(c), names_tcp_next_timeout(c)));
 }
 
-void names_inside_response(struct client *c, u32 id, const struct endpoint *from, struct span message)
+bool names_inside_response(struct client *c, u32 id, const struct endpoint *from, struct span message)
 {
-	forwarder_response(c->dns->inside, c->now, id, from, message);
 	c->is_dns_busy = true;
+	return forwarder_response(c->dns->inside, c->now, id, from, message);
 }
 
 void names_inside_failed(struct client *c, u32 id, int error)

@@ -68,8 +68,8 @@ void names_reset(struct client *c);
 void names_timeout(struct client *c);
 u64 names_next_timeout(const struct client *c);
 void names_pump(struct client *c);
-/* What became of an inside exchange. */
-void names_inside_response(struct client *c, u32 id, const struct endpoint *from, struct span message);
+/* What became of an inside exchange. False: this was not its answer, it goes on. */
+bool names_inside_response(struct client *c, u32 id, const struct endpoint *from, struct span message);
 void names_inside_failed(struct client *c, u32 id, int error);
 
 /* --- client_dns_inside.c */

@@ -284,9 +284,8 @@ static bool on_response(struct client *c, const u8 *data, const struct packet *p
 		on_site_response(c, q, message);
 		return true;
 	}
-	u32 id = q->exchange;
-	query_end(c, q);
-	names_inside_response(c, id, &from, message);
+	if (names_inside_response(c, q->exchange, &from, message))
+		query_end(c, q);
 	return true;
 }
 
@@ -339,7 +338,7 @@ void inside_tcp_answered(struct client *c, u32 id, struct span message)
 	}
 	u32 exchange = q->exchange;
 	query_end(c, q);
-	names_inside_response(c, exchange, NULL, message);
+	(void)names_inside_response(c, exchange, NULL, message);
 }
 
 void inside_tcp_failed(struct client *c, u32 id, int error)

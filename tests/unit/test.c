@@ -35,6 +35,11 @@ void test_fail(const char *file, int line, const char *fmt, ...)
 	failures_of_current++;
 }
 
+const char *test_name(void)
+{
+	return current->name;
+}
+
 void test_skip(const char *reason)
 {
 	printf("skip %s: %s\n", current->name, reason);

@@ -30,6 +30,7 @@ struct test {
 void test_register(struct test *t);
 void test_fail(const char *file, int line, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void test_skip(const char *reason);
+const char *test_name(void); /* of the test that runs */
 
 bool test_expect_eq(const char *file, int line, const char *ea, const char *eb, long long a, long long b);
 bool test_expect_str(const char *file, int line, const char *ea, const char *a, const char *b);
