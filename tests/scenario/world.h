@@ -222,6 +222,7 @@ static void lan_query_happened(const struct endpoint *asker, const struct endpoi
 
 static void at_lan(const u8 *data, u32 len)
 {
+	struct dns_query q;
 	struct text *t;
 	struct packet p;
 	struct span message;
@@ -232,7 +233,8 @@ static void at_lan(const u8 *data, u32 len)
 			return;
 		memcpy(w->last_at_lan, data, len);
 		w->last_at_lan_len = len;
-		if (p.kind == L4_UDP && (p.dst_port == 53 || p.dst_port == 53535) && udp_packet_read(data, &p, &message) == 0 && message.n > 12) {
+		if (p.kind == L4_UDP && (p.dst_port == 53 || p.dst_port == 53535) && udp_packet_read(data, &p, &message) == 0 &&
+		    dns_query_parse(message, &q) == 0) {
 			lan_query_happened(&from, &to, 0, message);
 			return;
 		}

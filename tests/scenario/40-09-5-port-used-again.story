@@ -1,0 +1,21 @@
+# spec 40 §9.5, item 50: a SYN on a session that is ending takes FIN and RST back: another connection from that port
+resource app dns app.example.com
+other client alice
+portal grants app to alice
+ignore gateway resolves *
+alice sends assigned app app.example.com 100.96.0.1
+site says app.example.com 10.9.0.5
+=> alice gets status *
+alice sends tcp 1000 > 100.96.0.1:443 syn
+=> lan gets tcp *
+lan sends tcp 10.9.0.5:443 > 100.64.2.8:1000 fin ack
+=> alice gets tcp *
+alice sends tcp 1000 > 100.96.0.1:443 fin ack
+=> lan gets tcp *
+alice sends tcp 1000 > 100.96.0.1:80 syn
+=> lan gets tcp 100.64.2.8:1000 > 10.9.0.5:80
+lan replies
+=> alice gets tcp 100.96.0.1:80 > 100.64.2.8:1000
+wait 1min
+lan sends tcp 10.9.0.5:80 > 100.64.2.8:1000
+=> alice gets tcp 100.96.0.1:80 > 100.64.2.8:1000
