@@ -49,6 +49,27 @@ void dns_forget(struct gateway *g, const struct uuid *client)
 			link = &(*link)->next;
 }
 
+static bool shares_address(const struct control_assigned *a, const struct control_assigned *b)
+{
+	for (u32 i = 0; i < a->n_proxies; i++)
+		for (u32 k = 0; k < b->n_proxies; k++)
+			if (ip_eq(&a->proxies[i], &b->proxies[k]))
+				return true;
+	return false;
+}
+
+/* A client that numbers its names anew (it was started again) must not meet the old meaning of an address when that is resolved at last. */
+static void displace_former(struct gateway *g, const struct client_peer *p, const struct control_assigned *m)
+{
+	for (struct resolution **link = &g->resolutions; *link;) {
+		const struct resolution *w = *link;
+		if (uuid_eq(&w->client, &p->id) && !dns_name_eq(&w->assigned.domain, &m->domain) && shares_address(&w->assigned, m))
+			remove_at(g, link);
+		else
+			link = &(*link)->next;
+	}
+}
+
 /* The same question of the same client: its latest addresses count, the answer will serve for both. */
 static bool is_asked_already(struct gateway *g, const struct client_peer *p, const struct control_assigned *m, u32 *n_of_client)
 {
@@ -69,6 +90,7 @@ static int enqueue(struct gateway *g, const struct client_peer *p, const struct 
 {
 	u32 n_of_client;
 
+	displace_former(g, p, m);
 	if (is_asked_already(g, p, m, &n_of_client))
 		return 0;
 	if (g->n_resolutions >= GATEWAY_RESOLUTIONS_MAX || n_of_client >= GATEWAY_CLIENT_RESOLUTIONS_MAX)

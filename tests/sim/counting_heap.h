@@ -16,7 +16,7 @@ static u64 heap_live(void)
 	return 0;
 }
 
-static u64 heap_calls(void)
+static inline u64 heap_calls(void)
 {
 	return 0;
 }
@@ -44,7 +44,7 @@ static u64 heap_live(void)
 	return heap_live_bytes;
 }
 
-static u64 heap_calls(void)
+static inline u64 heap_calls(void)
 {
 	return heap_call_count;
 }

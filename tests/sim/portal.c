@@ -1,4 +1,4 @@
-#include "tests/sim/world.h"
+#include "tests/sim/names.h"
 
 #include "core/base/encode.h"
 #include "core/base/err.h"
@@ -52,7 +52,7 @@ bool sim_client_may(const struct world *w, const struct ip *ip)
 {
 	for (size_t i = 0; i < w->portal.n_resources; i++) {
 		const struct sim_resource *r = &w->portal.resources[i];
-		if (r->at_client && (r->type == MSG_RESOURCE_INTERNET || lies_in(&r->net, ip)))
+		if (r->at_client && (r->type == MSG_RESOURCE_INTERNET || (r->type == MSG_RESOURCE_CIDR && lies_in(&r->net, ip))))
 			return true;
 	}
 	return false;
@@ -117,7 +117,8 @@ static struct msg_resource describe(const struct sim_resource *r, bool to_client
 	static const struct msg_site site = { { { 0x51 } }, "site" };
 	struct msg_resource m = { .type = r->type, .id = r->id, .name = r->type == MSG_RESOURCE_INTERNET ? "Internet Resource" : "lab" };
 	m.net = r->net;
-	m.address = r->type == MSG_RESOURCE_CIDR ? cidr_format(&r->net, address) : "";
+	m.address = r->type == MSG_RESOURCE_CIDR ? cidr_format(&r->net, address) : r->type == MSG_RESOURCE_DNS ? r->pattern : "";
+	m.ip_stack = r->stack;
 	m.sites = &site;
 	m.n_sites = 1;
 	if (!to_client || !r->hides_filters) {
@@ -162,7 +163,7 @@ void sim_portal_announce_relays(struct world *w, const struct uuid *gone, const 
 	tell_relays(w, false, gone, came);
 }
 
-static struct ip tunnel_ip(bool client, u8 family)
+struct ip sim_tunnel_ip(bool client, u8 family)
 {
 	struct ip ip = family == 4 ? ip4(100, 64, 0, client ? 7 : 1) : net_peers6.ip;
 	if (family == 6)
@@ -180,7 +181,7 @@ static void tell_init(struct world *w, bool to_client)
 	static char texts[SIM_RESOURCES][CIDR_STRLEN];
 	struct portal_message m = { .type = to_client ? MSG_INIT_CLIENT : MSG_INIT_GATEWAY };
 	struct msg_relays list = { relays, describe_relays(w, to_client, NULL, relays, user, password) };
-	struct msg_interface interface = { .ipv4 = tunnel_ip(to_client, 4), .ipv6 = tunnel_ip(to_client, 6) };
+	struct msg_interface interface = { .ipv4 = sim_tunnel_ip(to_client, 4), .ipv6 = sim_tunnel_ip(to_client, 6) };
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->n_resources; i++) {
@@ -287,8 +288,8 @@ static void on_create_flow(struct world *w, const struct uuid *resource)
 	m.authorize_flow.resource = describe(r, false);
 	m.authorize_flow.client.id = client_id;
 	memcpy(m.authorize_flow.client.public_key, p->client_public, MSG_KEY);
-	m.authorize_flow.client.ipv4 = tunnel_ip(true, 4);
-	m.authorize_flow.client.ipv6 = tunnel_ip(true, 6);
+	m.authorize_flow.client.ipv4 = sim_tunnel_ip(true, 4);
+	m.authorize_flow.client.ipv6 = sim_tunnel_ip(true, 6);
 	m.authorize_flow.client_ice = (struct msg_ice){ ice.initiator_username, ice.initiator_password };
 	m.authorize_flow.gateway_ice = (struct msg_ice){ ice.receiver_username, ice.receiver_password };
 	m.authorize_flow.expires_at = r->expires_at;
@@ -310,8 +311,8 @@ static void on_flow_authorized(struct world *w, const char *ref)
 	m.flow_created.gateway_id = gateway_id;
 	m.flow_created.site_id = site_id;
 	memcpy(m.flow_created.gateway_public_key, w->portal.gateway_public, MSG_KEY);
-	m.flow_created.gateway_ipv4 = tunnel_ip(false, 4);
-	m.flow_created.gateway_ipv6 = tunnel_ip(false, 6);
+	m.flow_created.gateway_ipv4 = sim_tunnel_ip(false, 4);
+	m.flow_created.gateway_ipv6 = sim_tunnel_ip(false, 6);
 	m.flow_created.client_ice = (struct msg_ice){ ice.initiator_username, ice.initiator_password };
 	m.flow_created.gateway_ice = (struct msg_ice){ ice.receiver_username, ice.receiver_password };
 	push(w, true, &m);
@@ -424,6 +425,17 @@ static void connect_back(struct world *w, bool client)
 	tell_init(w, client);
 }
 
+static void note_at_client(struct world *w, struct sim_resource *r, const struct msg_resource *m)
+{
+	bool is_other = r->at_client != (m != NULL) || (m && r->client_stack != m->ip_stack);
+
+	r->at_client = m != NULL;
+	if (m)
+		r->client_stack = m->ip_stack;
+	if (w->names && is_other)
+		sim_names_told(w, r);
+}
+
 static void note_filters(struct sim_resource *r, const struct msg_resource *m)
 {
 	r->n_gateway_filters = m->n_filters;
@@ -442,27 +454,29 @@ static void note_told(struct world *w, bool client, const struct portal_message 
 	case MSG_INIT_GATEWAY:
 		for (size_t i = 0; i < p->n_resources; i++) {
 			bool is_listed = false;
+			const struct msg_resource *listed = NULL;
 			r = &p->resources[i];
 			for (size_t k = 0; client && k < m->init_client.n_resources; k++)
-				is_listed |= uuid_eq(&m->init_client.resources[k].id, &r->id);
+				if (uuid_eq(&m->init_client.resources[k].id, &r->id))
+					listed = &m->init_client.resources[k];
 			for (size_t k = 0; !client && k < m->init_gateway.n_authorizations; k++)
 				if (uuid_eq(&m->init_gateway.authorizations[k].resource_id, &r->id)) {
 					is_listed = true;
 					r->gateway_expires_at = m->init_gateway.authorizations[k].expires_at;
 				}
 			if (client)
-				r->at_client = is_listed;
+				note_at_client(w, r, listed);
 			else
 				r->at_gateway &= is_listed;
 		}
 		break;
 	case MSG_RESOURCE_CREATED_OR_UPDATED:
 		if ((r = find(w, &m->resource.id)))
-			r->at_client = true;
+			note_at_client(w, r, &m->resource);
 		break;
 	case MSG_RESOURCE_DELETED:
 		if ((r = find(w, &m->id)))
-			r->at_client = false;
+			note_at_client(w, r, NULL);
 		break;
 	case MSG_AUTHORIZE_FLOW:
 		if ((r = find(w, &m->authorize_flow.resource.id))) {

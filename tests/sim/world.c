@@ -1,4 +1,4 @@
-#include "tests/sim/world.h"
+#include "tests/sim/names.h"
 
 #include "core/base/err.h"
 #include "core/crypto/aead.h"
@@ -37,7 +37,7 @@ static bool flip(struct world *w, unsigned percent)
 	return rng_below(&w->rng.rng, 100) < percent;
 }
 
-static u64 between(struct world *w, u64 lo, u64 hi)
+u64 sim_between(struct world *w, u64 lo, u64 hi)
 {
 	return lo + rng_below(&w->rng.rng, hi - lo + 1);
 }
@@ -64,7 +64,7 @@ static void draw_box(struct world *w, struct box *b)
 	b->filtering = (enum dependence)rng_below(&w->rng.rng, 3);
 	b->preserves_ports = flip(w, 50);
 	b->does_hairpin = flip(w, 50);
-	b->lifetime = SEC(between(w, 30, 300));
+	b->lifetime = SEC(sim_between(w, 30, 300));
 }
 
 static void place(struct world *w, struct inet_host *h, struct box **box, bool has_v4, bool has_v6, unsigned number)
@@ -138,11 +138,11 @@ static void relay_start(struct world *w, struct sim_relay *r)
 	r->is_announced = true;
 }
 
-static void draw_filters(struct world *w, struct sim_resource *r)
+void sim_draw_filters(struct world *w, struct sim_resource *r)
 {
 	r->n_filters = rng_below(&w->rng.rng, 4);
 	for (size_t i = 0; i < r->n_filters; i++) {
-		u16 start = (u16)between(w, 1, 2000);
+		u16 start = (u16)sim_between(w, 1, 2000);
 		r->filters[i] = (struct msg_filter){ (enum msg_protocol)rng_below(&w->rng.rng, 3), start, (u16)(start + rng_below(&w->rng.rng, 3000)) };
 		if (r->filters[i].protocol == MSG_ICMP)
 			r->filters[i].port_start = 0, r->filters[i].port_end = 65535;
@@ -161,8 +161,8 @@ static void draw_policy(struct world *w)
 		r->net = cidr_of(nets[i]);
 		r->hides_filters = flip(w, 25);
 		r->is_granted = flip(w, 70);
-		r->expires_at = sim_wall(w) / NSEC_PER_SEC + (flip(w, 20) ? between(w, 5, 60) : 3600);
-		draw_filters(w, r);
+		r->expires_at = sim_wall(w) / NSEC_PER_SEC + (flip(w, 20) ? sim_between(w, 5, 60) : 3600);
+		sim_draw_filters(w, r);
 	}
 	p->resources[0].is_granted = true;
 	if (flip(w, 30)) {
@@ -173,15 +173,15 @@ static void draw_policy(struct world *w)
 		r->is_granted = true;
 		r->expires_at = sim_wall(w) / NSEC_PER_SEC + 3600;
 	}
-	p->latency = MSEC(between(w, 1, 60));
+	p->latency = MSEC(sim_between(w, 1, 60));
 }
 
 static void draw_network(struct world *w)
 {
-	*internet_link(w->net) = (struct internet_link){ .jitter = flip(w, 50) ? 0 : MSEC(between(w, 1, 20)), .mark_ppm = flip(w, 30) ? 50000 : 0 };
+	*internet_link(w->net) = (struct internet_link){ .jitter = flip(w, 50) ? 0 : MSEC(sim_between(w, 1, 20)), .mark_ppm = flip(w, 30) ? 50000 : 0 };
 	if (flip(w, 50)) {
-		internet_link(w->net)->loss_ppm = (u32)between(w, 0, flip(w, 30) ? 100000 : 20000);
-		internet_link(w->net)->double_ppm = (u32)between(w, 0, 50000);
+		internet_link(w->net)->loss_ppm = (u32)sim_between(w, 0, flip(w, 30) ? 100000 : 20000);
+		internet_link(w->net)->double_ppm = (u32)sim_between(w, 0, 50000);
 	}
 	unsigned stacks = (unsigned)rng_below(&w->rng.rng, 6); /* dual is the rule */
 	w->client_has_v4 = stacks != 0;
@@ -189,8 +189,8 @@ static void draw_network(struct world *w)
 	stacks = (unsigned)rng_below(&w->rng.rng, 6);
 	w->gateway_has_v4 = stacks != 0;
 	w->gateway_has_v6 = stacks != 1;
-	w->client_host = internet_add_host(w->net, USEC(between(w, 100, 60000)));
-	w->gateway_host = internet_add_host(w->net, USEC(between(w, 100, 60000)));
+	w->client_host = internet_add_host(w->net, USEC(sim_between(w, 100, 60000)));
+	w->gateway_host = internet_add_host(w->net, USEC(sim_between(w, 100, 60000)));
 	place(w, w->client_host, w->client_box, w->client_has_v4, w->client_has_v6, 10);
 	place(w, w->gateway_host, w->gateway_box, w->gateway_has_v4, w->gateway_has_v6, 20);
 	if (w->client_has_v4 && w->client_box[0] && w->gateway_box[0] && flip(w, 10)) { /* in one house */
@@ -205,7 +205,7 @@ static void add_relays(struct world *w, u64 latency_max, bool is_v4_only)
 {
 	for (unsigned i = 0; i < SIM_RELAYS; i++) {
 		struct sim_relay *r = &w->relays[i];
-		r->host = internet_add_host(w->net, USEC(between(w, 100, latency_max)));
+		r->host = internet_add_host(w->net, USEC(sim_between(w, 100, latency_max)));
 		r->v4 = r->host->local[0] = v4(198, 51, 100, 1 + i);
 		if (!is_v4_only)
 			r->v6 = r->host->local[1] = v6(0xf0, 1 + i);
@@ -230,8 +230,8 @@ static void add_machines(struct world *w)
 {
 	w->client = client_new(&(struct client_config){ .rng = &w->machine_rng.rng, .internet_is_active = true }, w->now);
 	w->gateway = gateway_new(&(struct gateway_config){ .rng = &w->machine_rng.rng }, w->now);
-	w->portal.client_up_at = w->now + MSEC(between(w, 0, 300));
-	w->portal.gateway_up_at = w->now + MSEC(between(w, 0, 300));
+	w->portal.client_up_at = w->now + MSEC(sim_between(w, 0, 300));
+	w->portal.gateway_up_at = w->now + MSEC(sim_between(w, 0, 300));
 }
 
 struct world *sim_new(u64 seed)
@@ -282,6 +282,7 @@ void sim_free(struct world *w)
 		next = a->next;
 		free(a);
 	}
+	sim_names_free(w);
 	client_free(w->client);
 	gateway_free(w->gateway);
 	for (unsigned i = 0; i < SIM_RELAYS; i++)
@@ -340,14 +341,14 @@ static void probe_send(struct world *w, struct sim_probe *q)
 	if (q->proto == 6) {
 		s.tcp_flags = 0x10;
 		s.seq = (u32)(id * STREAM_STRIDE); /* the place in the stream is the sequence number */
-		s.payload_len = (u16)(flip(w, 50) ? between(w, 1, 1200) : between(w, 1200, 20000));
+		s.payload_len = (u16)(flip(w, 50) ? sim_between(w, 1, 1200) : sim_between(w, 1200, 20000));
 		for (unsigned i = 0; i < s.payload_len; i++)
 			payload[i] = pattern(s.seq + i, STREAM_THERE);
 		t.len = inner_make(&s, data);
 		if (s.payload_len > 1200)
 			t.vnet = sim_super_packet(data, t.len, 1200);
 	} else {
-		s.payload_len = (u16)between(w, 8, 1200);
+		s.payload_len = (u16)sim_between(w, 8, 1200);
 		put_be64(payload, id);
 		for (unsigned i = 8; i < s.payload_len; i++)
 			payload[i] = pattern(i, id);
@@ -355,6 +356,8 @@ static void probe_send(struct world *w, struct sim_probe *q)
 			s.sport = q->proto == 1 ? 0x0800 : 0x8000;
 		t.len = inner_make(&s, data);
 	}
+	if (w->names)
+		sim_names_sent(w, id, q);
 	client_tun_input(w->client, w->now, sim_wall(w), &t, 1);
 	client_flush(w->client, w->now);
 }
@@ -377,7 +380,7 @@ void sim_silence(struct world *w)
 
 /* --- the far end --------------------------------------------------------------------------------------------------------------------------- */
 
-static void answer(struct world *w, const struct inner_spec *s)
+void sim_answer(struct world *w, const struct inner_spec *s)
 {
 	static u8 data[70000];
 	u32 len = inner_make(s, data);
@@ -417,7 +420,11 @@ static void at_resource(struct world *w, const u8 *data, const struct packet *p)
 
 	if (!ip_eq(&p->src, &own))
 		sim_fail(w, "a foreign source reaches a resource");
-	if (!sim_gateway_may(w, &p->dst, p->proto, p->dst_port)) {
+	if (w->names && sim_names_at_site_server(w, data, p))
+		return;
+	if (w->names && sim_names_is_target(&p->dst)) {
+		sim_names_at_target(w, p, p->kind == L4_TCP ? p->tcp_seq / STREAM_STRIDE : n < 8 ? 0 : get_be64(body));
+	} else if (!sim_gateway_may(w, &p->dst, p->proto, p->dst_port)) {
 		char text[IP_STRLEN];
 		sim_fail(w, "forbidden: protocol %u to %s port %u reached the resource", p->proto, ip_format(&p->dst, text), p->dst_port);
 	}
@@ -431,7 +438,7 @@ static void at_resource(struct world *w, const u8 *data, const struct packet *p)
 			payload[i] = pattern(p->tcp_seq + i, STREAM_BACK);
 		back.seq = p->tcp_seq;
 		back.tcp_flags = 0x10;
-		answer(w, &back);
+		sim_answer(w, &back);
 		return;
 	}
 	u64 id = get_be64(body);
@@ -445,7 +452,7 @@ static void at_resource(struct world *w, const u8 *data, const struct packet *p)
 		back.sport = p->proto == 1 ? 0 : 0x8100;
 		back.dport = p->dst_port;
 	}
-	answer(w, &back);
+	sim_answer(w, &back);
 }
 
 static struct sim_probe *probe_of(struct world *w, const struct ip *dst, u8 proto, u16 port)
@@ -464,10 +471,14 @@ static void at_application(struct world *w, const u8 *data, const struct packet 
 	const u8 *body = data + header;
 	u32 n = p->len - header;
 
+	char text[IP_STRLEN];
+
 	if (p->kind == L4_ICMP_ERROR)
 		return; /* a refusal */
-	if (!sim_client_may(w, &p->src))
-		sim_fail(w, "an answer from a resource that the client does not have");
+	if (w->names && sim_names_at_client(w, data, p))
+		return;
+	if (w->names && sim_names_is_proxy(&p->src) ? !sim_names_client_may(w, &p->src) : !sim_client_may(w, &p->src))
+		sim_fail(w, "an answer from %s, of a resource that the client does not have", ip_format(&p->src, text));
 	w->bytes_back += n;
 	if (p->kind == L4_TCP) {
 		if (!is_pattern(body, n, p->tcp_seq, STREAM_BACK))
@@ -528,7 +539,16 @@ static bool client_pump(struct world *w)
 	for (; client_poll_event(w->client, &e); worked = true)
 		if (e.type == CLIENT_SEND)
 			sim_portal_take(w, true, e.message);
+		else if (e.type == CLIENT_TUN_CONFIG && w->names)
+			sim_names_configured(w, e.tun);
+	if (w->names)
+		sim_names_exchanges(w);
 	return worked;
+}
+
+void sim_client_pump(struct world *w)
+{
+	(void)client_pump(w);
 }
 
 static bool gateway_pump(struct world *w)
@@ -554,6 +574,8 @@ static bool gateway_pump(struct world *w)
 	for (; gateway_poll_event(w->gateway, &e); worked = true)
 		if (e.type == GATEWAY_SEND)
 			sim_portal_take(w, false, e.message);
+		else if (e.type == GATEWAY_RESOLVE && w->names)
+			sim_names_resolve(w, e.token, e.domain);
 	return worked;
 }
 
@@ -616,6 +638,7 @@ static u64 next_event(const struct world *w, u64 end)
 	for (unsigned i = 0; i < SIM_RELAYS; i++)
 		if (w->relays[i].server)
 			next = time_min(next, turn_server_next_timeout(w->relays[i].server));
+	next = time_min(next, w->names ? sim_names_next(w) : TIME_NEVER);
 	for (unsigned i = 0; i < SIM_PROBES; i++)
 		if (w->probes[i].is_used && (!w->probes[i].is_answered || w->probes[i].is_endless))
 			next = time_min(next, w->probes[i].next_at);
@@ -641,6 +664,8 @@ static void machines_turn(struct world *w)
 	n = internet_deliver(w->net, w->now, w->gateway_host, rx, ARRAY_LEN(rx));
 	if (n > 0)
 		gateway_udp_input(w->gateway, w->now, sim_wall(w), rx, n);
+	if (w->names)
+		sim_names_turn(w);
 	for (unsigned i = 0; i < SIM_PROBES; i++) {
 		struct sim_probe *q = &w->probes[i];
 		if (!q->is_used || (q->is_answered && !q->is_endless) || w->now < q->next_at)
@@ -652,6 +677,7 @@ static void machines_turn(struct world *w)
 	for (bool worked = true; worked && rounds < ROUNDS_LIMIT; rounds++) {
 		worked = client_pump(w);
 		worked = gateway_pump(w) || worked;
+		worked = (w->names && sim_names_pump(w)) || worked;
 	}
 	if (rounds == ROUNDS_LIMIT)
 		sim_fail(w, "output never ends");
@@ -700,9 +726,11 @@ void sim_move_client(struct world *w)
 	}
 	if (w->client_has_v6)
 		h->local[1] = v6(10, 2 + n);
-	sim_run(w, MSEC(between(w, 0, 500)));
+	sim_run(w, MSEC(sim_between(w, 0, 500)));
+	if (w->names)
+		sim_names_excuse(w);
 	client_reset(w->client, w->now);
-	sim_portal_disconnect(w, true, w->now + MSEC(between(w, 50, 400)));
+	sim_portal_disconnect(w, true, w->now + MSEC(sim_between(w, 50, 400)));
 	(void)client_pump(w);
 }
 
@@ -711,8 +739,10 @@ void sim_restart_gateway(struct world *w, bool says_goodbye)
 	if (says_goodbye)
 		gateway_shutdown(w->gateway, w->now);
 	(void)gateway_pump(w);
-	sim_portal_disconnect(w, false, w->now + MSEC(between(w, 100, 2000)));
+	sim_portal_disconnect(w, false, w->now + MSEC(sim_between(w, 100, 2000)));
 	gateway_free(w->gateway);
+	if (w->names)
+		sim_names_gateway_gone(w);
 	w->gateway = gateway_new(&(struct gateway_config){ .rng = &w->machine_rng.rng }, w->now);
 	for (size_t i = 0; i < w->portal.n_resources; i++)
 		w->portal.resources[i].at_gateway = false;
@@ -727,7 +757,7 @@ void sim_restart_relay(struct world *w, unsigned i)
 	r->server = NULL;
 	relay_start(w, r);
 	r->is_announced = false;
-	sim_run(w, MSEC(between(w, 100, 3000)));
+	sim_run(w, MSEC(sim_between(w, 100, 3000)));
 	r->is_announced = true;
 	sim_portal_announce_relays(w, &old, r);
 }

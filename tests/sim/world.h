@@ -17,18 +17,22 @@
 
 #define SIM_PORT 52625u
 #define SIM_RELAYS 2u
-#define SIM_RESOURCES 5u
+#define SIM_RESOURCES 11u
 #define SIM_PROBES 32u
 #define SIM_PORTS_MAX 64u
 #define SIM_TAKEN_MAX 4096u /* ids of datagrams seen at the far end */
 
 struct world;
+struct sim_names;
 
 /* A resource as the portal has it. */
 struct sim_resource {
 	struct uuid id;
 	enum msg_resource_type type;
 	struct cidr net;
+	const char *pattern; /* of a DNS resource */
+	enum msg_ip_stack stack, client_stack; /* client_stack: as the client was told */
+	unsigned rank; /* of DNS resources that share a name the greater one is more specific */
 	struct msg_filter filters[3];
 	size_t n_filters;
 	bool hides_filters; /* the client is told of none: the gateway must hold */
@@ -98,6 +102,7 @@ struct world {
 	struct gateway *gateway;
 	struct sim_relay relays[SIM_RELAYS];
 	struct sim_portal portal;
+	struct sim_names *names; /* tests/sim/names.h; NULL: the world has none */
 	bool client_has_v4, client_has_v6, gateway_has_v4, gateway_has_v6;
 	struct box *client_box[2], *gateway_box[2];
 	unsigned n_moves;
@@ -130,6 +135,13 @@ static inline u64 sim_wall(const struct world *w)
 
 /* An application that sends to dst every 250 ms until the answer comes. UDP, or TCP as a super-packet of a stream. */
 struct sim_probe *sim_probe(struct world *w, const struct ip *dst, u8 proto, u16 port);
+/* What the far end says, on its way to the gateway's TUN. */
+struct inner_spec;
+void sim_answer(struct world *w, const struct inner_spec *s);
+u64 sim_between(struct world *w, u64 lo, u64 hi);
+void sim_draw_filters(struct world *w, struct sim_resource *r);
+struct ip sim_tunnel_ip(bool client, u8 family);
+void sim_client_pump(struct world *w);
 /* Forgets all probes. */
 void sim_silence(struct world *w);
 void sim_fail(struct world *w, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -357,6 +357,22 @@ TEST(spec40_46_reassigned_addresses_reset_the_clients_nat)
 	stop();
 }
 
+/* The client was started again while a name was being resolved. */
+TEST(a_name_that_waits_gives_way_to_a_new_owner_of_its_address)
+{
+	begin();
+	grant(1, dns(10, "*.example.com", NULL, 0));
+	assign(1, 10, "a.example.com", P1);
+	EXPECT_EQ(resolves(), 1);
+	struct gateway_event former = asked;
+	EXPECT_EQ(map(1, 10, "b.example.com", P1, "10.5.0.2"), TOLD_ACTIVE);
+	asked = former;
+	resolved("10.5.0.1");
+	EXPECT_EQ(told(), TOLD_NOTHING);
+	EXPECT_TARGET(P1, "10.5.0.2");
+	stop();
+}
+
 TEST(spec40_47_the_domain_must_match_the_pattern)
 {
 	static const struct {
@@ -648,13 +664,14 @@ TEST(equal_questions_of_a_client_wait_once_and_the_latest_addresses_count)
 TEST(who_waits_is_bounded_for_each_client_and_for_all)
 {
 	struct gateway_status s;
-	char domain[32];
+	char domain[32], proxy[32];
 	begin();
 	for (unsigned client = 1; client <= 5; client++) {
 		grant(client, dns(10, "*.example.com", NULL, 0));
 		for (unsigned i = 0; i < GATEWAY_CLIENT_RESOLUTIONS_MAX; i++) {
 			snprintf(domain, sizeof(domain), "n%u.example.com", i);
-			assign(client, 10, domain, P1);
+			snprintf(proxy, sizeof(proxy), "100.97.0.%u", i);
+			assign(client, 10, domain, proxy);
 		}
 		gateway_status(g, &s);
 		EXPECT_EQ(s.n_resolutions, MIN(client * GATEWAY_CLIENT_RESOLUTIONS_MAX, GATEWAY_RESOLUTIONS_MAX));
