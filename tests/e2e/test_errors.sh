@@ -1,7 +1,7 @@
 #!/bin/bash
 # What users get wrong first: each says what failed, with which input, and what to do; the exit status is the specs'.
 # needs: root
-# packages: ip:iproute2 nft:nftables python3:python3 setpriv:util-linux unshare:util-linux
+# packages: ip:iproute2 nft:nftables curl:curl python3:python3 setpriv:util-linux unshare:util-linux dig:bind9-dnsutils
 . "$(dirname "$0")/lib.sh"
 
 # says TEST STATUS PATTERN CMD…: ends within 25 s with that status and says something that fits
@@ -19,7 +19,7 @@ says() {
 	fi
 }
 E=$EMBERBOX
-at() { echo "ip netns exec $P-$1 env"; }
+at() { echo "ip netns exec $P-$1 ${HOSTED[$1]:-} env"; }
 
 must internet none none
 must start_portal
@@ -105,4 +105,63 @@ mkdir -p "$E2E/garbage"
 head -c 5000 /dev/urandom >"$E2E/garbage/portal.db"
 says garbage_database 1 'garbage' "$E" portal serve --dir "$E2E/garbage" --listen 127.0.0.1:13002
 says missing_state 1 'portal init' "$E" portal serve --dir "$E2E/nowhere" --listen 127.0.0.1:13002
+
+# names: the client takes over no file that it could not put back, and says what to choose instead
+must own_etc client
+must own_etc gateway
+resolv_conf=$E2E/etc-client/resolv.conf
+client() { # client DNS-CONTROL: the words of a client that ends once its tunnel is up
+	echo "$(at client) FIREZONE_TOKEN=$CLIENT_TOKEN FIREZONE_ID=x $E client --exit --dns-control $1 --api-url $API_URL"
+}
+says unknown_dns_control 2 'dns-control.*nonsense' $(client nonsense)
+says no_resolv_conf 1 'resolv.conf does not exist.*--dns-control systemd-resolved or disabled' $(client etc-resolv-conf)
+mkdir "$resolv_conf"
+says resolv_conf_is_no_file 1 'resolv.conf is not a regular file' $(client etc-resolv-conf)
+rmdir "$resolv_conf"
+ln -s /run/systemd/resolve/stub-resolv.conf "$resolv_conf"
+says spec30_70_resolv_conf_is_a_symlink 1 'is a symbolic link to .*--dns-control systemd-resolved or disabled' $(client etc-resolv-conf)
+check spec30_70_symlink_is_left test -L "$resolv_conf"
+rm "$resolv_conf"
+printf '\377\376 no resolv.conf\n' | tee "$resolv_conf" >"$E2E/unreadable"
+says resolv_conf_without_resolvers 0 'no resolvers known' $(client etc-resolv-conf)
+check resolv_conf_without_resolvers_is_left cmp "$resolv_conf" "$E2E/unreadable"
+echo 'nameserver 198.51.100.1' | tee "$resolv_conf" >"$E2E/plain"
+cat >"$E2E/read_only" <<-'END'
+	#!/bin/sh
+	mount --bind /etc/resolv.conf /etc/resolv.conf && mount -o remount,bind,ro /etc/resolv.conf && exec "$@"
+END
+chmod +x "$E2E/read_only"
+at_read_only=$(client etc-resolv-conf)
+says resolv_conf_is_read_only 1 'cannot write /etc/resolv.conf: Read-only' ${at_read_only/ env / $E2E/read_only env }
+check resolv_conf_that_is_read_only_is_left cmp "$resolv_conf" "$E2E/plain"
+says spec30_69_without_resolvectl 1 'cannot start resolvectl.*--dns-control etc-resolv-conf or disabled' $(client systemd-resolved)
+
+# names: the gateway's host has no resolver, or one that is silent: told at once and answered
+intranet() {
+	admin resource add --site Berlin --address '*.example.internal' --name intranet &&
+		admin policy add --group Everyone --resource intranet
+}
+must intranet >"$E2E/intranet-setup.log"
+text() { in_ns client dig +time=12 +tries=1 @100.100.111.1 text.example.internal TXT; }
+is_refused() { text | grep -q 'status: SERVFAIL'; }
+fails_fast() { # 7: no connection; 28 would be a timeout
+	in_ns client curl -4 -sS --max-time 5 --resolve "app.example.internal:80:$1" http://app.example.internal/small
+	[ $? -eq 7 ]
+}
+address() { in_ns client dig +short @100.100.111.1 app.example.internal | head -n 1; }
+rm -f "$E2E/etc-gateway/resolv.conf"
+start_gateway gateway
+must has_joined gateway
+start_client
+must wait_log client 'Tunnel ready' 15
+check no_resolver_at_the_gateway_is_told wait_log gateway 'this host has no resolver'
+check no_resolver_at_the_gateway_is_no_silence fails_fast "$(address)"
+check no_resolver_at_the_gateway_is_servfail is_refused
+in_ns web nft 'table ip silent { chain input { type filter hook input priority 0; udp dport 53 drop; tcp dport 53 drop; }; }'
+echo 'nameserver 10.9.0.80' >"$E2E/etc-gateway/resolv.conf"
+check resolvers_of_the_site_are_read_again wait_log gateway 'resolvers of this host servers=1' 15
+begin=$(now_ms)
+check silent_resolver_is_servfail is_refused
+took=$(($(now_ms) - begin))
+check spec40_61_silent_resolver_is_servfail_within_5_seconds test $took -ge 1000 -a $took -lt 6000
 finish
