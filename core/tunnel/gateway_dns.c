@@ -3,6 +3,20 @@
 
 #include <stdlib.h>
 
+#define LINES_A_SECOND 10u
+
+enum log_level dns_loudness(struct gateway *g, enum log_level level)
+{
+	if (time_since(g->now, g->told_since) >= SEC(1)) {
+		g->told_since = g->now;
+		g->n_told = 0;
+	}
+	if (g->n_told == LINES_A_SECOND)
+		return LOG_DEBUG;
+	g->n_told++;
+	return level;
+}
+
 static char *domain_log_format(const void *name, char buf[static KV_FORMAT_MAX])
 {
 	char text[DNS_NAME_STRLEN];
@@ -132,15 +146,16 @@ void dns_assigned(struct gateway *g, u64 wall, struct client_peer *p, const u8 *
 	}
 	const char *why = why_refused(p, &m);
 	if (why) {
-		log_warn("assigned addresses are refused", kv_s("reason", why), kv_uuid("client", &p->id), kv_uuid("resource", &m.resource),
-			 kv_domain(&m.domain));
+		dns_tell(g, LOG_WARN, "assigned addresses are refused", kv_s("reason", why), kv_uuid("client", &p->id),
+			 kv_uuid("resource", &m.resource), kv_domain(&m.domain));
 		answer(g, wall, &p->id, &m, false);
 		return;
 	}
 	rc = enqueue(g, p, &m);
 	if (rc) {
 		g->stats.resolutions_refused++;
-		log_warn("too many names wait to be resolved, one is left out", kv_uuid("client", &p->id), kv_domain(&m.domain), kv_err(rc));
+		dns_tell(g, LOG_WARN, "too many names wait to be resolved, one is left out", kv_uuid("client", &p->id),
+			 kv_domain(&m.domain), kv_err(rc));
 	}
 }
 
@@ -173,9 +188,10 @@ void gateway_resolved(struct gateway *g, u64 now, u64 wall, u64 token, const str
 	if (!rc)
 		rc = p ? proxies_install(g, p, &m, ips, error ? 0 : n, error != 0) : ERR_NOT_FOUND;
 	if (rc)
-		log_info("name is not mapped", kv_uuid("client", &client), kv_domain(&m.domain), kv_err(rc));
+		dns_tell(g, LOG_INFO, "name is not mapped", kv_uuid("client", &client), kv_domain(&m.domain), kv_err(rc));
 	else if (error)
-		log_info("no resolver of the site answers, a name stays what it was", kv_uuid("client", &client), kv_domain(&m.domain));
+		dns_tell(g, LOG_INFO, "no resolver of the site answers, a name stays what it was", kv_uuid("client", &client),
+			 kv_domain(&m.domain));
 	else
 		log_debug("name is mapped", kv_uuid("client", &client), kv_domain(&m.domain), kv_u("addresses", n));
 	answer(g, wall, &client, &m, rc == 0);

@@ -298,7 +298,7 @@ int proxies_install(struct gateway *g, struct client_peer *p, const struct contr
 
 	dns_name_fold(&name);
 	if (p->dns && is_reassigned(p, m, &name)) {
-		log_info("client numbers its names anew", kv_uuid("client", &p->id));
+		dns_tell(g, LOG_INFO, "client numbers its names anew", kv_uuid("client", &p->id));
 		forget_all(p);
 		flow_cache_clear(&g->cache);
 	}

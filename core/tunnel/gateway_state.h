@@ -115,6 +115,8 @@ struct gateway {
 	struct resolution *resolutions, **resolutions_last, *unasked; /* oldest first; from `unasked` on nobody was asked yet */
 	u32 n_resolutions;
 	u64 next_token;
+	u64 told_since; /* the second in which n_told lines about names were written */
+	u32 n_told;
 	char resolve_text[DNS_NAME_STRLEN]; /* lent out by the last poll */
 	u64 next_tick; /* TIME_NEVER without peers */
 
@@ -162,6 +164,13 @@ static inline u64 dns_next_timeout(const struct gateway *g)
 {
 	return g->resolutions ? g->resolutions->until : TIME_NEVER;
 }
+/* The level of a line that a client can cause as often as it likes: `level` for the first few of a second, then LOG_DEBUG. */
+enum log_level dns_loudness(struct gateway *g, enum log_level level);
+#define dns_tell(g, level, ...)                                       \
+	do {                                                          \
+		enum log_level loudness_ = dns_loudness((g), (level)); \
+		log_at(loudness_, __VA_ARGS__);                       \
+	} while (0)
 /* What waits for a client that is gone; NULL: for any. */
 void dns_forget(struct gateway *g, const struct uuid *client);
 

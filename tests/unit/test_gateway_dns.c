@@ -252,6 +252,39 @@ TEST(spec40_42_addresses_outside_the_proxy_ranges_are_refused)
 	stop();
 }
 
+static u32 n_lines;
+static void count_line(void *ctx, const char *line, size_t n)
+{
+	(void)ctx, (void)line, (void)n;
+	n_lines++;
+}
+static u64 log_wall(void *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
+/* What a client repeats must not fill the disk of the gateway. */
+TEST(lines_about_a_clients_nonsense_are_few)
+{
+	struct log_sink sink = { count_line, log_wall, NULL, LOG_HUMAN, false }, none = { 0 };
+	begin();
+	EXPECT_EQ(log_setup(&sink, "info", NULL), 0);
+	n_lines = 0;
+	grant(1, dns(10, "app.example.com", NULL, 0));
+	n_lines = 0;
+	for (unsigned i = 0; i < 1000; i++)
+		assign(1, 11, "app.example.com", P1);
+	EXPECT(n_lines > 0 && n_lines <= 20);
+	EXPECT_EQ(gateway_stats(g)->control_in, 1000);
+	u32 before = n_lines;
+	advance(SEC(2));
+	assign(1, 11, "app.example.com", P1);
+	EXPECT(n_lines > before);
+	EXPECT_EQ(log_setup(&none, "off", NULL), 0);
+	stop();
+}
+
 TEST(undecodable_assignments_get_no_reply)
 {
 	u8 out[TUNNEL_MTU];
