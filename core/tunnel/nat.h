@@ -21,7 +21,8 @@
 
 #define NAT_SESSIONS_MAX 16384u /* of one client; more are refused */
 #define NAT_EXPIRED_MAX 4096u   /* remembered; the one not seen for longest is forgotten first */
-#define NAT_PROBES_MAX 1024u    /* ports tried for one session */
+#define NAT_PROBES_NEAR 32u     /* ports tried for one session: upward from the original, */
+#define NAT_PROBES_FAR 32u      /* then all over the range: refusing one must not cost more than serving one */
 
 #define NAT_TCP_SPAN SEC(7440) /* 2 h 4 min (RFC 5382; spec 40 §19) */
 #define NAT_UDP_SPAN SEC(120)

@@ -377,12 +377,28 @@ TEST(a_port_is_not_searched_for_without_end)
 {
 	char proxy[IP_STRLEN];
 	start();
-	for (unsigned i = 0; i < NAT_PROBES_MAX; i++) {
-		struct ip ip = ip4(100, 96, (u8)(i >> 8), (u8)i);
-		EXPECT_EQ(out(UDP, 40000, ip_format(&ip, proxy), "10.0.0.1"), 40000 + i);
+	for (unsigned i = 0; i < NAT_PROBES_NEAR + NAT_PROBES_FAR; i++) {
+		struct ip ip = ip4(100, 96, 0, (u8)i);
+		u16 port = out(UDP, 40000, ip_format(&ip, proxy), "10.0.0.1");
+		if (i < NAT_PROBES_NEAR)
+			EXPECT_EQ(port, 40000 + i);
+		else
+			EXPECT(port > 0 && (port < 40000 || port >= 40000 + NAT_PROBES_NEAR));
 	}
 	EXPECT_EQ(out(UDP, 40000, "100.97.0.0", "10.0.0.1"), 0);
 	EXPECT_EQ(nat.stats.refused_no_port, 1);
+	stop();
+}
+
+/* A long run of taken ports neither refuses a new session nor makes it dear. */
+TEST(a_run_of_taken_ports_is_left_behind)
+{
+	start();
+	for (unsigned i = 0; i < 12000; i++)
+		EXPECT_EQ(out(UDP, (u16)(20000 + i), "100.96.0.1", "10.0.0.1"), 20000 + i);
+	for (unsigned i = 0; i < 4000; i++)
+		EXPECT(out(UDP, (u16)(20000 + i), "100.96.0.2", "10.0.0.1") > 0);
+	EXPECT_EQ(nat.stats.refused_no_port, 0);
 	stop();
 }
 
