@@ -468,7 +468,10 @@ static bool act_upstream(struct words *l)
 			    words_take(l, "closed") ? ERR_CLOSED : words_take(l, "unreachable") ? ERR_NO_ROUTE : 0;
 		if (!error)
 			return nonsense("fails timeout, refused, closed or unreachable");
-		client_exchange_failed(w->c, w->now, x->id, error);
+		if (x->asker == BY_CLIENT)
+			client_exchange_failed(w->c, w->now, x->id, error);
+		else
+			forwarder_failed(w->forwarders[x->asker], w->now, x->id, error);
 		return true;
 	}
 	if (!words_take(l, "answers"))
@@ -478,7 +481,11 @@ static bool act_upstream(struct words *l)
 	struct endpoint from = x->server.addr;
 	if (a.from.family)
 		from.ip = a.from;
-	client_exchange_response(w->c, w->now, x->id, x->transport == DNS_OVER_UDP ? &from : NULL, SPAN(a.message, a.len));
+	const struct endpoint *sender = x->transport == DNS_OVER_UDP ? &from : NULL;
+	if (x->asker == BY_CLIENT)
+		client_exchange_response(w->c, w->now, x->id, sender, SPAN(a.message, a.len));
+	else
+		(void)forwarder_response(w->forwarders[x->asker], w->now, x->id, sender, SPAN(a.message, a.len));
 	return true;
 }
 
@@ -525,6 +532,21 @@ static bool lan_replies(void)
 	return true;
 }
 
+/* The last packet that came finds a closed port. */
+static bool lan_refuses(void)
+{
+	struct packet p;
+	u8 out[TUNNEL_MTU];
+
+	if (!w->last_at_lan_len || packet_parse(w->last_at_lan, w->last_at_lan_len, TUNNEL_MTU, &p))
+		return nonsense("nothing came that could be refused");
+	struct inner_spec s = { .src = p.dst, .dst = p.src, .proto = p.dst.family == 4 ? 1 : 58, .sport = p.dst.family == 4 ? 3 << 8 | 3 : 1 << 8 | 4,
+				.payload = w->last_at_lan, .payload_len = (u16)MIN(w->last_at_lan_len, 500u) };
+	u32 len = inner_make(&s, out);
+	from_lan(out, len);
+	return true;
+}
+
 static bool act_lan(struct words *l)
 {
 	u8 packet[TUNNEL_MTU];
@@ -545,8 +567,10 @@ static bool act_lan(struct words *l)
 		return lan_answers(l);
 	if (words_take(l, "replies"))
 		return lan_replies();
+	if (words_take(l, "refuses"))
+		return lan_refuses();
 	if (!words_take(l, "sends"))
-		return nonsense("the site serves, answers, replies or sends");
+		return nonsense("the site serves, answers, replies, refuses or sends");
 	if (!text_packet_make(l, w->client_ip, packet, &len))
 		return false;
 	from_lan(packet, len);
@@ -641,6 +665,8 @@ static bool act_part(struct part *p, struct words *l)
 	return true;
 }
 
+#include "tests/scenario/resolvers.h"
+
 static bool act_wait(struct words *l)
 {
 	u64 span;
@@ -659,7 +685,7 @@ static bool act(struct words *l)
 		{ "resource", act_resource }, { "delete", act_delete },	    { "interface", act_interface }, { "system", act_system },
 		{ "internet", act_internet }, { "reset", act_reset },	    { "other", act_other },	    { "portal", act_portal },
 		{ "app", act_app },	      { "upstream", act_upstream }, { "lan", act_lan },		    { "site", act_site },
-		{ "wait", act_wait },
+		{ "wait", act_wait },	      { "proxy", act_proxy },	    { "host", act_host },	    { "resolver", act_resolver },
 	};
 	const char *word = words_next(l);
 	struct part *p;

@@ -31,7 +31,14 @@ static struct {
 	unsigned n_ignored;
 } now_told;
 
-#define STORY_FAILS(...) (now_told.has_failed = true, test_fail(now_told.path, now_told.line, __VA_ARGS__))
+static bool is_rehearsal; /* failing is what the story shall do */
+
+#define STORY_FAILS(...)                                                           \
+	do {                                                                       \
+		now_told.has_failed = true;                                        \
+		if (!is_rehearsal)                                                 \
+			test_fail(now_told.path, now_told.line, __VA_ARGS__);      \
+	} while (0)
 
 /* --- what was expected ----------------------------------------------------------------------------------------------------------------- */
 
@@ -86,6 +93,8 @@ static void expect(const char *what)
 			break;
 	}
 	STORY_FAILS("expected %s", what);
+	if (is_rehearsal)
+		return;
 	for (unsigned i = 0; i < w->n_happenings; i++)
 		printf("     what happened: %s\n", w->happenings[i]);
 	if (w->n_happenings == 0)
@@ -184,23 +193,18 @@ static void tell_line(char *line)
 		tell_action(line);
 }
 
-static void tell(const struct story *s)
+/* Whether it held. */
+static bool tell(const char *path, FILE *f)
 {
 	static char line[TEXT_LINE];
-	FILE *f = fopen(s->path, "r");
 
 	memset(&now_told, 0, sizeof(now_told));
-	now_told.path = s->path;
-	if (!f) {
-		STORY_FAILS("cannot be read");
-		return;
-	}
+	now_told.path = path;
 	world_begin();
 	while (!now_told.has_failed && fgets(line, sizeof(line), f)) {
 		now_told.line++;
 		tell_line(line);
 	}
-	fclose(f);
 	if (!now_told.has_failed)
 		nothing_is_left();
 	if (!now_told.has_failed && now_told.n_expected == 0)
@@ -211,41 +215,63 @@ static void tell(const struct story *s)
 			STORY_FAILS("never happened, so need not be ignored");
 		}
 	world_end();
+	return !now_told.has_failed;
 }
 
 static void run_story(void)
 {
 	for (unsigned i = 0; i < n_stories; i++)
 		if (strcmp(stories[i].name, test_name()) == 0) {
-			tell(&stories[i]);
+			FILE *f = fopen(stories[i].path, "r");
+			REQUIRE(f != NULL);
+			(void)tell(stories[i].path, f);
+			fclose(f);
 			return;
 		}
 }
 
+static bool holds(const char *text)
+{
+	FILE *f = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
+
+	if (!f)
+		return false;
+	is_rehearsal = true;
+	bool held = tell("(rehearsal)", f);
+	is_rehearsal = false;
+	fclose(f);
+	return held;
+}
+
 /* --- which there are ------------------------------------------------------------------------------------------------------------------- */
 
-/* `# spec 30 §8.1, items 40 41: text` in file 30-x-y.story is the test spec30_40_spec30_41_x_y; without items spec30_x_y. NULL: no such line. */
+/* `# spec 30 §8.1, items 40 41: text` in file 30-x-y.story is the test spec30_40_spec30_41_x_y; without items spec30_x_y.
+ * `# dns-proxy: text` in file proxy-x.story is proxy_x. NULL: no such line. */
 static char *name_from(const char *first, const char *file)
 {
 	static char name[300];
+	unsigned long spec;
 	char *end;
 	size_t at = 0;
 
-	if (strncmp(first, "# spec ", 7) != 0)
+	if (strncmp(first, "# dns-proxy: ", 13) == 0)
+		spec = 0;
+	else if (strncmp(first, "# spec ", 7) != 0)
 		return NULL;
-	unsigned long spec = strtoul(first + 7, &end, 10);
+	else
+		spec = strtoul(first + 7, &end, 10);
 	const char *colon = strchr(first, ':'), *items = strstr(first, ", item");
-	if ((spec != 30 && spec != 40) || strncmp(end, " §", 3) != 0 || !colon)
+	if (spec != 0 && ((spec != 30 && spec != 40) || strncmp(end, " §", 3) != 0 || !colon))
 		return NULL;
 	if (items && items < colon)
 		for (const char *s = items + strcspn(items, "0123456789"); s < colon && at < 200; s += strcspn(s, "0123456789")) {
 			at += (size_t)snprintf(name + at, sizeof(name) - at, "%sspec%lu_%lu", at ? "_" : "", spec, strtoul(s, &end, 10));
 			s = end;
 		}
-	if (at == 0)
+	if (at == 0 && spec)
 		at = (size_t)snprintf(name, sizeof(name), "spec%lu", spec);
-	file += strtoul(file, &end, 10) == spec && *end == '-' ? end + 1 - file : 0;
-	snprintf(name + at, sizeof(name) - at, "_%.*s", (int)(strlen(file) - 6), file);
+	file += spec && strtoul(file, &end, 10) == spec && *end == '-' ? end + 1 - file : 0;
+	snprintf(name + at, sizeof(name) - at, "%s%.*s", at ? "_" : "", (int)(strlen(file) - 6), file);
 	for (char *s = name; *s; s++)
 		if (!isalnum((unsigned char)*s))
 			*s = '_';
@@ -290,9 +316,37 @@ TEST(every_story_names_the_rule_it_proves)
 	int n = scandir(folder ? folder : "tests/scenario", &list, is_story, alphasort);
 
 	EXPECT(n > 0);
-	EXPECT_EQ(n_stories, n); /* the first line of one is not `# spec NN §N…: text` */
+	EXPECT_EQ(n_stories, n); /* the first line of one is not `# spec NN §N…: text` or `# dns-proxy: text` */
 	for (int i = 0; i < n; i++)
 		free(list[i]);
 	if (n > 0)
 		free(list);
+}
+
+#define SETTING "system 192.0.2.53\nresource app dns app.example.com\n"
+
+TEST(stories_fail_when_they_should)
+{
+	static const char *const wrong[] = {
+		SETTING,                                                                        /* expects nothing */
+		SETTING "app asks A www.example.org\n=> nothing\n",                             /* something happened */
+		SETTING "=> nothing\napp asks A www.example.org\n",                             /* at the end, too */
+		SETTING "app asks A www.example.org\nwait 1ms\n=> upstream *\n",               /* too late */
+		SETTING "app asks A app.example.com\n=> app hears 1 NXDOMAIN *\n",             /* another answer */
+		SETTING "app asks A app.example.com\n=> app hears 1 NOERROR *\n=> app hears *\n", /* only one */
+		SETTING "ignore portal *\n=> nothing\n",                                       /* never happens */
+		SETTING "app whispers A app.example.com\n=> nothing\n",                        /* unknown words */
+		SETTING "app asks A app.example.com loudly\n=> app hears *\n",
+		SETTING "nobody sends udp 1 > 10.0.0.1:1\n=> nothing\n",
+		SETTING "resource x dns a.example purple\n=> nothing\n",
+		SETTING "app sends udp 1 > 10.0.0.1:1 now\n=> nothing\n",
+		SETTING "wait 5 minutes\n=> nothing\n",
+		SETTING "upstream 192.0.2.53 answers NOERROR\n=> nothing\n", /* was not asked */
+		SETTING "=> sentinels none\n",
+	};
+
+	EXPECT(holds(SETTING "app asks A app.example.com\n=> app hears 1 NOERROR * | @ 1 A 100.96.0.4\n=> nothing\n"));
+	for (unsigned i = 0; i < ARRAY_LEN(wrong); i++)
+		if (holds(wrong[i]))
+			test_fail(__FILE__, __LINE__, "number %u held: %s", i, wrong[i]);
 }

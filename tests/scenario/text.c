@@ -170,7 +170,7 @@ static void flags_add(struct text *t, u16 flags)
 		text_add(t, " opcode %u", DNS_OPCODE(flags));
 }
 
-static bool name_parse(const char *word, struct dns_name *out)
+bool text_name_parse(const char *word, struct dns_name *out)
 {
 	return word && dns_name_from_text(word, out) == 0 ? true : fails("not a name");
 }
@@ -261,7 +261,7 @@ bool text_query_make(struct words *w, u16 default_id, struct text_query *out)
 	u32 id = default_id, class = DNS_CLASS_IN, opcode = 0, edns = 0, questions = 1;
 	u16 flags = DNS_FLAG_RD;
 
-	if (!text_type_parse(words_next(w), &out->type) || !name_parse(words_next(w), &out->name))
+	if (!text_type_parse(words_next(w), &out->type) || !text_name_parse(words_next(w), &out->name))
 		return false;
 	for (bool has_more = true; has_more;) {
 		const struct {
@@ -309,49 +309,57 @@ static void record_put(struct wr *m, unsigned section, const struct dns_name *ow
 		put_be16(m->start + at, (u16)(get_be16(m->start + at) + 1));
 }
 
-static bool record_make(struct words *w, const struct dns_name *question, struct wr *m)
+bool text_rdata_make(struct words *w, u16 type, struct wr *d)
 {
-	unsigned section = words_take(w, "authority") ? 1 : words_take(w, "additional") ? 2 : 0;
-	struct dns_name owner = *question, target;
-	u8 data[600];
-	struct wr d = wr_init(data, sizeof(data));
+	struct dns_name target;
 	struct ip ip;
-	u32 ttl, n;
-	u16 type;
+	u32 n;
 
-	if (!words_take(w, "@") && !name_parse(words_next(w), &owner))
-		return false;
-	if (!words_number(w, UINT32_MAX, &ttl) || !text_type_parse(words_next(w), &type))
-		return false;
 	if (type == DNS_A || type == DNS_AAAA) {
 		if (!words_ip(w, &ip) || ip.family != (type == DNS_A ? 4 : 6))
 			return fails("not an address of that family");
-		wr_bytes(&d, ip.b, type == DNS_A ? 4 : 16);
+		wr_bytes(d, ip.b, type == DNS_A ? 4 : 16);
 	} else if (type == DNS_TXT) {
 		const char *word = words_next(w);
 		if (!word || strlen(word) > 255)
 			return fails("a text is missing");
-		wr_u8(&d, (u8)strlen(word));
-		wr_str(&d, word);
+		wr_u8(d, (u8)strlen(word));
+		wr_str(d, word);
 	} else if (type == DNS_CNAME || type == DNS_PTR || type == DNS_NS || type == DNS_SRV || type == DNS_MX) {
 		for (unsigned i = type == DNS_SRV ? 3 : type == DNS_MX ? 1 : 0; i > 0; i--) {
 			if (!words_number(w, 65535, &n))
 				return false;
-			wr_be16(&d, (u16)n);
+			wr_be16(d, (u16)n);
 		}
-		if (!name_parse(words_next(w), &target))
+		if (!text_name_parse(words_next(w), &target))
 			return false;
-		wr_bytes(&d, target.wire, target.len);
+		wr_bytes(d, target.wire, target.len);
 	} else if (type == DNS_SOA) {
 		if (!words_number(w, UINT32_MAX, &n))
 			return false;
-		wr_bytes(&d, "\2ns\0\2hm\0", 8);
+		wr_bytes(d, "\2ns\0\2hm\0", 8);
 		for (u32 i = 1; i <= 4; i++)
-			wr_be32(&d, i);
-		wr_be32(&d, n);
+			wr_be32(d, i);
+		wr_be32(d, n);
 	} else {
 		return fails("records of this type cannot be written in stories");
 	}
+	return true;
+}
+
+static bool record_make(struct words *w, const struct dns_name *question, struct wr *m)
+{
+	unsigned section = words_take(w, "authority") ? 1 : words_take(w, "additional") ? 2 : 0;
+	struct dns_name owner = *question;
+	u8 data[600];
+	struct wr d = wr_init(data, sizeof(data));
+	u32 ttl;
+	u16 type;
+
+	if (!words_take(w, "@") && !text_name_parse(words_next(w), &owner))
+		return false;
+	if (!words_number(w, UINT32_MAX, &ttl) || !text_type_parse(words_next(w), &type) || !text_rdata_make(w, type, &d))
+		return false;
 	record_put(m, section, &owner, type, ttl, wr_span(&d));
 	return true;
 }
@@ -391,7 +399,7 @@ bool text_answer_make(struct words *w, struct span query, struct text_answer *ou
 		else if (words_take(w, "id"))
 			has_wrong_id = words_take(w, "wrong") ? true : fails("id can only be wrong");
 		else if (words_take(w, "question")) {
-			if (!text_type_parse(words_next(w), &q.q.type) || !name_parse(words_next(w), &q.q.name))
+			if (!text_type_parse(words_next(w), &q.q.type) || !text_name_parse(words_next(w), &q.q.name))
 				return false;
 		} else if (words_take(w, "from")) {
 			if (!words_ip(w, &out->from))

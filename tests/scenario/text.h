@@ -43,6 +43,9 @@ void text_add(struct text *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 const char *text_type(u16 type); /* valid until the next call */
 bool text_type_parse(const char *word, u16 *out);
+bool text_name_parse(const char *word, struct dns_name *out);
+/* The data of a record of this type, from the next words. */
+bool text_rdata_make(struct words *w, u16 type, struct wr *out);
 
 void text_of_query(struct text *t, struct span message);
 void text_of_answer(struct text *t, struct span message);

@@ -3,12 +3,15 @@
  *
  *   app ── TUN ── [client engine] ── fake nodes ── [gateway engine] ── TUN ── lan (the site)
  *   upstream ── exchanges ──┘  └── other gateways     └── other clients, site's resolver
+ *      └── exchanges ── [dns-proxy engine] ── hosts
  *
  * No sockets, no clock: `now` moves only with world_wait(). Whatever the engines do towards a played part becomes a *happening*, a line of text;
  * world_settle() lets everything come to rest. Included by test_stories.c only, since the fake node takes the place of core/peer.
  */
 #pragma once
 
+#include "core/dns/lookup.h"
+#include "core/dns/proxy.h"
 #include "core/ip/udp_packet.h"
 #include "core/tcp/tcp.h"
 #include "core/tunnel/client.h"
@@ -48,7 +51,10 @@ struct part {
 	struct ip own[2];
 };
 
+enum asker { BY_CLIENT, BY_PROXY, BY_SITE, ASKERS };
+
 struct exchange {
+	enum asker asker;
 	u32 id;
 	struct dns_server server;
 	enum dns_transport transport;
@@ -100,8 +106,17 @@ static struct world {
 	struct {
 		char domain[300];
 		u64 token;
-	} resolutions[64];
+	} resolutions[512];
 	unsigned n_resolutions;
+	struct forwarder *forwarders[ASKERS]; /* of the client: NULL, it has its own doors */
+	struct proxy *proxy;
+	struct split *split; /* while it is being built */
+	struct blocklist *blocklist;
+	struct clients clients;
+	bool has_clients, answers_zero;
+	struct lookup *lookup; /* the gateway's resolver; NULL: the story plays it */
+	struct lookup_conf conf;
+	struct text hosts;
 	struct msg_interface interface;
 	char sentinels[TEXT_LINE]; /* as the system was told last */
 } *w;
@@ -384,38 +399,81 @@ static void client_events(void)
 	}
 }
 
-static void gateway_events(void)
+static bool gateway_events(void)
 {
 	struct gateway_event e;
+	bool any = false;
 
-	while (gateway_poll_event(w->g, &e))
+	while (gateway_poll_event(w->g, &e)) {
+		any = true;
 		if (e.type == GATEWAY_RESOLVE) {
 			unsigned i = w->n_resolutions++ % ARRAY_LEN(w->resolutions);
 			snprintf(w->resolutions[i].domain, sizeof(w->resolutions[i].domain), "%s", e.domain);
 			w->resolutions[i].token = e.token;
 			happened("gateway resolves %s", e.domain);
+			if (w->lookup && lookup_start(w->lookup, w->now, e.domain, e.token))
+				happened("the gateway's resolver is full");
 		}
+	}
+	return any;
 }
 
-static bool exchanges(void)
+static bool exchange_next(enum asker asker, struct dns_exchange *out)
+{
+	return asker == BY_CLIENT ? client_poll_exchange(w->c, out) : forwarder_poll_exchange(w->forwarders[asker], out);
+}
+
+static bool exchanges(enum asker asker)
 {
 	static const char *const transports[] = { "udp", "tcp", "https" };
 	struct dns_exchange ex;
 	char head[FORWARD_URL_MAX + 40];
 	bool any = false;
 
-	while (client_poll_exchange(w->c, &ex)) {
+	while (exchange_next(asker, &ex)) {
 		any = true;
 		if (ex.is_cancel)
 			continue;
 		struct exchange *x = &w->exchanges[w->n_exchanges++ % EXCHANGES_MAX];
-		*x = (struct exchange){ .id = ex.id, .server = *ex.server, .transport = ex.transport, .len = (u32)ex.message.n };
+		*x = (struct exchange){ .asker = asker, .id = ex.id, .server = *ex.server, .transport = ex.transport, .len = (u32)ex.message.n };
 		if (ex.message.n > sizeof(x->query))
 			abort();
 		memcpy(x->query, ex.message.p, ex.message.n);
 		snprintf(head, sizeof(head), "upstream %s %s gets %s", name_of_server(ex.server), transports[ex.transport],
 			 ex.transport == DNS_OVER_HTTPS ? (get_be16(ex.message.p) == 0 ? "id 0 " : "id not 0 ") : "");
 		happened_with(head, text_of_query, ex.message);
+	}
+	return any;
+}
+
+static bool proxy_answers(void)
+{
+	struct dns_answer a;
+	struct proxy_answer out;
+	bool any = false;
+
+	while (forwarder_poll_answer(w->forwarders[BY_PROXY], &a)) {
+		any = true;
+		if (proxy_answer(w->proxy, w->now, &a, &out))
+			happened_with(out.client.is_tcp ? "host hears tcp " : "host hears ", text_of_answer, out.message);
+	}
+	return any;
+}
+
+static bool lookups(void)
+{
+	struct dns_answer a;
+	struct lookup_result r;
+	bool any = false;
+
+	while (forwarder_poll_answer(w->forwarders[BY_SITE], &a)) {
+		any = true;
+		lookup_answer(w->lookup, w->now, &a);
+	}
+	while (w->lookup && lookup_poll(w->lookup, &r)) {
+		any = true;
+		fake = w->gateway_node;
+		gateway_resolved(w->g, w->now, WALL + w->now, r.token, r.ips, r.n4 + r.n6, r.error ? r.error : r.is_failure ? ERR_AGAIN : 0);
 	}
 	return any;
 }
@@ -487,10 +545,12 @@ static bool settle_once(void)
 	}
 	went_on = app_tcp_events() || went_on;
 	went_on = lan_tcp_events() || went_on;
-	went_on = exchanges() || went_on;
+	for (enum asker i = BY_CLIENT; i < ASKERS; i++)
+		went_on = exchanges(i) || went_on;
+	went_on = proxy_answers() || went_on;
+	went_on = lookups() || went_on;
 	client_events();
-	gateway_events();
-	return went_on;
+	return gateway_events() || went_on;
 }
 
 static void world_settle(void)
@@ -501,13 +561,20 @@ static void world_settle(void)
 	happened("the engines never come to rest");
 }
 
+static u64 resolvers_next_timeout(void)
+{
+	u64 next = w->lookup ? lookup_next_timeout(w->lookup) : TIME_NEVER;
+	return time_min(next, time_min(forwarder_next_timeout(w->forwarders[BY_PROXY]), forwarder_next_timeout(w->forwarders[BY_SITE])));
+}
+
 static void world_wait(u64 span)
 {
 	u64 end = w->now + span;
 
 	for (unsigned i = 0; i < 100000; i++) {
 		u64 engines = MIN(client_next_timeout(w->c), gateway_next_timeout(w->g));
-		u64 stacks = MIN(tcp_stack_next_timeout(w->app_tcp), tcp_stack_next_timeout(w->lan_tcp)), at = time_min(engines, stacks);
+		u64 stacks = MIN(tcp_stack_next_timeout(w->app_tcp), tcp_stack_next_timeout(w->lan_tcp)), at;
+		at = time_min(time_min(engines, stacks), resolvers_next_timeout());
 		if (at > end)
 			break;
 		w->now = MAX(w->now, at);
@@ -517,6 +584,10 @@ static void world_wait(u64 span)
 		gateway_timeout(w->g, w->now, WALL + w->now);
 		tcp_stack_timeout(w->app_tcp, w->now);
 		tcp_stack_timeout(w->lan_tcp, w->now);
+		forwarder_timeout(w->forwarders[BY_PROXY], w->now);
+		forwarder_timeout(w->forwarders[BY_SITE], w->now);
+		if (w->lookup)
+			lookup_timeout(w->lookup, w->now);
 		world_settle();
 	}
 	w->now = end;
@@ -555,6 +626,10 @@ static void world_begin(void)
 	w->gateway_node = fake;
 	w->app_tcp = tcp_stack_new(&(struct tcp_stack_config){ .rng = &w->rng.rng });
 	w->lan_tcp = tcp_stack_new(&(struct tcp_stack_config){ .rng = &w->rng.rng });
+	w->forwarders[BY_PROXY] = forwarder_new(&w->rng.rng, 0);
+	w->forwarders[BY_SITE] = forwarder_new(&w->rng.rng, 0);
+	w->proxy = proxy_new(&(struct proxy_config){ .forwarder = w->forwarders[BY_PROXY], .rng = &w->rng.rng, .cache_bytes = 1 << 20 });
+	w->split = split_new(&w->rng.rng);
 	m.init_gateway.interface.ipv4 = w->gateway_ip[0];
 	m.init_gateway.interface.ipv6 = w->gateway_ip[1];
 	fake = w->gateway_node;
@@ -570,6 +645,15 @@ static void world_end(void)
 	gateway_free(w->g);
 	tcp_stack_free(w->app_tcp);
 	tcp_stack_free(w->lan_tcp);
+	if (w->lookup)
+		lookup_free(w->lookup);
+	proxy_free(w->proxy);
+	split_free(w->split);
+	blocklist_free(w->blocklist);
+	if (w->has_clients)
+		clients_deinit(&w->clients);
+	forwarder_free(w->forwarders[BY_PROXY]);
+	forwarder_free(w->forwarders[BY_SITE]);
 	for (unsigned i = 0; i < w->n_happenings; i++)
 		free(w->happenings[i]);
 	free(w);
