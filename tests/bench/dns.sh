@@ -172,7 +172,7 @@ goal "10,000 names in 4 MB" $((entries >= 10000 && bytes <= 4 << 20))
 
 for s in $servers; do qps[$s]=; done
 for round in $(seq "$REPEATS"); do
-	seq 60000 | sed "s/.*/r$round-&.bench.example A/" >"$work/fresh"
+	seq 20000 | sed "s/.*/r$round-&.bench.example A/" >"$work/fresh"
 	for s in $servers; do
 		start $s
 		set -- $(load $s "$work/fresh" -n 1 -q 50)
