@@ -36,10 +36,13 @@ void udp_batch_free(struct udp_batch *b);
 u32 udp_server_recv(struct udp_server *s, struct udp_batch *b);
 /* Empty for one that shall be passed over. `to`: the address that was asked, family 0 unless the socket is bound to a wildcard. */
 struct span udp_batch_request(const struct udp_batch *b, u32 i, struct endpoint *from, struct ip *to);
+/* The link on which a client with a link-local address is, else 0. */
+u32 udp_batch_scope(const struct udp_batch *b, u32 i);
 struct mspan udp_batch_room(struct udp_batch *b, u32 i);
 void udp_batch_answer(struct udp_batch *b, u32 i, size_t n);
 void udp_server_send(struct udp_server *s, struct udp_batch *b);
-void udp_server_send_one(struct udp_server *s, const struct ip *from, const struct endpoint *to, struct span bytes);
+/* `scope`: udp_batch_scope() of the request. */
+void udp_server_send_one(struct udp_server *s, const struct ip *from, const struct endpoint *to, u32 scope, struct span bytes);
 
 struct udp_server_stats {
 	u64 received, receives; /* datagrams, system calls */

@@ -12,6 +12,7 @@
 #define ACCEPTS 32u
 #define ACCEPT_PAUSE MSEC(200) /* out of descriptors */
 #define VIA_BITS 16u
+#define SCOPE_SHIFT 32u /* UDP: the place, and above it the link of a link-local client */
 #define BUSY_FROM 6u     /* queries at one wake-up: the rate is above 50,000 a second, or they come in bursts */
 #define GATHER_NS 50000L
 
@@ -81,7 +82,7 @@ static void udp_readable(void *ctx, int fd, unsigned events, u64 now)
 {
 	struct place *at = ctx;
 	struct server *s = at->owner;
-	struct proxy_client c = { .via = (u64)(at - s->places) };
+	struct proxy_client c = { 0 };
 	bool is_asked = false;
 	u32 n = UDP_BATCH_MAX, all = 0;
 	size_t len;
@@ -95,6 +96,7 @@ static void udp_readable(void *ctx, int fd, unsigned events, u64 now)
 			struct span query = udp_batch_request(s->batch, i, &c.addr, &c.local);
 			if (query.n == 0)
 				continue;
+			c.via = (u64)udp_batch_scope(s->batch, i) << SCOPE_SHIFT | (u64)(at - s->places);
 			switch (proxy_input(s->cfg.proxy, now, &c, query, udp_batch_room(s->batch, i), &len)) {
 			case PROXY_ANSWER:
 				udp_batch_answer(s->batch, i, len);
@@ -285,7 +287,8 @@ static void accept_due(void *ctx, u64 now)
 void server_answer(struct server *s, u64 now, const struct proxy_answer *a)
 {
 	if (!a->client.is_tcp) {
-		udp_server_send_one(s->places[a->client.via].udp, &a->client.local, &a->client.addr, a->message);
+		udp_server_send_one(s->places[(u32)a->client.via].udp, &a->client.local, &a->client.addr, (u32)(a->client.via >> SCOPE_SHIFT),
+				    a->message);
 		return;
 	}
 	struct conn *c = &s->conns[a->client.via & ((1u << VIA_BITS) - 1)];

@@ -185,6 +185,11 @@ struct span udp_batch_request(const struct udp_batch *b, u32 i, struct endpoint 
 	return SPAN(b->requests[i], b->rx[i].msg_len);
 }
 
+u32 udp_batch_scope(const struct udp_batch *b, u32 i)
+{
+	return b->names[i].sa.sa_family == AF_INET6 ? b->names[i].v6.sin6_scope_id : 0;
+}
+
 struct mspan udp_batch_room(struct udp_batch *b, u32 i)
 {
 	return (struct mspan){ b->answers[i], UDP_ANSWER_MAX };
@@ -362,13 +367,15 @@ void udp_server_send(struct udp_server *s, struct udp_batch *b)
 	b->n_runs = 0;
 }
 
-void udp_server_send_one(struct udp_server *s, const struct ip *from, const struct endpoint *to, struct span bytes)
+void udp_server_send_one(struct udp_server *s, const struct ip *from, const struct endpoint *to, u32 scope, struct span bytes)
 {
 	alignas(struct cmsghdr) u8 control[PKTINFO_SIZE];
 	union sockaddr_any sa;
 	struct iovec iov = { (void *)(uintptr_t)bytes.p, bytes.n };
 	struct msghdr h = { .msg_name = &sa, .msg_namelen = sockaddr_from(&sa, to), .msg_iov = &iov, .msg_iovlen = 1 };
 
+	if (sa.sa.sa_family == AF_INET6)
+		sa.v6.sin6_scope_id = scope;
 	if (from->family != 0) {
 		h.msg_controllen = write_control(control, from);
 		h.msg_control = control;

@@ -194,6 +194,16 @@ check search_finds_a_static_name is '192.168.77.50 nas.lan.' nas
 check search_asks_upstream is '192.168.77.60 printer.lan.' printer
 check search_finds_nothing has_status NXDOMAIN nosuchhost
 
+# ---- a router's own link-local address, which it may announce as the resolver of its network
+start wildcard router "$EMBERBOX" dns-proxy --listen '[::]:5353' --upstream 10.53.0.2 --stats-socket off
+must wait_log wildcard listening
+link=$(ip -n "$P-router" -6 -o addr show dev lan scope link | grep -o 'fe80[^/]*')
+by_link() { in_ns host dig -p 5353 +short +time=5 +tries=1 "@$link%eth0" "$@" | grep -qx 10.0.0.1; }
+check link_local_client_is_answered_late by_link a.example
+check link_local_client_is_answered_from_the_cache by_link a.example
+check link_local_client_is_answered_over_tcp by_link +tcp a.example
+stop wildcard
+
 # ---- who may ask
 check stranger_is_refused bash -c "ip netns exec $P-stranger dig +time=5 +tries=1 @203.0.113.1 a.example | grep -q 'status: REFUSED'"
 check stranger_learns_nothing_over_tcp bash -c "ip netns exec $P-stranger dig +tcp +time=5 +tries=1 @203.0.113.1 nas.lan | grep -q 'status: REFUSED'"

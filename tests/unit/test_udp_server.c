@@ -156,7 +156,7 @@ TEST(late_answer_and_silence)
 	EXPECT_EQ(to.b[3], 77);
 	udp_server_send(s, b); /* nothing was answered */
 	EXPECT_EQ(udp_server_stats(s)->sent, 0);
-	udp_server_send_one(s, &to, &from, SPAN_STR("late"));
+	udp_server_send_one(s, &to, &from, udp_batch_scope(b, 0), SPAN_STR("late"));
 	EXPECT(is_readable(fd));
 	EXPECT_EQ(recv(fd, buf, sizeof(buf), 0), 4);
 	close(fd);
