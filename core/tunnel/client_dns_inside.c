@@ -259,12 +259,18 @@ static struct inside_query *find_sent(struct client *c, u16 port, const struct e
 	return NULL;
 }
 
-static void on_site_response(struct client *c, struct inside_query *q, struct span message)
+/* Of a query for a site: is this its answer? */
+static bool answers(const struct inside_query *q, struct span message)
 {
 	struct dns_response r;
 	struct dns_query asked;
 
-	if (dns_response_parse(message, &r) || dns_query_parse(SPAN(q->query, q->n), &asked) || !dns_response_matches(&r, &asked.q))
+	return dns_response_parse(message, &r) == 0 && dns_query_parse(SPAN(q->query, q->n), &asked) == 0 && dns_response_matches(&r, &asked.q);
+}
+
+static void on_site_response(struct client *c, struct inside_query *q, struct span message)
+{
+	if (!answers(q, message))
 		return; /* the right one may still come */
 	names_answer(c, q->token, message);
 	query_end(c, q);
@@ -331,6 +337,10 @@ void inside_tcp_answered(struct client *c, u32 id, struct span message)
 	if (!q)
 		return;
 	q->state = INSIDE_WAITING; /* nothing to cancel there */
+	if (q->is_site && !answers(q, message)) {
+		query_fail(c, q, ERR_MALFORMED); /* no other will follow */
+		return;
+	}
 	if (q->is_site) {
 		names_answer(c, q->token, message);
 		query_end(c, q);
