@@ -12,6 +12,7 @@
 #define ADDRESSES_MAX 2u
 #define UDP_READS 16u /* a wake-up */
 #define ACCEPTS 16u
+#define ACCEPT_PAUSE MSEC(200) /* out of descriptors */
 #define READ_BYTES 4096u
 #define TOKEN_SLOT_BITS 10u
 #define NO_CONN UINT32_MAX
@@ -44,6 +45,7 @@ struct place {
 	struct loop_fd *udp_watch;
 	int listener; /* -1: closed */
 	struct loop_fd *tcp_watch;
+	struct loop_timer accept_timer;
 };
 
 struct tunnel_dns {
@@ -363,12 +365,17 @@ static bool open_conn(struct tunnel_dns *s, struct conn *c, int fd, const struct
 
 static void tcp_acceptable(void *ctx, int listener, unsigned events, u64 now)
 {
-	struct tunnel_dns *s = ((struct place *)ctx)->owner;
+	struct place *at = ctx;
+	struct tunnel_dns *s = at->owner;
 	struct endpoint peer;
 
 	(void)events;
 	for (unsigned k = 0; k < ACCEPTS; k++) {
 		int fd = tcp_accept(listener, &peer);
+		if (fd == ERR_LIMIT) {
+			loop_fd_set(at->tcp_watch, 0);
+			loop_timer_set(s->loop, &at->accept_timer, time_add(now, ACCEPT_PAUSE));
+		}
 		if (fd < 0)
 			return;
 		bool is_stranger = !is_client(s, &peer.ip);
@@ -383,12 +390,21 @@ static void tcp_acceptable(void *ctx, int listener, unsigned events, u64 now)
 	}
 }
 
+static void accept_due(void *ctx, u64 now)
+{
+	struct place *at = ctx;
+
+	(void)now;
+	loop_fd_set(at->tcp_watch, LOOP_READ);
+}
+
 /* --- binding ------------------------------------------------------------------------------------------------------------------------------------ */
 
 static void close_place(struct place *at)
 {
 	loop_fd_del(at->udp_watch);
 	loop_fd_del(at->tcp_watch);
+	loop_timer_clear(at->owner->loop, &at->accept_timer);
 	udp_close(at->udp);
 	if (at->listener >= 0)
 		close(at->listener);
@@ -412,6 +428,7 @@ static int open_place(struct place *at)
 	struct udp_config udp = { .bind = at->ip, .port = s->cfg.port, .no_backlog = true };
 	int rc = udp_open(&at->udp, &udp);
 
+	at->accept_timer = (struct loop_timer){ .cb = accept_due, .ctx = at };
 	if (rc)
 		return rc;
 	at->udp_watch = loop_fd_add(s->loop, udp_fd(at->udp), LOOP_READ, udp_readable, at);

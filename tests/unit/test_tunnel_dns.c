@@ -6,6 +6,7 @@
 #include "tests/unit/inner.h"
 #include "tests/unit/test.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -418,5 +419,32 @@ TEST(connections_of_one_client_are_bounded)
 	close(other);
 	for (unsigned i = 0; i < ARRAY_LEN(fds); i++)
 		close(fds[i]);
+	stop();
+}
+
+/* A connection that waits and cannot be taken must not keep the loop turning. */
+TEST(without_descriptors_the_listener_rests)
+{
+	struct rlimit all, few;
+	struct endpoint at;
+	unsigned n = 0;
+
+	start();
+	bind_both();
+	REQUIRE(tunnel_dns_local(f.dns, 1, &at) == 0);
+	int fd = tcp_connect_start(&at, 0);
+	REQUIRE(fd >= 0 && getrlimit(RLIMIT_NOFILE, &all) == 0);
+	few = all;
+	few.rlim_cur = (rlim_t)fd + 1; /* all below are in use */
+	EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+	for (u64 end = sys_now() + MSEC(100); sys_now() < end; n++)
+		loop_turn(f.loop, end);
+	EXPECT(n < 20);
+	EXPECT_EQ(tunnel_dns_stats(f.dns)->connections, 0);
+	EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &all), 0);
+	for (u64 end = sys_now() + MSEC(WAIT_MS); sys_now() < end && !tunnel_dns_stats(f.dns)->connections;)
+		turns(1);
+	EXPECT_EQ(tunnel_dns_stats(f.dns)->connections, 1);
+	close(fd);
 	stop();
 }
