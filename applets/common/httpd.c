@@ -10,6 +10,7 @@
 
 #define HEAD_MAX 256u
 #define READ_BYTES 2048u
+#define ACCEPT_PAUSE MSEC(200) /* out of descriptors */
 
 struct conn {
 	struct httpd *owner;
@@ -23,6 +24,7 @@ struct httpd {
 	struct loop *loop;
 	int listener;
 	struct loop_fd *watch;
+	struct loop_timer accept_timer;
 	httpd_answer *answer;
 	void *ctx;
 	struct conn conns[HTTPD_CONNS_MAX];
@@ -176,6 +178,14 @@ static void conn_timeout(void *ctx, u64 now)
 	drop(ctx);
 }
 
+static void accept_due(void *ctx, u64 now)
+{
+	struct httpd *h = ctx;
+
+	(void)now;
+	loop_fd_set(h->watch, LOOP_READ);
+}
+
 static void listener_readable(void *ctx, int listener, unsigned events, u64 now)
 {
 	struct httpd *h = ctx;
@@ -188,6 +198,10 @@ static void listener_readable(void *ctx, int listener, unsigned events, u64 now)
 		return;
 	}
 	int fd = tcp_accept(listener, &peer);
+	if (fd == ERR_LIMIT) {
+		loop_fd_set(h->watch, 0);
+		loop_timer_set(h->loop, &h->accept_timer, time_add(now, ACCEPT_PAUSE));
+	}
 	if (fd < 0)
 		return;
 	*c = (struct conn){ .owner = h, .fd = fd, .timer = { .cb = conn_timeout, .ctx = c }, .parser = http_parser_new(HTTP_REQUEST, 0) };
@@ -208,7 +222,7 @@ struct httpd *httpd_open(struct loop *l, const struct endpoint *listen, httpd_an
 	*rc = ERR_NOMEM;
 	if (!h)
 		return NULL;
-	*h = (struct httpd){ .loop = l, .answer = answer_fn, .ctx = ctx };
+	*h = (struct httpd){ .loop = l, .answer = answer_fn, .ctx = ctx, .accept_timer = { .cb = accept_due, .ctx = h } };
 	for (size_t i = 0; i < HTTPD_CONNS_MAX; i++)
 		h->conns[i].fd = -1;
 	h->listener = tcp_listen(listen);
@@ -233,6 +247,7 @@ void httpd_close(struct httpd *h)
 	for (size_t i = 0; i < HTTPD_CONNS_MAX; i++)
 		if (h->conns[i].fd >= 0)
 			drop(&h->conns[i]);
+	loop_timer_clear(h->loop, &h->accept_timer);
 	loop_fd_del(h->watch);
 	close(h->listener);
 	free(h);

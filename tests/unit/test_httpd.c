@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static struct loop *loop;
@@ -187,5 +188,32 @@ TEST(control_changes_the_filter_and_tells_metrics)
 	EXPECT(strstr(text, "\nresponses_total{response_class=\"success\"} 40\nresponses_total{response_class=\"error\"} 2\n"));
 	EXPECT(strstr(text, "\ndata_relayed_userspace_bytes 1234\n"));
 	control_close(c);
+	loop_free(loop);
+}
+
+/* A relay may run out of them; whoever waits for its health must not keep it turning. */
+TEST(without_descriptors_the_listener_rests)
+{
+	struct endpoint at = any_port();
+	struct rlimit all, few;
+	unsigned n = 0;
+	int rc;
+
+	start();
+	struct health *h = health_open(loop, &at, NULL, NULL, &rc);
+	REQUIRE(h && health_local(h, &at) == 0);
+	int fd = dial(&at);
+	REQUIRE(fd >= 0 && getrlimit(RLIMIT_NOFILE, &all) == 0);
+	few = all;
+	few.rlim_cur = (rlim_t)fd + 1; /* all below are in use */
+	EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+	for (u64 end = loop_now(loop) + MSEC(100); sys_now() < end; n++)
+		turn();
+	EXPECT(n < 50);
+	EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &all), 0);
+	EXPECT_EQ(tcp_write(fd, GET("/healthz"), strlen(GET("/healthz"))), strlen(GET("/healthz")));
+	EXPECT(strncmp(hear(fd), "HTTP/1.1 200", 12) == 0);
+	close(fd);
+	health_close(h);
 	loop_free(loop);
 }
