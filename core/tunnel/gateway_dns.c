@@ -144,6 +144,7 @@ void dns_assigned(struct gateway *g, u64 wall, struct client_peer *p, const u8 *
 		log_debug("assigned addresses are not readable", kv_uuid("client", &p->id), kv_err(rc));
 		return;
 	}
+	proxies_renumber(g, p, &m); /* whatever becomes of this one: the client no longer means the former name */
 	const char *why = why_refused(p, &m);
 	if (why) {
 		dns_tell(g, LOG_WARN, "assigned addresses are refused", kv_s("reason", why), kv_uuid("client", &p->id),

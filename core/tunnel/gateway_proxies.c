@@ -287,6 +287,18 @@ static int map(struct client_peer *p, struct grant *r, const struct dns_name *na
 	return 0;
 }
 
+void proxies_renumber(struct gateway *g, struct client_peer *p, const struct control_assigned *m)
+{
+	struct dns_name name = m->domain;
+
+	dns_name_fold(&name);
+	if (!p->dns || !is_reassigned(p, m, &name))
+		return;
+	dns_tell(g, LOG_INFO, "client numbers its names anew", kv_uuid("client", &p->id));
+	forget_all(p);
+	flow_cache_clear(&g->cache);
+}
+
 int proxies_install(struct gateway *g, struct client_peer *p, const struct control_assigned *m, const struct ip *real, size_t n_real,
 		    bool is_unknown)
 {
@@ -297,11 +309,7 @@ int proxies_install(struct gateway *g, struct client_peer *p, const struct contr
 	int rc = ERR_DENIED;
 
 	dns_name_fold(&name);
-	if (p->dns && is_reassigned(p, m, &name)) {
-		dns_tell(g, LOG_INFO, "client numbers its names anew", kv_uuid("client", &p->id));
-		forget_all(p);
-		flow_cache_clear(&g->cache);
-	}
+	proxies_renumber(g, p, m);
 	if (!r || r->type != MSG_RESOURCE_DNS || !r->pattern || !dns_pattern_matches(r->pattern, &name))
 		return ERR_DENIED;
 	struct ip *targets = calloc(n_real ? n_real : 1, sizeof(*targets));

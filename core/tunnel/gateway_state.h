@@ -176,10 +176,12 @@ void dns_forget(struct gateway *g, const struct uuid *client);
 
 /* --- gateway_proxies.c */
 /* Spec 40 §9.4. `is_unknown`: nobody could tell; what an address meant for this name stays. ERR_DENIED: the name is not the resource's, or
- * there is no such DNS resource. ERR_LIMIT, ERR_NOMEM. Addresses that meant another name before make the client's table start anew,
- * whatever comes of it. */
+ * there is no such DNS resource. ERR_LIMIT, ERR_NOMEM. Renumbers as below. */
 int proxies_install(struct gateway *g, struct client_peer *p, const struct control_assigned *m, const struct ip *real, size_t n_real,
 		    bool is_unknown) MUST_CHECK;
+/* Addresses that meant another name before make the client's table start anew. Also for an assignment that is refused, or still waits: until it
+ * is installed its addresses lead nowhere rather than to the former name's hosts. */
+void proxies_renumber(struct gateway *g, struct client_peer *p, const struct control_assigned *m);
 /* Routes of a resource that was granted, or is about to end. ERR_NOMEM. */
 int proxies_open(struct client_peer *p, struct grant *r) MUST_CHECK;
 void proxies_close(struct client_peer *p, const struct grant *r);

@@ -252,6 +252,17 @@ void sim_names_resolve(struct world *w, u64 token, const char *domain)
 	s->n_resolutions++;
 }
 
+static void note_history(struct world *w, struct names_place *p, const struct ip *ip)
+{
+	for (unsigned i = 0; i < p->n_history; i++)
+		if (ip_eq(&p->history[i], ip))
+			return;
+	if (p->n_history == NAMES_HISTORY)
+		sim_fail(w, "a name had more addresses than there are");
+	else
+		p->history[p->n_history++] = *ip;
+}
+
 static void resolved(struct world *w, const struct names_resolution *r)
 {
 	struct names_place *p = &w->names->places[r->name];
@@ -263,7 +274,7 @@ static void resolved(struct world *w, const struct names_resolution *r)
 			continue;
 		ips[n++] = p->ips[i];
 		if (p->ips[i].b[0] != 127 && p->ips[i].b[0] != 100)
-			p->history[p->n_history++ % NAMES_HISTORY] = p->ips[i];
+			note_history(w, p, &p->ips[i]);
 	}
 	gateway_resolved(w->gateway, w->now, sim_wall(w), r->token, ips, n, p->mode == SITE_FAILS ? ERR_AGAIN : 0);
 }
@@ -364,7 +375,7 @@ void sim_names_at_target(struct world *w, const struct packet *p, u64 id)
 		return;
 	}
 	const struct names_place *place = &w->names->places[sent->name];
-	for (unsigned i = 0; i < MIN(place->n_history, NAMES_HISTORY); i++)
+	for (unsigned i = 0; i < place->n_history; i++)
 		was_told |= ip_eq(&place->history[i], &p->dst);
 	if (!was_told)
 		sim_fail(w, "a packet for %s reaches %s, which it never meant", texts[sent->name], ip_format(&p->dst, text));
@@ -416,7 +427,7 @@ bool sim_names_at_site_server(struct world *w, const u8 *data, const struct pack
 	return true;
 }
 
-/* --- resolvers outside ------------------------------------------------------------------------------------------------------------------ */
+/* --- resolvers outside ----------------------------------------------------------------------------------------------------------------- */
 
 void sim_names_draw_servers(struct world *w)
 {
@@ -603,7 +614,7 @@ static void exchanges_turn(struct world *w)
 	}
 }
 
-/* --- the world's doors -------------------------------------------------------------------------------------------------------------------- */
+/* --- the world's doors ----------------------------------------------------------------------------------------------------------------- */
 
 static void draw_resources(struct world *w)
 {

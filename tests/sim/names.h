@@ -127,7 +127,7 @@ struct sim_names {
 		enum site_mode mode;
 		struct ip ips[6];
 		size_t n;
-		struct ip history[NAMES_HISTORY]; /* ring: ever told to this gateway */
+		struct ip history[NAMES_HISTORY]; /* ever told to this gateway */
 		unsigned n_history;
 		struct ip proxies[2][NAMES_PER_FAMILY]; /* of this client process */
 		bool has_record, has_proxies; /* it was asked for; and its addresses are known */

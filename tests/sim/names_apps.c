@@ -22,7 +22,7 @@ static u64 draw(struct world *w, u64 bound)
 	return rng_below(&w->rng.rng, bound);
 }
 
-/* --- packets ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- packets --------------------------------------------------------------------------------------------------------------------------- */
 
 /* Waits for its turn: what comes out of the client's TUN must be taken before anything goes in. */
 static void say(struct world *w, const struct inner_spec *s)
@@ -59,7 +59,7 @@ static void say_tcp(struct world *w, const struct names_query *q, u8 flags, u32 
 	say(w, &s);
 }
 
-/* --- questions -------------------------------------------------------------------------------------------------------------------------- */
+/* --- questions ------------------------------------------------------------------------------------------------------------------------- */
 
 static struct names_query *query_at(struct sim_names *s, u32 serial)
 {
@@ -212,7 +212,7 @@ void sim_names_forget_queries(struct world *w)
 		s->apps[i].query = 0;
 }
 
-/* --- answers ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- answers --------------------------------------------------------------------------------------------------------------------------- */
 
 /* Four addresses of the family, the same as ever, of nobody else. */
 static void judge_proxies(struct world *w, const struct names_query *q, const struct wire_answer *a)
@@ -437,7 +437,7 @@ bool sim_names_at_client(struct world *w, const u8 *data, const struct packet *p
 	return true;
 }
 
-/* --- programs ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- programs -------------------------------------------------------------------------------------------------------------------------- */
 
 struct names_app *sim_names_dial(struct world *w, unsigned name, u8 family, u8 proto, u16 port)
 {

@@ -390,6 +390,21 @@ TEST(spec40_46_reassigned_addresses_reset_the_clients_nat)
 	stop();
 }
 
+TEST(a_new_owner_takes_an_address_from_the_former_one_even_if_it_is_refused)
+{
+	begin();
+	grant(1, dns(10, "*.example.com", NULL, 0));
+	(void)map(1, 10, "a.example.com", P1, "10.5.0.1");
+	assign(1, 11, "b.example.com", P1); /* of a resource that is not authorized */
+	EXPECT_EQ(told(), TOLD_INACTIVE);
+	EXPECT_EQ(to(1, 17, P1, 443), PROHIBITED);
+	(void)map(1, 10, "a.example.com", P1, "10.5.0.1");
+	assign(1, 10, "b.example.com", P1); /* of one that takes its time */
+	EXPECT_EQ(resolves(), 1);
+	EXPECT_EQ(to(1, 17, P1, 443), PROHIBITED);
+	stop();
+}
+
 /* The client was started again while a name was being resolved. */
 TEST(a_name_that_waits_gives_way_to_a_new_owner_of_its_address)
 {
