@@ -11,6 +11,7 @@
 #define EMPTY_AGAIN SEC(1)
 #define LOCAL_PORT 10000u
 #define LOCAL_PORTS 20000u
+#define CONNECTIONS_MAX 10u /* at one sentinel (spec 30 §11) */
 #define STREAM_MAX 66000u
 #define FIN 1u
 #define SYN 2u
@@ -360,6 +361,18 @@ static void judge(struct world *w, struct names_query *q, const u8 *p, size_t n)
 	hand_over(w, q, &a);
 }
 
+/* Others that wait for an answer by TCP at the same sentinel. */
+static unsigned n_connections(struct sim_names *s, const struct names_query *q)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < s->n_open; i++) {
+		const struct names_query *o = query_at(s, s->open[i]);
+		n += o && o != q && o->is_tcp && !o->is_answered && !o->is_closed && ip_eq(&o->sentinel, &q->sentinel);
+	}
+	return n;
+}
+
 /* One end of TCP that takes everything in order: between a program and the client nothing is lost. */
 static void tcp_input(struct world *w, struct names_query *q, const u8 *data, const struct packet *p)
 {
@@ -367,7 +380,9 @@ static void tcp_input(struct world *w, struct names_query *q, const u8 *data, co
 	u8 query[514];
 
 	if (p->tcp_flags & TCP_RST) {
-		q->is_closed = true;
+		if (!q->is_answered && !q->is_excused && n_connections(w->names, q) < CONNECTIONS_MAX)
+			sim_fail(w, "a connection to ask for %s type %u is refused", q->text, q->type);
+		q->is_closed = q->is_excused = true;
 		return;
 	}
 	if (p->tcp_flags & TCP_SYN) {
