@@ -4,6 +4,7 @@
     dns_upstreams.py silent ADDRESS                  UDP 53: takes everything, says nothing
     dns_upstreams.py https ADDRESS CERT KEY MODE     TCP 443: DNS over HTTP/1.1 for *.doh.example; MODE `dying` ends each third request unanswered
     dns_upstreams.py burst ADDRESS NAME COUNT        a client: COUNT queries at once; prints how many were answered within a second
+    dns_upstreams.py hold ADDRESS NAME COUNT         a client: COUNT TCP connections at once, a query on each; prints how many were answered
 """
 import base64
 import http.server
@@ -135,4 +136,20 @@ def burst(address, name, count):
         print(answered)
 
 
-{"liar": liar, "silent": silent, "https": https, "burst": burst}[sys.argv[1]](*sys.argv[2:])
+def hold(address, name, count):
+    query = struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + wire(name) + b"\0\1\0\1"
+    held, answered = [], 0
+    for _ in range(int(count)):
+        s = socket.create_connection((address, 53), 5)
+        held.append(s)
+    for s in held:
+        try:
+            s.sendall(struct.pack(">H", len(query)) + query)
+            answered += len(s.recv(4096)) > 12
+        except OSError:
+            pass
+    print(answered, flush=True)
+    time.sleep(3)
+
+
+{"liar": liar, "silent": silent, "https": https, "burst": burst, "hold": hold}[sys.argv[1]](*sys.argv[2:])

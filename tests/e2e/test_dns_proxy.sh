@@ -235,6 +235,21 @@ else
 	skip https "a build without DNS over HTTPS"
 fi
 
+# ---- too many connections of one client
+holds() {
+	in_ns host python3 "$UPSTREAMS" hold 192.168.77.1 nas.lan 60 >"$E2E/held" &
+	local holder=$! rc=0
+	wait_for 100 grep -q . "$E2E/held" || rc=1
+	echo "$(cat "$E2E/held") of 60 connections answered"
+	[ "$(cat "$E2E/held")" = 32 ] || rc=1
+	is 192.168.77.50 nas.lan || rc=1                                              # UDP goes on
+	ip netns exec "$P-stranger" dig +tcp +time=5 +tries=1 @203.0.113.1 nas.lan | grep -q REFUSED || rc=1 # and TCP for others
+	wait $holder
+	return $rc
+}
+check tcp_connections_of_one_client_are_limited holds
+check they_are_counted bash -c "[ $(stat_of sockets.tcp_over_limit) -ge 28 ]"
+
 # ---- privileges, statistics, query log
 status_file=/proc/${PIDS[proxy]}/status
 check root_is_given_up grep -qE "^Uid:\s+$(id -u nobody)\s+$(id -u nobody)\s" "$status_file"
