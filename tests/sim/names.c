@@ -304,6 +304,7 @@ void sim_names_gateway_gone(struct world *w)
 	}
 	for (unsigned i = 0; i < NAMES; i++)
 		s->places[i].n_history = 0;
+	s->may_renumber = false;
 	sim_names_unsettle(w);
 }
 
@@ -348,7 +349,7 @@ static void check_flow(struct world *w, const struct names_sent *sent, const str
 			oldest = f;
 		if (f->last == 0 || f->proto != sent->proto || f->port != sent->port || !ip_eq(&f->proxy, &sent->proxy))
 			continue;
-		if (f->last >= s->stable_at && w->now < f->last + FLOW_KEPT && !ip_eq(&f->target, dst))
+		if (!s->may_renumber && f->last >= s->stable_at && w->now < f->last + FLOW_KEPT && !ip_eq(&f->target, dst))
 			sim_fail(w, "a running connection to %s changes its target", texts[sent->name]);
 		f->target = *dst;
 		f->last = w->now;
@@ -470,7 +471,7 @@ static u32 write_truth(u8 *out, const u8 *query, const struct wire_question *q, 
 	int name = name_of(q->name);
 	u8 data[NAMES_BIG];
 
-	if (name == NAME_PUBLIC && q->type == TYPE_A)
+	if ((name == NAME_PUBLIC || name == NAME_SPLIT) && q->type == TYPE_A)
 		return wire_add(out, wire_reply(out, query, q, 0), TYPE_A, 60, &(u8[]){ 198, 18, 0, 1 }, 4);
 	if (name == NAME_BIG && q->type == TYPE_TXT && !is_tcp)
 		return wire_reply(out, query, q, 0x0200);
@@ -479,7 +480,7 @@ static u32 write_truth(u8 *out, const u8 *query, const struct wire_question *q, 
 			data[i] = (u8)(i * 7);
 		return wire_add(out, wire_reply(out, query, q, 0), TYPE_TXT, 60, data, NAMES_BIG);
 	}
-	return wire_reply(out, query, q, name == NAME_PUBLIC || name == NAME_BIG ? 0 : 3);
+	return wire_reply(out, query, q, name == NAME_PUBLIC || name == NAME_SPLIT || name == NAME_BIG ? 0 : 3);
 }
 
 static u32 write_lie(struct world *w, u8 *out, const u8 *query, const struct wire_question *q, struct endpoint *from, bool is_tcp)
@@ -688,6 +689,7 @@ void sim_names_restart_client(struct world *w, bool says_goodbye)
 	sim_names_forget_queries(w);
 	w->client = client_new(&(struct client_config){ .rng = &w->machine_rng.rng, .internet_is_active = true }, w->now);
 	s->n_sentinels = 0;
+	s->may_renumber = true;
 	for (unsigned i = 0; i < NAMES; i++)
 		s->places[i].has_proxies = s->places[i].has_record = false;
 	for (size_t i = 0; i < w->portal.n_resources; i++) {

@@ -28,8 +28,8 @@
 #define NAMES_PATIENCE_SITE SEC(11) /* 10 s through the tunnel */
 #define NAMES_BIG 4000u             /* octets of the long answer */
 
-/* The first of those that are no ordinary names of the site. */
-enum { NAME_GHOST = 10, NAME_PUBLIC, NAME_BIG, NAME_NOBODY, NAME_CANARY };
+/* One that means something else outside, and from NAME_GHOST on those that are no names of the site. */
+enum { NAME_SPLIT = 1, NAME_GHOST = 10, NAME_PUBLIC, NAME_BIG, NAME_NOBODY, NAME_CANARY };
 enum name_type { TYPE_A = 1, TYPE_PTR = 12, TYPE_MX = 15, TYPE_TXT = 16, TYPE_AAAA = 28, TYPE_HTTPS = 65 };
 
 /* --- names_wire.c: the DNS as a textbook has it */
@@ -145,6 +145,8 @@ struct sim_names {
 	struct names_app apps[NAMES_APPS];
 	struct names_flow flows[256];
 	u64 stable_at; /* from when on flows keep their targets */
+	/* The client was started again and this gateway was not: the first name with another number than before ends all flows (spec 40 §9.4). */
+	bool may_renumber;
 	struct names_sent {
 		u64 id;
 		unsigned name;
