@@ -12,7 +12,7 @@
 # and it finds the binary in $EMBERBOX and a scratch folder, removed afterwards, in $SCRATCH.
 set -u
 passed=0 failed=0 skipped=0
-work=$(mktemp -d) || exit 1
+work=$(mktemp -d) && chmod 755 "$work" || exit 1 # programs that gave up root find what lies below
 child=
 trap 'rm -rf "$work"' EXIT
 trap '[ -n "$child" ] && kill "$child" 2>/dev/null; exit 130' INT TERM
