@@ -126,8 +126,13 @@ static int enqueue(struct gateway *g, const struct client_peer *p, const struct 
 
 static const char *why_refused(const struct client_peer *p, const struct control_assigned *m)
 {
-	if (!grant_find(p, &m->resource))
+	const struct grant *r = grant_find(p, &m->resource);
+
+	if (!r)
 		return "the resource is not authorized";
+	/* Before anybody in the site is asked: a client shall not make it resolve names that are not its own. */
+	if (r->type != MSG_RESOURCE_DNS || !r->pattern || !dns_pattern_matches(r->pattern, &m->domain))
+		return "the name is not the resource's";
 	for (u32 i = 0; i < m->n_proxies; i++)
 		if (!ip_is_proxy(&m->proxies[i]))
 			return "an address is not of the proxy ranges";

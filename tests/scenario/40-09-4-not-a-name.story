@@ -3,6 +3,4 @@ resource net cidr 10.9.0.0/16
 other client alice
 portal grants net to alice
 alice sends assigned net app.example.com 100.96.0.1
-=> gateway resolves app.example.com
-site says app.example.com 10.9.0.1
 => alice gets status net app.example.com Inactive

@@ -7,8 +7,6 @@ alice sends assigned app a.example.com 100.96.0.1
 site says a.example.com 10.9.0.1
 => alice gets status *
 alice sends assigned app other.org 100.96.0.1
-=> gateway resolves other.org
-site says other.org 10.9.0.2
 => alice gets status app other.org Inactive
 alice sends udp 1000 > 100.96.0.1:443
 => alice gets icmp 3/13 *
