@@ -13,9 +13,9 @@
 set -u
 passed=0 failed=0 skipped=0
 work=$(mktemp -d) && chmod 755 "$work" || exit 1 # programs that gave up root find what lies below
-child=
+child= others=
 trap 'rm -rf "$work"' EXIT
-trap '[ -n "$child" ] && kill "$child" 2>/dev/null; exit 130' INT TERM
+trap 'kill $child $others 2>/dev/null; exit 130' INT TERM
 out=$work/out
 
 head_of() { # head_of SCRIPT KEY: the words behind `# KEY:`
@@ -97,12 +97,55 @@ run_script() {
 	add "$p" "$f" "$s"
 }
 
+# Scripts wait more than they compute and stay in namespaces of their own: JOBS of them at a time, each in a run.sh of its own whose
+# output appears when it is through.
+is_running() { kill -0 "$1" 2>/dev/null; }
+
+running() {
+	count=0
+	for pid in $others; do is_running "$pid" && count=$((count + 1)); done
+	echo $count
+}
+
+show() { # show N: what the N-th said, its sum left out and added
+	sed '$d' "$work/$1.out"
+	p=0 f=1 s=0
+	read -r p _ f _ s _ <<-END
+		$(tail -n 1 "$work/$1.out" | grep -aE '^[0-9]+ passed, [0-9]+ failed' || echo '0 passed, 1 failed')
+	END
+	f=${f%,}
+	add "$p" "$f" "${s:-0}"
+}
+
+run_together() {
+	n=0 shown=0
+	for script; do
+		while [ "$(running)" -ge "$JOBS" ]; do sleep 0.2; done
+		n=$((n + 1))
+		JOBS=1 "$0" "$script" >"$work/$n.out" 2>&1 </dev/null &
+		others="$others $!"
+	done
+	for pid in $others; do
+		wait "$pid"
+		shown=$((shown + 1))
+		show $shown
+	done
+	others=
+}
+
+JOBS=${JOBS:-$(nproc)}
+scripts=
 for program; do
 	case $program in
-	*.sh) run_script "$program" ;;
+	*.sh) scripts="$scripts $program" ;;
 	*) run_program "$program" ;;
 	esac
 done
+if [ "$JOBS" -gt 1 ] && [ "$(echo $scripts | wc -w)" -gt 1 ]; then
+	run_together $scripts
+else
+	for script in $scripts; do run_script "$script"; done
+fi
 tail=
 [ "$skipped" -gt 0 ] && tail=", $skipped skipped"
 echo "$passed passed, $failed failed$tail"

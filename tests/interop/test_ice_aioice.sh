@@ -13,7 +13,9 @@ venv=${AIOICE_VENV:-$PWD/build/interop/aioice}
 
 [ -x "$driver" ] || { echo "not ok aioice_ice: $driver is not built"; exit 1; }
 if ! "$venv/bin/python" -c 'import aioice' 2>/dev/null; then
-	{ python3 -m venv "$venv" && timeout 120 "$venv/bin/pip" -q install aioice; } >/dev/null 2>&1
+	mkdir -p "${venv%/*}"
+	flock "$venv.lock" sh -c '"$1/bin/python" -c "import aioice" ||
+		{ python3 -m venv "$1" && timeout 120 "$1/bin/pip" -q install aioice; }' sh "$venv" >/dev/null 2>&1
 fi
 if ! "$venv/bin/python" -c 'import aioice' 2>/dev/null; then
 	echo "skip aioice_ice: the package cannot be fetched"

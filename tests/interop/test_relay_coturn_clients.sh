@@ -16,7 +16,9 @@ if [ -z "${IN_NAMESPACE:-}" ]; then
 	[ "$(id -u)" = 0 ] || { echo "skip relay_clients: needs root"; exit 0; }
 	command -v turnutils_uclient >/dev/null || { echo "skip relay_clients: coturn is not installed"; exit 0; }
 	if ! "$venv/bin/python" -c 'import aioice' 2>/dev/null; then
-		{ python3 -m venv "$venv" && timeout 120 "$venv/bin/pip" -q install aioice; } >/dev/null 2>&1
+		mkdir -p "${venv%/*}"
+		flock "$venv.lock" sh -c '"$1/bin/python" -c "import aioice" ||
+			{ python3 -m venv "$1" && timeout 120 "$1/bin/pip" -q install aioice; }' sh "$venv" >/dev/null 2>&1
 	fi
 	IN_NAMESPACE=1 EMBERBOX=$EMBERBOX exec unshare -n --kill-child "$0"
 fi
