@@ -2,6 +2,7 @@
 
 #include "core/base/err.h"
 #include "core/http/http.h"
+#include "core/http/url.h"
 #include "platform/tcp.h"
 
 #include <stdlib.h>
@@ -42,50 +43,16 @@ bool httpd_is(const struct httpd_request *q, const char *method, const char *pat
 	return span_is(q->method, method) && span_is(q->path, path);
 }
 
-static int hex_value(u8 c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static int percent_decode(struct span s, char *out, size_t cap)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < s.n; i++) {
-		int c = s.p[i];
-		if (c == '%') {
-			int high = i + 2 < s.n ? hex_value(s.p[i + 1]) : -1;
-			int low = high >= 0 ? hex_value(s.p[i + 2]) : -1;
-			if (low < 0)
-				return ERR_MALFORMED;
-			c = high * 16 + low;
-			i += 2;
-		}
-		if (c < ' ' || c > '~' || n + 1 >= cap)
-			return ERR_MALFORMED;
-		out[n++] = (char)c;
-	}
-	out[n] = '\0';
-	return 0;
-}
-
 int httpd_query(const struct httpd_request *q, const char *name, char *out, size_t cap)
 {
-	size_t name_len = strlen(name);
+	int rc = form_get(q->query, name, out, cap);
 
-	for (size_t at = 0; at < q->query.n;) {
-		const u8 *p = q->query.p + at;
-		const u8 *end = memchr(p, '&', q->query.n - at);
-		size_t len = end ? (size_t)(end - p) : q->query.n - at;
-		if (len > name_len && memcmp(p, name, name_len) == 0 && p[name_len] == '=')
-			return percent_decode(SPAN(p + name_len + 1, len - name_len - 1), out, cap);
-		at += len + 1;
-	}
-	return ERR_NOT_FOUND;
+	if (rc)
+		return rc == ERR_NOT_FOUND ? rc : ERR_MALFORMED;
+	for (const char *p = out; *p; p++)
+		if (*p < ' ' || *p > '~')
+			return ERR_MALFORMED;
+	return 0;
 }
 
 static struct httpd_request request_of(const struct http_head *h)

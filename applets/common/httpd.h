@@ -18,7 +18,7 @@ struct httpd_request {
 };
 
 bool httpd_is(const struct httpd_request *q, const char *method, const char *path);
-/* The value of a member of the query, percent-decoded. ERR_NOT_FOUND; ERR_MALFORMED: bad coding, a control character, longer than `cap`. */
+/* The value of a member of the query, decoded as a form (core/http/url.h). ERR_NOT_FOUND; ERR_MALFORMED: bad coding, a control character, longer than `cap`. */
 int httpd_query(const struct httpd_request *q, const char *name, char *out, size_t cap) MUST_CHECK;
 
 /* Returns the status; writes the body, if any, to `body`. */

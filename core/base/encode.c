@@ -66,7 +66,7 @@ static u8 hex_char(u32 v)
 	return (u8)((in_range(v, 0, 9) & (v + '0')) | (in_range(v, 10, 15) & (v - 10 + 'a')));
 }
 
-static int hex_value(u8 c)
+int hex_digit(u8 c)
 {
 	return (int)((in_range(c, '0', '9') & (c - '0' + 1u)) | (in_range(c, 'a', 'f') & (c - 'a' + 11u)) |
 		     (in_range(c, 'A', 'F') & (c - 'A' + 11u))) - 1;
@@ -75,7 +75,7 @@ static int hex_value(u8 c)
 static const struct alphabet base64_std = { 6, 4, std_char, std_value };
 static const struct alphabet base64_url = { 6, 0, url_char, url_value };
 static const struct alphabet base32_lower = { 5, 0, base32_char, base32_value };
-static const struct alphabet hex_lower = { 4, 0, hex_char, hex_value };
+static const struct alphabet hex_lower = { 4, 0, hex_char, hex_digit };
 
 static int encode(const struct alphabet *a, char *out, size_t cap, struct span in)
 {

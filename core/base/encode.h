@@ -29,6 +29,8 @@ int base64url_decode(u8 *out, size_t cap, struct span text) MUST_CHECK;
 int base32_encode(char *out, size_t cap, struct span in);
 int base32_decode(u8 *out, size_t cap, struct span text) MUST_CHECK;
 
+/* 0 to 15 for a hex digit of either case, else -1; without branches. */
+int hex_digit(u8 c);
 /* Lower case; decoding takes either case. */
 int hex_encode(char *out, size_t cap, struct span in);
 int hex_decode(u8 *out, size_t cap, struct span text) MUST_CHECK;

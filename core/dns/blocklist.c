@@ -1,6 +1,7 @@
 #include "core/dns/blocklist.h"
 
 #include "core/base/siphash.h"
+#include "core/base/text.h"
 
 #include <stdlib.h>
 
@@ -117,23 +118,6 @@ size_t blocklist_bytes(const struct blocklist *b)
 
 /* --- text --- */
 
-static bool is_blank(u8 c)
-{
-	return c == ' ' || c == '\t' || c == '\r';
-}
-
-static struct span next_word(struct span *line)
-{
-	while (line->n > 0 && is_blank(line->p[0]))
-		*line = SPAN(line->p + 1, line->n - 1);
-	size_t n = 0;
-	while (n < line->n && !is_blank(line->p[n]))
-		n++;
-	struct span word = SPAN(line->p, n);
-	*line = SPAN(line->p + n, line->n - n);
-	return word;
-}
-
 /* Strips `*.` and the marks of filter lists. */
 static int name_of_word(struct span w, struct dns_name *out)
 {
@@ -152,7 +136,7 @@ static int name_of_word(struct span w, struct dns_name *out)
 
 static int add_line(struct blocklist *b, struct span line)
 {
-	struct span word = next_word(&line), next = next_word(&line);
+	struct span word = text_word(&line), next = text_word(&line);
 	struct dns_name name;
 	struct ip ip;
 
@@ -162,7 +146,7 @@ static int add_line(struct blocklist *b, struct span line)
 		return name_of_word(word, &name) == 0 ? blocklist_add(b, &name) : ERR_INVAL;
 	if (ip_parse(word, &ip) != 0)
 		return ERR_INVAL;
-	for (; next.n > 0; next = next_word(&line)) {
+	for (; next.n > 0; next = text_word(&line)) {
 		if (name_of_word(next, &name) != 0)
 			return ERR_INVAL;
 		int rc = dns_name_labels(&name) > 1 ? blocklist_add(b, &name) : 0;
@@ -174,17 +158,13 @@ static int add_line(struct blocklist *b, struct span line)
 
 int blocklist_add_text(struct blocklist *b, struct span text, u32 *bad, u32 *first_bad)
 {
-	const u8 *p = text.p, *end = text.p ? text.p + text.n : NULL;
+	struct span line;
 
 	*bad = *first_bad = 0;
-	for (u32 number = 1; p < end; number++) {
-		const u8 *nl = memchr(p, '\n', (size_t)(end - p)), *stop = nl ? nl : end, *comment;
-		struct span line = SPAN(p, stop - p);
-
-		if ((comment = memchr(line.p, '#', line.n)))
-			line.n = (size_t)(comment - line.p);
+	for (u32 number = 1; text_line(&text, &line); number++) {
+		line = text_uncommented(line, '#');
 		if (line.n > 0 && line.p[0] == '!')
-			line.n = 0;
+			continue;
 		int rc = add_line(b, line);
 		if (rc == ERR_INVAL) {
 			*first_bad = *bad ? *first_bad : number;
@@ -192,7 +172,6 @@ int blocklist_add_text(struct blocklist *b, struct span text, u32 *bad, u32 *fir
 		} else if (rc != 0) {
 			return rc;
 		}
-		p = nl ? nl + 1 : end;
 	}
 	return 0;
 }

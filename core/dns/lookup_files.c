@@ -1,6 +1,8 @@
 /* The two files of a resolver: resolv.conf(5) and hosts(5). */
 #include "core/dns/lookup_int.h"
 
+#include "core/base/text.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,46 +11,16 @@
 #define TIMEOUT_SECS_MAX 30u
 #define DNS_PORT 53u
 
-static bool is_blank(u8 c)
-{
-	return c == ' ' || c == '\t' || c == '\r';
-}
-
-/* The next line; false at the end. */
-static bool next_line(struct span *text, struct span *line)
-{
-	if (text->n == 0)
-		return false;
-	const u8 *nl = memchr(text->p, '\n', text->n);
-	size_t n = nl ? (size_t)(nl - text->p) : text->n;
-	*line = SPAN(text->p, n);
-	n += nl != NULL;
-	*text = SPAN(text->p + n, text->n - n);
-	return true;
-}
-
 /* The next word of a line; empty at its end and where a comment begins. */
 static struct span next_word(struct span *line)
 {
-	size_t start = 0, end;
-	if (line->n == 0)
-		return SPAN_NONE;
-	while (start < line->n && is_blank(line->p[start]))
-		start++;
-	if (start < line->n && (line->p[start] == '#' || line->p[start] == ';')) {
-		*line = SPAN_NONE;
-		return SPAN_NONE;
-	}
-	for (end = start; end < line->n && !is_blank(line->p[end]) && line->p[end] != '#';)
-		end++;
-	struct span word = SPAN(line->p + start, end - start);
-	*line = SPAN(line->p + end, line->n - end);
-	return word;
-}
+	struct span word = text_word(line), kept = text_uncommented(word, '#');
 
-static bool is_word(struct span w, const char *text)
-{
-	return w.n == strlen(text) && memcmp(w.p, text, w.n) == 0;
+	if (kept.n > 0 && kept.p[0] == ';')
+		kept.n = 0;
+	if (kept.n < word.n)
+		*line = SPAN_NONE;
+	return kept;
 }
 
 static bool name_from_span(struct span w, struct dns_name *out)
@@ -131,15 +103,15 @@ void lookup_conf_parse(struct lookup_conf *c, struct span text, const char *host
 	bool has_domain = dot && dns_name_from_text(dot + 1, &name) == 0;
 
 	*c = (struct lookup_conf){ .ndots = 1, .attempts = 2, .timeout = SEC(5) };
-	while (next_line(&text, &line)) {
+	while (text_line(&text, &line)) {
 		struct span key = next_word(&line);
-		if (is_word(key, "nameserver")) {
+		if (text_is(key, "nameserver")) {
 			add_server(c, next_word(&line));
-		} else if (is_word(key, "options")) {
+		} else if (text_is(key, "options")) {
 			read_options(c, line);
-		} else if (is_word(key, "search")) {
+		} else if (text_is(key, "search")) {
 			list = line;
-		} else if (is_word(key, "domain")) {
+		} else if (text_is(key, "domain")) {
 			list = line;
 			has_domain |= name_from_span(next_word(&line), &name);
 		}
@@ -200,7 +172,7 @@ int hosts_load(struct hosts *h, struct span text)
 	struct span line, word;
 	u32 capacity = 0;
 
-	while (next_line(&text, &line)) {
+	while (text_line(&text, &line)) {
 		struct dns_name name;
 		struct ip ip;
 		if (!ip_from_span(next_word(&line), &ip))

@@ -1,5 +1,7 @@
 #include "core/http/http.h"
 
+#include "core/base/encode.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -320,14 +322,6 @@ static int input_head(struct http_parser *p, struct span in, size_t *used)
 }
 
 /* --- body ------------------------------------------------------------------------------------------------------------------------------- */
-
-static int hex_digit(u8 c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* `1a;name=value`. The line is without its CR LF. */
 static int parse_chunk_size(struct http_parser *p, struct span line)

@@ -1,5 +1,7 @@
 #include "core/http/url.h"
 
+#include "core/base/encode.h"
+
 #include <string.h>
 
 static bool is_alpha(u8 c)
@@ -178,14 +180,6 @@ int form_next(struct span *query, struct span *name, struct span *value)
 		return 1;
 	}
 	return 0;
-}
-
-static int hex_digit(u8 c)
-{
-	if (is_digit(c))
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 int form_decode(struct span in, char *out, size_t cap, size_t *n)

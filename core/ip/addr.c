@@ -1,6 +1,7 @@
 #include "core/ip/addr.h"
 
 #include "core/base/cursor.h"
+#include "core/base/encode.h"
 #include "core/base/err.h"
 
 #include <stdio.h>
@@ -28,17 +29,6 @@ int endpoint_cmp(const struct endpoint *a, const struct endpoint *b)
 	if (order)
 		return order;
 	return a->port == b->port ? 0 : a->port < b->port ? -1 : 1;
-}
-
-static int hex_digit(u8 c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 /* A decimal number without sign, spaces or superfluous leading zero. */

@@ -1,5 +1,6 @@
 #include "platform/linux/dbus.h"
 
+#include "core/base/encode.h"
 #include "core/base/err.h"
 
 #include <errno.h>
@@ -12,17 +13,6 @@
 
 /* --- addresses --------------------------------------------------------------------------------------------------------------------- */
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* %xx undone. False: malformed or too long. */
 static bool unescape(const char *p, size_t n, char *out, size_t cap, size_t *len)
 {
@@ -32,7 +22,7 @@ static bool unescape(const char *p, size_t n, char *out, size_t cap, size_t *len
 		if (c == '%') {
 			if (i + 2 >= n)
 				return false;
-			int high = hex(p[i + 1]), low = hex(p[i + 2]);
+			int high = hex_digit((u8)p[i + 1]), low = hex_digit((u8)p[i + 2]);
 			if (high < 0 || low < 0 || (high == 0 && low == 0))
 				return false;
 			c = (char)(high << 4 | low);

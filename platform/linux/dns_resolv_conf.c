@@ -3,6 +3,7 @@
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "core/base/text.h"
 #include "platform/resolver.h"
 
 #include <errno.h>
@@ -62,30 +63,6 @@ static void PRINTF_LIKE(2, 3) put(struct out *o, const char *fmt, ...)
 		o->n += (size_t)n;
 }
 
-static bool is_blank(u8 c)
-{
-	return c == ' ' || c == '\t' || c == '\r';
-}
-
-static struct span next_word(struct span *line)
-{
-	size_t start = 0, end;
-
-	while (start < line->n && is_blank(line->p[start]))
-		start++;
-	end = start;
-	while (end < line->n && !is_blank(line->p[end]))
-		end++;
-	struct span word = SPAN(line->p + start, end - start);
-	*line = SPAN(line->p + end, line->n - end);
-	return word;
-}
-
-static bool is_word(struct span word, const char *text)
-{
-	return word.n == strlen(text) && memcmp(word.p, text, word.n) == 0;
-}
-
 static bool is_address(struct span word)
 {
 	const u8 *zone = memchr(word.p, '%', word.n);
@@ -96,7 +73,7 @@ static bool is_address(struct span word)
 
 static void keep_options(struct out *o, struct span words)
 {
-	for (struct span w = next_word(&words); w.n; w = next_word(&words))
+	for (struct span w = text_word(&words); w.n; w = text_word(&words))
 		if (w.n < 6 || memcmp(w.p, "ndots:", 6) != 0)
 			put(o, " %.*s", (int)w.n, (const char *)w.p);
 }
@@ -108,18 +85,18 @@ static int take_line(struct span line, struct out *options, struct out *rest)
 
 	if (memchr(line.p, '\0', line.n))
 		return ERR_MALFORMED;
-	key = next_word(&words);
+	key = text_word(&words);
 	if (key.n == 0 || key.p[0] == '#' || key.p[0] == ';')
 		return 0;
-	if (is_word(key, "nameserver"))
-		return is_address(next_word(&words)) ? 0 : ERR_MALFORMED;
-	if (is_word(key, "search") || is_word(key, "domain"))
+	if (text_is(key, "nameserver"))
+		return is_address(text_word(&words)) ? 0 : ERR_MALFORMED;
+	if (text_is(key, "search") || text_is(key, "domain"))
 		return 0;
-	if (is_word(key, "options")) {
+	if (text_is(key, "options")) {
 		keep_options(options, words);
 		return 0;
 	}
-	if (is_word(key, "sortlist") || is_word(key, "lookup") || is_word(key, "family")) {
+	if (text_is(key, "sortlist") || text_is(key, "lookup") || text_is(key, "family")) {
 		put(rest, "%.*s\n", (int)line.n, (const char *)line.p);
 		return 0;
 	}
@@ -128,17 +105,15 @@ static int take_line(struct span line, struct out *options, struct out *rest)
 
 static int take_lines(struct span text, struct out *options, struct out *rest, unsigned *number)
 {
+	struct span line;
+
 	*number = 0;
-	while (text.n > 0) {
-		const u8 *nl = memchr(text.p, '\n', text.n);
-		size_t n = nl ? (size_t)(nl - text.p) : text.n;
+	while (text_line(&text, &line)) {
 		if (++*number > RESOLV_CONF_LINES_MAX)
 			return ERR_LIMIT;
-		int rc = take_line(SPAN(text.p, n), options, rest);
+		int rc = take_line(line, options, rest);
 		if (rc)
 			return rc;
-		n += nl != NULL;
-		text = SPAN(text.p + n, text.n - n);
 	}
 	return options->failed || rest->failed ? ERR_LIMIT : 0;
 }
