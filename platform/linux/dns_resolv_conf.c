@@ -65,7 +65,7 @@ static void PRINTF_LIKE(2, 3) put(struct out *o, const char *fmt, ...)
 
 static bool is_address(struct span word)
 {
-	const u8 *zone = memchr(word.p, '%', word.n);
+	const u8 *zone = word.n > 0 ? memchr(word.p, '%', word.n) : NULL;
 	struct ip ip;
 
 	return ip_parse(SPAN(word.p, zone ? (size_t)(zone - word.p) : word.n), &ip) == 0;
