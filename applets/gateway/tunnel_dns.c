@@ -1,21 +1,16 @@
 #define LOG_TARGET "gateway::dns"
 #include "applets/gateway/tunnel_dns.h"
 
+#include "applets/common/dns_listener.h"
 #include "core/base/log.h"
-#include "core/dns/stream.h"
-#include "platform/tcp.h"
 #include "platform/udp.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #define ADDRESSES_MAX 2u
 #define UDP_READS 16u /* a wake-up */
-#define ACCEPTS 16u
-#define ACCEPT_PAUSE MSEC(200) /* out of descriptors */
-#define READ_BYTES 4096u
 #define TOKEN_SLOT_BITS 10u
-#define NO_CONN UINT32_MAX
+#define NO_CONN 0u /* the number of no connection */
 
 _Static_assert(TUNNEL_DNS_QUERIES_MAX <= 1u << TOKEN_SLOT_BITS, "a slot fits into a token");
 
@@ -23,19 +18,10 @@ _Static_assert(TUNNEL_DNS_QUERIES_MAX <= 1u << TOKEN_SLOT_BITS, "a slot fits int
 struct flight {
 	bool is_used;
 	u64 token;
-	u32 conn; /* NO_CONN: by UDP */
+	u64 conn; /* NO_CONN: by UDP */
 	u32 place; /* UDP: which address it came to */
 	struct endpoint peer;
 	u16 udp_size;
-};
-
-struct conn {
-	struct tunnel_dns *owner;
-	int fd; /* -1: free */
-	struct endpoint peer;
-	struct loop_fd *watch;
-	struct loop_timer timer;
-	struct dns_tcp_server *stream;
 };
 
 struct place {
@@ -43,9 +29,6 @@ struct place {
 	struct ip ip;
 	struct udp_sock *udp;
 	struct loop_fd *udp_watch;
-	int listener; /* -1: closed */
-	struct loop_fd *tcp_watch;
-	struct loop_timer accept_timer;
 };
 
 struct tunnel_dns {
@@ -59,12 +42,9 @@ struct tunnel_dns {
 	u64 next_token;
 	u32 next_slot;
 	struct flight flights[TUNNEL_DNS_QUERIES_MAX];
-	struct conn conns[TUNNEL_DNS_CONNS_MAX];
+	struct dns_listener *tcp;
 	struct tunnel_dns_stats stats;
 };
-
-static void serve_conn(struct conn *c, u64 now);
-static void close_conn(struct conn *c);
 
 /* --- queries in flight ------------------------------------------------------------------------------------------------------------------- */
 
@@ -114,7 +94,7 @@ static struct flight *find_flight(struct tunnel_dns *s, u64 token)
 }
 
 /* Of a connection; NO_CONN: of all. */
-static void forget_flights(struct tunnel_dns *s, u32 conn)
+static void forget_flights(struct tunnel_dns *s, u64 conn)
 {
 	for (u32 i = 0; i < TUNNEL_DNS_QUERIES_MAX && s->stats.in_flight > 0; i++) {
 		struct flight *f = &s->flights[i];
@@ -148,19 +128,14 @@ static void answer_udp(struct tunnel_dns *s, const struct flight *f, struct span
 
 static void answer(struct tunnel_dns *s, u64 now, struct flight *f, struct span message)
 {
-	struct conn *c = f->conn == NO_CONN ? NULL : &s->conns[f->conn];
+	u64 conn = f->conn;
 
 	s->stats.answered++;
-	if (!c) {
+	if (conn == NO_CONN)
 		answer_udp(s, f, message);
-		end_flight(s, f);
-		return;
-	}
 	end_flight(s, f);
-	if (dns_tcp_server_reply(c->stream, now, message))
-		close_conn(c);
-	else
-		serve_conn(c, now);
+	if (conn != NO_CONN)
+		dns_listener_reply(s->tcp, now, conn, message);
 }
 
 void tunnel_dns_answer(struct tunnel_dns *s, u64 now, const struct dns_answer *a)
@@ -240,24 +215,9 @@ static void udp_readable(void *ctx, int fd, unsigned events, u64 now)
 
 /* --- TCP ---------------------------------------------------------------------------------------------------------------------------------------- */
 
-static void close_conn(struct conn *c)
+static void query_tcp(void *ctx, u64 now, u64 conn, const struct endpoint *peer, struct span query)
 {
-	struct tunnel_dns *s = c->owner;
-
-	if (c->fd < 0)
-		return;
-	forget_flights(s, (u32)(c - s->conns));
-	loop_fd_del(c->watch);
-	loop_timer_clear(s->loop, &c->timer);
-	close(c->fd);
-	dns_tcp_server_free(c->stream);
-	c->fd = -1;
-	s->stats.connections--;
-}
-
-static void query_tcp(struct conn *c, u64 now, struct span query)
-{
-	struct tunnel_dns *s = c->owner;
+	struct tunnel_dns *s = ctx;
 	u8 out[DNS_UDP_MIN];
 	struct wr refusal = wr_init(out, sizeof(out));
 	struct dns_query q;
@@ -265,137 +225,28 @@ static void query_tcp(struct conn *c, u64 now, struct span query)
 
 	if (dns_query_parse(query, &q))
 		s->stats.ignored++;
-	else if (!(f = take_flight(s, &c->peer)))
+	else if (!(f = take_flight(s, peer)))
 		s->stats.over_limit++;
 	if (!f) {
-		dns_tcp_server_drop(c->stream, now);
+		dns_listener_drop(s->tcp, now, conn);
 		return;
 	}
 	s->stats.tcp_queries++;
-	f->conn = (u32)(c - s->conns);
+	f->conn = conn;
 	if (!ask(s, now, query, &q, f, &refusal))
 		return;
 	end_flight(s, f);
-	(void)dns_tcp_server_reply(c->stream, now, wr_span(&refusal));
+	dns_listener_reply(s->tcp, now, conn, wr_span(&refusal));
 }
 
-/* Queries out of the stream, answers into the socket; the connection may be gone afterwards. */
-static void serve_conn(struct conn *c, u64 now)
+static void tcp_closed(void *ctx, u64 conn)
 {
-	struct span query, out;
-
-	while (dns_tcp_server_poll(c->stream, now, &query))
-		query_tcp(c, now, query);
-	while ((out = dns_tcp_server_output(c->stream)).n > 0) {
-		int n = tcp_write(c->fd, out.p, out.n);
-		if (n == ERR_AGAIN)
-			break;
-		if (n < 0) {
-			close_conn(c);
-			return;
-		}
-		dns_tcp_server_output_done(c->stream, now, (size_t)n);
-	}
-	if (dns_tcp_server_is_over(c->stream, NULL)) {
-		close_conn(c);
-		return;
-	}
-	loop_fd_set(c->watch, (dns_tcp_server_wants_input(c->stream) ? LOOP_READ : 0) |
-				      (dns_tcp_server_output(c->stream).n > 0 ? LOOP_WRITE : 0));
-	loop_timer_set(c->owner->loop, &c->timer, dns_tcp_server_next_timeout(c->stream));
+	forget_flights(ctx, conn);
 }
 
-static void conn_ready(void *ctx, int fd, unsigned events, u64 now)
+static bool is_welcome(void *ctx, const struct ip *peer)
 {
-	struct conn *c = ctx;
-	u8 bytes[READ_BYTES];
-
-	if ((events & LOOP_READ) && dns_tcp_server_wants_input(c->stream)) {
-		int n = tcp_read(fd, bytes, sizeof(bytes));
-		if (n > 0) {
-			dns_tcp_server_input(c->stream, now, SPAN(bytes, (size_t)n));
-		} else if (n == ERR_CLOSED) {
-			dns_tcp_server_input_end(c->stream);
-		} else if (n != ERR_AGAIN) {
-			close_conn(c);
-			return;
-		}
-	}
-	serve_conn(c, now);
-}
-
-static void conn_due(void *ctx, u64 now)
-{
-	struct conn *c = ctx;
-
-	dns_tcp_server_timeout(c->stream, now);
-	serve_conn(c, now);
-}
-
-static struct conn *free_conn(struct tunnel_dns *s, const struct ip *peer)
-{
-	struct conn *found = NULL;
-	u32 of_peer = 0;
-
-	for (u32 i = 0; i < TUNNEL_DNS_CONNS_MAX; i++) {
-		struct conn *c = &s->conns[i];
-		if (c->fd < 0)
-			found = found ? found : c;
-		else
-			of_peer += ip_eq(&c->peer.ip, peer);
-	}
-	return of_peer < TUNNEL_DNS_PEER_CONNS_MAX ? found : NULL;
-}
-
-static bool open_conn(struct tunnel_dns *s, struct conn *c, int fd, const struct endpoint *peer, u64 now)
-{
-	*c = (struct conn){ .owner = s, .fd = -1, .peer = *peer, .timer = { .cb = conn_due, .ctx = c } };
-	c->stream = dns_tcp_server_new(now, 0);
-	c->watch = c->stream ? loop_fd_add(s->loop, fd, LOOP_READ, conn_ready, c) : NULL;
-	if (!c->watch) {
-		dns_tcp_server_free(c->stream);
-		return false;
-	}
-	c->fd = fd;
-	s->stats.connections++;
-	s->stats.tcp_connections++;
-	loop_timer_set(s->loop, &c->timer, dns_tcp_server_next_timeout(c->stream));
-	return true;
-}
-
-static void tcp_acceptable(void *ctx, int listener, unsigned events, u64 now)
-{
-	struct place *at = ctx;
-	struct tunnel_dns *s = at->owner;
-	struct endpoint peer;
-
-	(void)events;
-	for (unsigned k = 0; k < ACCEPTS; k++) {
-		int fd = tcp_accept(listener, &peer);
-		if (fd == ERR_LIMIT) {
-			loop_fd_set(at->tcp_watch, 0);
-			loop_timer_set(s->loop, &at->accept_timer, time_add(now, ACCEPT_PAUSE));
-		}
-		if (fd < 0)
-			return;
-		bool is_stranger = !is_client(s, &peer.ip);
-		struct conn *c = is_stranger ? NULL : free_conn(s, &peer.ip);
-		if (c && open_conn(s, c, fd, &peer, now))
-			continue;
-		if (is_stranger)
-			s->stats.strangers++;
-		else
-			s->stats.over_limit++;
-		close(fd);
-	}
-}
-
-static void accept_due(void *ctx, u64 now)
-{
-	struct place *at = ctx;
-
-	(void)now;
-	loop_fd_set(at->tcp_watch, LOOP_READ);
+	return is_client(ctx, peer);
 }
 
 /* --- binding ------------------------------------------------------------------------------------------------------------------------------------ */
@@ -403,21 +254,15 @@ static void accept_due(void *ctx, u64 now)
 static void close_place(struct place *at)
 {
 	loop_fd_del(at->udp_watch);
-	loop_fd_del(at->tcp_watch);
-	loop_timer_clear(at->owner->loop, &at->accept_timer);
 	udp_close(at->udp);
-	if (at->listener >= 0)
-		close(at->listener);
 	at->udp = NULL;
-	at->udp_watch = at->tcp_watch = NULL;
-	at->listener = -1;
+	at->udp_watch = NULL;
 }
 
 static void close_places(struct tunnel_dns *s)
 {
+	dns_listener_close(s->tcp);
 	forget_flights(s, NO_CONN);
-	for (u32 i = 0; i < TUNNEL_DNS_CONNS_MAX; i++)
-		close_conn(&s->conns[i]);
 	for (size_t i = 0; i < s->n_places; i++)
 		close_place(&s->places[i]);
 }
@@ -428,17 +273,12 @@ static int open_place(struct place *at)
 	struct udp_config udp = { .bind = at->ip, .port = s->cfg.port, .no_backlog = true };
 	int rc = udp_open(&at->udp, &udp);
 
-	at->accept_timer = (struct loop_timer){ .cb = accept_due, .ctx = at };
 	if (rc)
 		return rc;
 	at->udp_watch = loop_fd_add(s->loop, udp_fd(at->udp), LOOP_READ, udp_readable, at);
 	if (!at->udp_watch)
 		return ERR_NOMEM;
-	at->listener = tcp_listen(&(struct endpoint){ at->ip, s->cfg.port });
-	if (at->listener < 0)
-		return at->listener;
-	at->tcp_watch = loop_fd_add(s->loop, at->listener, LOOP_READ, tcp_acceptable, at);
-	return at->tcp_watch ? 0 : ERR_NOMEM;
+	return dns_listener_open(s->tcp, &(struct endpoint){ at->ip, s->cfg.port });
 }
 
 /* One attempt opens every socket or none. */
@@ -475,13 +315,21 @@ void tunnel_dns_bind(struct tunnel_dns *s, u64 now, const struct ip *addrs, size
 	s->attempts = 0;
 	for (size_t i = 0; i < n && s->n_places < ADDRESSES_MAX; i++)
 		if (addrs[i].family)
-			s->places[s->n_places++] = (struct place){ .owner = s, .ip = addrs[i], .listener = -1 };
+			s->places[s->n_places++] = (struct place){ .owner = s, .ip = addrs[i] };
 	attempt(s, now);
 }
 
 struct tunnel_dns *tunnel_dns_new(struct loop *l, const struct tunnel_dns_config *cfg)
 {
 	struct tunnel_dns *s = calloc(1, sizeof(*s));
+	const struct dns_listener_config tcp = {
+		.conns_max = TUNNEL_DNS_CONNS_MAX,
+		.conns_of_peer_max = TUNNEL_DNS_PEER_CONNS_MAX,
+		.is_welcome = is_welcome,
+		.on_query = query_tcp,
+		.on_closed = tcp_closed,
+		.ctx = s,
+	};
 
 	if (!s)
 		return NULL;
@@ -489,14 +337,14 @@ struct tunnel_dns *tunnel_dns_new(struct loop *l, const struct tunnel_dns_config
 	s->cfg = *cfg;
 	s->next_token = 1;
 	s->bind_timer = (struct loop_timer){ .cb = bind_due, .ctx = s };
-	for (u32 i = 0; i < TUNNEL_DNS_CONNS_MAX; i++)
-		s->conns[i].fd = -1;
 	s->ring = udp_ring_new();
-	if (!s->ring) {
-		free(s);
-		return NULL;
-	}
-	return s;
+	s->tcp = dns_listener_new(l, &tcp);
+	if (s->ring && s->tcp)
+		return s;
+	udp_ring_free(s->ring);
+	dns_listener_free(s->tcp);
+	free(s);
+	return NULL;
 }
 
 void tunnel_dns_free(struct tunnel_dns *s)
@@ -505,13 +353,21 @@ void tunnel_dns_free(struct tunnel_dns *s)
 		return;
 	loop_timer_clear(s->loop, &s->bind_timer);
 	close_places(s);
+	dns_listener_free(s->tcp);
 	udp_ring_free(s->ring);
 	free(s);
 }
 
-const struct tunnel_dns_stats *tunnel_dns_stats(const struct tunnel_dns *s)
+struct tunnel_dns_stats tunnel_dns_stats(const struct tunnel_dns *s)
 {
-	return &s->stats;
+	const struct dns_listener_stats *tcp = dns_listener_stats(s->tcp);
+	struct tunnel_dns_stats all = s->stats;
+
+	all.tcp_connections = tcp->accepted;
+	all.connections = tcp->connections;
+	all.over_limit += tcp->over_limit;
+	all.strangers += tcp->strangers;
+	return all;
 }
 
 int tunnel_dns_local(const struct tunnel_dns *s, size_t i, struct endpoint *out)
@@ -519,7 +375,7 @@ int tunnel_dns_local(const struct tunnel_dns *s, size_t i, struct endpoint *out)
 	if (i / 2 >= s->n_places || !s->places[i / 2].udp)
 		return ERR_NOT_FOUND;
 	if (i % 2)
-		return tcp_local(s->places[i / 2].listener, out);
+		return dns_listener_local(s->tcp, (u32)(i / 2), out);
 	*out = (struct endpoint){ s->places[i / 2].ip, udp_port(s->places[i / 2].udp) };
 	return 0;
 }

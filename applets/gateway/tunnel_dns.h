@@ -53,6 +53,6 @@ struct tunnel_dns_stats {
 	u64 over_limit; /* queries and connections */
 	u32 in_flight, connections; /* now */
 };
-const struct tunnel_dns_stats *tunnel_dns_stats(const struct tunnel_dns *s);
+struct tunnel_dns_stats tunnel_dns_stats(const struct tunnel_dns *s);
 /* Where the i-th socket listens: those of the first address UDP then TCP, then of the second. ERR_NOT_FOUND. */
 int tunnel_dns_local(const struct tunnel_dns *s, size_t i, struct endpoint *out);

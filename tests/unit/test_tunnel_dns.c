@@ -124,7 +124,7 @@ static size_t ask_udp(size_t place, const u8 *query, size_t n, u8 *out, size_t c
 	struct endpoint at;
 	struct span one = SPAN(query, n);
 	size_t got = 0;
-	u64 before = tunnel_dns_stats(f.dns)->ignored + tunnel_dns_stats(f.dns)->strangers;
+	u64 before = tunnel_dns_stats(f.dns).ignored + tunnel_dns_stats(f.dns).strangers;
 
 	if (!EXPECT_EQ(tunnel_dns_local(f.dns, 2 * place, &at), 0))
 		return 0;
@@ -137,7 +137,7 @@ static size_t ask_udp(size_t place, const u8 *query, size_t n, u8 *out, size_t c
 			got = in[0].data.n;
 			memcpy(out, in[0].data.p, MIN(got, cap));
 		}
-		if (tunnel_dns_stats(f.dns)->ignored + tunnel_dns_stats(f.dns)->strangers != before || (f.asked && f.is_silent))
+		if (tunnel_dns_stats(f.dns).ignored + tunnel_dns_stats(f.dns).strangers != before || (f.asked && f.is_silent))
 			break;
 	}
 	close(fd);
@@ -206,8 +206,8 @@ TEST(spec40_59_both_families_by_udp_and_tcp)
 		close(fd);
 	}
 	turns(5);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->connections, 0);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->in_flight, 0);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).connections, 0);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).in_flight, 0);
 	EXPECT_EQ(f.asked, 8);
 	stop();
 }
@@ -221,16 +221,16 @@ TEST(spec40_59_each_init_closes_all_and_binds_anew)
 	f.is_silent = true;
 	(void)ask_udp(0, query, n, out, sizeof(out));
 	int fd = dial(1);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->in_flight, 1);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->connections, 1);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).in_flight, 1);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).connections, 1);
 	bind_both();
 	EXPECT_EQ(f.forgotten, 1);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->in_flight, 0);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).in_flight, 0);
 	EXPECT(!receive(fd, out, 1));
 	close(fd);
 	f.is_silent = false;
 	EXPECT(ask_udp(0, query, n, out, sizeof(out)) > 0);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->binds, 2);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).binds, 2);
 	stop();
 }
 
@@ -247,7 +247,7 @@ TEST(spec40_59_three_attempts_then_it_is_told)
 		turns(1);
 	EXPECT_EQ(f.failed, 1);
 	EXPECT(sys_now() - began >= 2 * TUNNEL_DNS_PAUSE);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->bind_failures, TUNNEL_DNS_ATTEMPTS);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).bind_failures, TUNNEL_DNS_ATTEMPTS);
 	bind_both(); /* the next init tries again */
 	EXPECT_EQ(tunnel_dns_local(f.dns, 0, &at), 0);
 	stop();
@@ -274,7 +274,7 @@ TEST(spec40_60_udp_answers_are_cut_to_1200_bytes_and_to_what_the_asker_takes)
 		EXPECT_EQ(r.n_answers, !cases[i].is_cut);
 		EXPECT_EQ(r.id, 0x1234);
 	}
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->truncated, 3);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).truncated, 3);
 	stop();
 }
 
@@ -313,8 +313,8 @@ TEST(spec40_61_what_cannot_be_forwarded_is_answered_servfail)
 	EXPECT_EQ(dns_response_parse(SPAN(out, get_be16(head)), &r), 0);
 	EXPECT_EQ(r.rcode, DNS_SERVFAIL);
 	close(fd);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->servfail, 2);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->in_flight, 0);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).servfail, 2);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).in_flight, 0);
 	stop();
 }
 
@@ -330,7 +330,7 @@ TEST(what_is_no_query_gets_no_answer)
 	query[2] &= 0x7f;
 	query[5] = 2; /* two questions */
 	EXPECT_EQ(ask_udp(0, query, n, out, sizeof(out)), 0);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->ignored, 3);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).ignored, 3);
 	EXPECT_EQ(f.asked, 0);
 	query[5] = 1;
 	EXPECT(ask_udp(0, query, n, out, sizeof(out)) > 0);
@@ -348,14 +348,14 @@ TEST(an_answer_for_a_connection_that_was_reset_ends_it)
 	send_framed(fd, query, make_query(query, DNS_TXT, 0));
 	for (u64 end = sys_now() + MSEC(WAIT_MS); sys_now() < end && !f.asked;)
 		turns(1);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->in_flight, 1);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).in_flight, 1);
 	EXPECT_EQ(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
 	close(fd);
 	turns(3);
 	give_answer(NULL, sys_now());
 	turns(3);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->in_flight, 0);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->connections, 0);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).in_flight, 0);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).connections, 0);
 	stop();
 }
 
@@ -370,7 +370,7 @@ TEST(who_is_no_client_is_not_served)
 	int fd = dial(0);
 	EXPECT(!receive(fd, out, 1));
 	close(fd);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->strangers, 2);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).strangers, 2);
 	EXPECT_EQ(f.asked, 0);
 	EXPECT(ask_udp(1, query, n, out, sizeof(out)) > 0);
 	stop();
@@ -392,10 +392,10 @@ TEST(queries_of_one_client_are_bounded)
 		EXPECT_EQ(udp_query_send(fd, &one, 1), 1);
 		turns(1);
 	}
-	for (u64 end = sys_now() + MSEC(WAIT_MS); sys_now() < end && tunnel_dns_stats(f.dns)->over_limit < 5;)
+	for (u64 end = sys_now() + MSEC(WAIT_MS); sys_now() < end && tunnel_dns_stats(f.dns).over_limit < 5;)
 		turns(1);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->in_flight, TUNNEL_DNS_PEER_QUERIES_MAX);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->over_limit, 5);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).in_flight, TUNNEL_DNS_PEER_QUERIES_MAX);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).over_limit, 5);
 	f.is_silent = false;
 	u8 out[512];
 	EXPECT(ask_udp(1, query, n, out, sizeof(out)) > 0); /* another one's are taken */
@@ -411,11 +411,11 @@ TEST(connections_of_one_client_are_bounded)
 	bind_both();
 	for (unsigned i = 0; i < ARRAY_LEN(fds); i++)
 		fds[i] = dial(0);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->connections, TUNNEL_DNS_PEER_CONNS_MAX);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->over_limit, 1);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).connections, TUNNEL_DNS_PEER_CONNS_MAX);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).over_limit, 1);
 	EXPECT(!receive(fds[TUNNEL_DNS_PEER_CONNS_MAX], &byte, 1));
 	int other = dial(1); /* another client's */
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->connections, TUNNEL_DNS_PEER_CONNS_MAX + 1);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).connections, TUNNEL_DNS_PEER_CONNS_MAX + 1);
 	close(other);
 	for (unsigned i = 0; i < ARRAY_LEN(fds); i++)
 		close(fds[i]);
@@ -440,11 +440,11 @@ TEST(without_descriptors_the_listener_rests)
 	for (u64 end = sys_now() + MSEC(100); sys_now() < end; n++)
 		loop_turn(f.loop, end);
 	EXPECT(n < 20);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->connections, 0);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).connections, 0);
 	EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &all), 0);
-	for (u64 end = sys_now() + MSEC(WAIT_MS); sys_now() < end && !tunnel_dns_stats(f.dns)->connections;)
+	for (u64 end = sys_now() + MSEC(WAIT_MS); sys_now() < end && !tunnel_dns_stats(f.dns).connections;)
 		turns(1);
-	EXPECT_EQ(tunnel_dns_stats(f.dns)->connections, 1);
+	EXPECT_EQ(tunnel_dns_stats(f.dns).connections, 1);
 	close(fd);
 	stop();
 }
