@@ -16,6 +16,8 @@
 #define ADMIN_REQUEST_MAX 65536u /* bytes of one encoded request */
 #define ADMIN_REPLY_MAX (64u * 1024u * 1024u)
 
+struct mailer;
+
 /* What admin verbs and sockets work on. */
 struct portal {
 	struct store *store;
@@ -23,6 +25,7 @@ struct portal {
 	struct hub *hub;
 	struct rng *rng;
 	const struct zones *zones;
+	struct mailer *mailer; /* mail/mail.h; NULL: nobody serves, or no mail is sent */
 	u64 (*now)(void);
 	u64 (*wall)(void);
 };
