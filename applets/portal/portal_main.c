@@ -1,6 +1,7 @@
 #include "applets/applet.h"
 #include "applets/common/logging.h"
 #include "applets/portal/cli.h"
+#include "applets/portal/mail/config.h"
 #include "applets/portal/serve.h"
 #include "applets/portal/state.h"
 #include "applets/version.h"
@@ -56,6 +57,7 @@ struct serve_options {
 	struct opt_list listen, proxies;
 	u64 capacity, refill;
 	int log_format;
+	const char *mail, *mail_from, *mail_password, *mail_password_file, *mail_ca;
 };
 
 #define S(f) offsetof(struct serve_options, f)
@@ -89,6 +91,20 @@ static int read_addresses(const struct serve_options *o, struct serve_config *cf
 	return 0;
 }
 
+/* A password that came on the command line is taken out of it, where lists of processes would show it. */
+static int read_mail(const struct serve_options *o, struct mail_config *cfg)
+{
+	const struct mail_options mail = { o->mail, o->mail_from, o->api_url, o->mail_password, o->mail_password_file, o->mail_ca };
+	char why[MAIL_WHY_MAX];
+	int rc = mail_config_read(cfg, &mail, why);
+
+	if (rc)
+		fprintf(stderr, PROGRAM " serve: --mail: %s\n", why);
+	if (o->mail && strchr(o->mail, '@'))
+		memset((char *)(uintptr_t)o->mail, 'x', strlen(o->mail));
+	return rc;
+}
+
 static int run_serve(const char *dir, int argc, char **argv)
 {
 	struct serve_options o = { .dir = dir };
@@ -108,6 +124,15 @@ static int run_serve(const char *dir, int argc, char **argv)
 		{ "draining-file", 0, "DRAINING_FILE_PATH", OPT_STR, S(draining_file), .dflt = "/var/run/firezone/draining", .meta = "FILE",
 		  .help = "while it exists /readyz answers 503" },
 		{ "log-format", 0, "LOG_FORMAT", OPT_CHOICE, S(log_format), .dflt = "human", .choices = log_formats, .help = "human or json" },
+		{ "mail", 0, "EMBERBOX_PORTAL_MAIL", OPT_STR, S(mail), .meta = "TRANSPORT", .flags = OPT_SECRET,
+		  .help = "how mail leaves: smtp://user:password@host:587 (STARTTLS), smtps://…, sendmail[:PATH] or none" },
+		{ "mail-from", 0, "OUTBOUND_EMAIL_FROM", OPT_STR, S(mail_from), .meta = "ADDRESS",
+		  .help = "who it is from; firezone@ and the portal's host when not given" },
+		{ "mail-password-file", 0, "EMBERBOX_PORTAL_MAIL_PASSWORD_FILE", OPT_STR, S(mail_password_file), .meta = "FILE",
+		  .help = "the SMTP password, so that no list of processes shows it; or in EMBERBOX_PORTAL_MAIL_PASSWORD" },
+		{ "mail-password", 0, "EMBERBOX_PORTAL_MAIL_PASSWORD", OPT_STR, S(mail_password), .flags = OPT_ENV_ONLY | OPT_SECRET },
+		{ "mail-ca", 0, "EMBERBOX_PORTAL_MAIL_CA", OPT_STR, S(mail_ca), .meta = "FILE", .flags = OPT_EMPTY_UNSET,
+		  .help = "trust these certificates (PEM) of the mail server instead of the system's" },
 	};
 	const struct opt_spec spec = {
 		.program = PROGRAM " serve",
@@ -120,6 +145,7 @@ static int run_serve(const char *dir, int argc, char **argv)
 			    "      behind a reverse proxy that speaks TLS\n",
 	};
 	struct serve_config cfg = { .n_listen = 0 };
+	struct mail_config mail;
 	int status;
 
 	defs[0].dflt = dir;
@@ -138,6 +164,9 @@ static int run_serve(const char *dir, int argc, char **argv)
 	cfg.api_url = o.api_url;
 	cfg.rate_capacity = (u32)o.capacity;
 	cfg.rate_refill = (u32)o.refill;
+	if (read_mail(&o, &mail))
+		return 2;
+	cfg.mail = &mail;
 	status = logging_setup(&(struct logging){ .program = "emberbox-portal", .format = o.log_format ? LOG_JSON : LOG_HUMAN });
 	return status ? status : serve(&cfg);
 }

@@ -23,6 +23,7 @@ struct serve_config {
 	const char *draining_file;
 	const char *api_url;
 	u32 rate_capacity, rate_refill;
+	const struct mail_config *mail;
 };
 
 /* The exit status. */
