@@ -1,3 +1,4 @@
+#include "applets/portal/admin/verbs.h"
 #include "applets/portal/cli.h"
 
 #include "applets/portal/state.h"

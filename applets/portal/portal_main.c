@@ -1,5 +1,6 @@
 #include "applets/applet.h"
 #include "applets/common/logging.h"
+#include "applets/portal/admin/verbs.h"
 #include "applets/portal/cli.h"
 #include "applets/portal/mail/config.h"
 #include "applets/portal/serve.h"

@@ -105,10 +105,10 @@ static char *next_word(char **at)
 	return p;
 }
 
-static int run_admin(struct portal_world *w, const char *command, bool is_json)
+static int run_admin(struct portal_world *w, const struct principal *by, const char *command, bool is_json)
 {
 	char *line = strdup(command), *at = line, *word;
-	struct admin_request rq = { .is_json = is_json };
+	struct admin_request rq = { .is_json = is_json, .by = by };
 	const struct verb *v;
 
 	rq.noun = next_word(&at);
@@ -132,7 +132,30 @@ static int run_admin(struct portal_world *w, const char *command, bool is_json)
 
 int admin(struct portal_world *w, const char *command)
 {
-	return run_admin(w, command, false);
+	return run_admin(w, NULL, command, false);
+}
+
+enum admin_class admin_as(struct portal_world *w, const struct principal *by, const char *command)
+{
+	(void)run_admin(w, by, command, false);
+	return w->reply.class;
+}
+
+struct principal principal_of(struct portal_world *w, enum principal_kind kind, const char *type, const char *name)
+{
+	struct principal p = { .kind = kind };
+	const struct account *acme = directory_account_named(hub_directory(w->portal.hub), "acme");
+	char command[300];
+
+	if (strcmp(type, "user") == 0 || strcmp(type, "admin") == 0)
+		snprintf(command, sizeof(command), "actor add --type %s --name %s --email %s@acme.example", type, name, name);
+	else
+		snprintf(command, sizeof(command), "actor add --type %s --name %s", type, name);
+	EXPECT_EQ(admin(w, command), 0);
+	p.account_id = acme->e.id;
+	p.actor_id = w->reply.id;
+	snprintf(p.actor_name, sizeof(p.actor_name), "%s", name);
+	return p;
 }
 
 const char *admin_value(struct portal_world *w, const char *command, const char *member)
@@ -144,7 +167,7 @@ const char *admin_value(struct portal_world *w, const char *command, const char 
 	char *text = out[turn++ % 8];
 
 	text[0] = '\0';
-	if (run_admin(w, command, true) || json_parse(SPAN(w->reply.out, strlen(w->reply.out)), NULL, &root)) {
+	if (run_admin(w, NULL, command, true) || json_parse(SPAN(w->reply.out, strlen(w->reply.out)), NULL, &root)) {
 		fprintf(stderr, "%s: %s\n", command, w->reply.err ? w->reply.err : "no JSON");
 		return text;
 	}

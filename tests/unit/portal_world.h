@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "applets/portal/admin/admin.h"
+#include "applets/portal/admin/verbs.h"
 #include "core/base/rng.h"
 #include "core/http/websocket.h"
 #include "core/json/json.h"
@@ -47,6 +47,10 @@ void portal_free(struct portal_world *w);
 
 /* A command line after `emberbox portal`, words split at spaces, 'quoted' ones kept. Returns the exit status. */
 int admin(struct portal_world *w, const char *command);
+/* The same asked by somebody; the answer is in w->reply. */
+enum admin_class admin_as(struct portal_world *w, const struct principal *by, const char *command);
+/* An actor of acme, made and signed in: `type` as for `actor add`. */
+struct principal principal_of(struct portal_world *w, enum principal_kind kind, const char *type, const char *name);
 /* The member of the JSON object that a command prints (it is run with --json); static memory. "" when it failed. */
 const char *admin_value(struct portal_world *w, const char *command, const char *member);
 const char *token_for(struct portal_world *w, const char *for_whom);

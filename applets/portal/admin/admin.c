@@ -1,10 +1,13 @@
 #define LOG_TARGET "portal::admin"
 
-#include "applets/portal/admin/admin.h"
+#include "applets/portal/admin/rights.h"
 
 #include "core/base/log.h"
 #include "applets/portal/model/pool.h"
+#include "applets/portal/model/rules.h"
 
+#include <ctype.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,12 +61,48 @@ int admin_fail(struct admin *a, int rc, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(a->err, sizeof(a->err), fmt, ap);
 	va_end(ap);
+	a->field[0] = '\0';
+	size_t n = strncmp(a->err, "--", 2) == 0 ? strcspn(a->err, ": ") : 0;
+	if (n > 2 && a->err[n] == ':')
+		snprintf(a->field, sizeof(a->field), "%.*s", (int)n - 2, a->err + 2);
 	return rc;
+}
+
+/* Rules speak of columns; who asks knows the names of values. */
+static const char *value_name(const char *column, char out[static 32])
+{
+	static const struct {
+		const char *column, *value;
+	} other[] = { { "filters", "filter" }, { "conditions", "condition" }, { "dns_addresses", "dns" }, { "address_description", "description" },
+		      { "resource_id", "resource" }, { "group_id", "group" }, { "site_id", "site" }, { "actor_id", "actor" } };
+
+	for (size_t i = 0; i < ARRAY_LEN(other); i++)
+		if (strcmp(other[i].column, column) == 0)
+			return other[i].value;
+	snprintf(out, 32, "%s", column);
+	for (char *p = out; *p; p++)
+		*p = *p == '_' ? '-' : *p;
+	return out;
 }
 
 int admin_complain(struct admin *a, const struct complaint *c)
 {
-	return admin_fail(a, ERR_INVAL, "%s: %s", c->field, c->reason);
+	char name[32];
+
+	return admin_fail(a, ERR_INVAL, "--%s: %s", value_name(c->field, name), c->reason);
+}
+
+int admin_check_unchanged(struct admin *a, const void *entity)
+{
+	const char *since = admin_arg(a, "if-updated-at");
+	const struct entity *e = entity;
+	char *end;
+
+	if (!since || !*since)
+		return 0;
+	if (strtoll(since, &end, 10) == e->updated_at && !*end)
+		return 0;
+	return admin_fail(a, ERR_STATE, "Somebody else changed this %s meanwhile: look at what it is now, then save again", a->noun->name);
 }
 
 int admin_store_failed(struct admin *a, int rc)
@@ -112,7 +151,14 @@ int admin_account(struct admin *a, const struct account **out)
 {
 	const struct index *all = &admin_dir(a)->by_id[KIND_ACCOUNT];
 	const char *name = admin_arg(a, "account");
+	const struct uuid *own = rights_account(a);
 
+	if (own) {
+		const struct account *named = name ? directory_account_named(admin_dir(a), name) : NULL;
+
+		*out = directory_account(admin_dir(a), own);
+		return *out && (!name || named == *out) ? 0 : admin_fail(a, ERR_NOT_FOUND, "there is no account '%s'", name ? name : "");
+	}
 	if (name) {
 		*out = directory_account_named(admin_dir(a), name);
 		return *out ? 0 : admin_fail(a, ERR_NOT_FOUND, "there is no account '%s'", name);
@@ -123,6 +169,14 @@ int admin_account(struct admin *a, const struct account **out)
 	}
 	return all->n == 0 ? admin_fail(a, ERR_NOT_FOUND, "there is no account yet: emberbox portal account add --name NAME --admin-email ADDRESS") :
 			     admin_fail(a, ERR_INVAL, "there are %u accounts: say which with --account SLUG", all->n);
+}
+
+int admin_account_named(struct admin *a, const char *name, const struct account **out)
+{
+	const struct uuid *own = rights_account(a);
+
+	*out = directory_account_named(admin_dir(a), name);
+	return *out && (!own || uuid_eq(own, &(*out)->e.id)) ? 0 : admin_fail(a, ERR_NOT_FOUND, "there is no account '%s'", name);
 }
 
 static const char *name_of(enum kind k, const void *entity)
@@ -340,6 +394,8 @@ void admin_show(struct admin *a, enum kind k, const void *entity)
 	const struct entity *e = entity;
 	char text[UUID_STRLEN];
 
+	if (a->sheet.is_single)
+		a->id = e->id;
 	sheet_row(&a->sheet);
 	sheet_put(&a->sheet, "id", uuid_format(&e->id, text));
 	for (u32 i = 0; i < kinds[k].field_count; i++) {
@@ -375,10 +431,14 @@ int run_list(struct admin *a)
 	const struct account *account = NULL;
 	int rc = 0;
 
-	if (a->noun->kind != KIND_ACCOUNT)
+	if (a->noun->kind != KIND_ACCOUNT || rights_account(a))
 		rc = admin_account(a, &account);
 	if (rc)
 		return rc;
+	if (a->noun->kind == KIND_ACCOUNT && account) {
+		admin_show(a, KIND_ACCOUNT, account);
+		return 0;
+	}
 	rc = store_list(a->portal->store, a->noun->kind, account ? &account->e.id : NULL, show_each, a);
 	return rc ? admin_store_failed(a, rc) : 0;
 }
@@ -393,12 +453,17 @@ static int find_target(struct admin *a, union any_entity *out)
 	if (!target)
 		return admin_fail(a, ERR_INVAL, "which %s?", a->noun->name);
 	if (a->noun->kind == KIND_ACCOUNT) {
-		account = directory_account_named(admin_dir(a), target);
-		return account ? entity_copy(KIND_ACCOUNT, out, account) :
-				 admin_fail(a, ERR_NOT_FOUND, "there is no account '%s'", target);
+		rc = admin_account_named(a, target, &account);
+		return rc ? rc : entity_copy(KIND_ACCOUNT, out, account);
 	}
 	rc = admin_account(a, &account);
-	return rc ? rc : admin_find_row(a, a->noun->kind, &account->e.id, target, out);
+	rc = rc ? rc : admin_find_row(a, a->noun->kind, &account->e.id, target, out);
+	if (rc)
+		return rc;
+	rc = admin_check_unchanged(a, out);
+	if (rc)
+		entity_deinit(a->noun->kind, out);
+	return rc;
 }
 
 int run_show(struct admin *a)
@@ -433,6 +498,8 @@ static int check_deletion(struct admin *a, const union any_entity *e)
 			return admin_fail(a, ERR_DENIED, "the internet resource is managed by the portal");
 		break;
 	case KIND_ACTOR:
+		if (rights_is_self(a, &e->e.id))
+			return admin_fail(a, ERR_DENIED, "You cannot delete yourself: ask another admin");
 		if (e->actor.type != ACTOR_ADMIN || e->actor.disabled_at)
 			break;
 		rc = store_count(a->portal->store, COUNT_ENABLED_ADMINS, &e->e.account_id, &admins);
@@ -456,6 +523,7 @@ int run_delete(struct admin *a)
 	rc = rc ? rc : admin_begin(a);
 	if (!rc)
 		rc = admin_end(a, store_delete(a->portal->store, a->noun->kind, &e.e.account_id, &e.e.id));
+	a->id = e.e.id;
 	entity_deinit(a->noun->kind, &e);
 	a->is_quiet = true;
 	return rc;
@@ -482,7 +550,7 @@ const struct verb *find_verb(const struct noun *n, const char *name)
 static int check_fields(struct admin *a, const struct verb *v)
 {
 	for (u32 i = 0; i < a->rq->n_fields; i++) {
-		bool is_known = false;
+		bool is_known = strcmp(a->rq->field[i].name, "if-updated-at") == 0;
 
 		for (u32 j = 0; j < v->n_options; j++)
 			is_known |= strcmp(v->options[j].name, a->rq->field[i].name) == 0;
@@ -504,7 +572,50 @@ static int run(struct admin *a)
 	if (!v)
 		return admin_fail(a, ERR_INVAL, "%s knows no '%s'", a->noun->name, a->rq->verb);
 	rc = check_fields(a, v);
+	rc = rc ? rc : rights_check(a, v);
 	return rc ? rc : v->run(a);
+}
+
+/* What the person in front of a form is told. */
+static void explain(const struct admin *a, int rc, struct admin_reply *reply)
+{
+	const char *text = a->err[0] ? a->err : err_str(rc);
+
+	switch (rc) {
+	case ERR_NOT_FOUND: /* something that a value names is a wrong value */
+		reply->class = a->field[0] ? ADMIN_INVALID : ADMIN_NOT_FOUND;
+		break;
+	case ERR_INVAL:
+		reply->class = ADMIN_INVALID;
+		break;
+	case ERR_DENIED:
+		reply->class = ADMIN_DENIED;
+		break;
+	case ERR_EXISTS:
+	case ERR_STATE:
+		reply->class = ADMIN_CONFLICT;
+		break;
+	case ERR_LIMIT:
+		reply->class = ADMIN_LIMIT;
+		break;
+	default:
+		reply->class = ADMIN_UNAVAILABLE;
+		break;
+	}
+	snprintf(reply->field, sizeof(reply->field), "%s", a->field);
+	if (a->field[0])
+		text += strlen("--") + strlen(a->field) + strlen(": ");
+	snprintf(reply->reason, sizeof(reply->reason), "%s", text);
+	reply->reason[0] = (char)toupper((unsigned char)reply->reason[0]);
+}
+
+static const char *who(const struct principal *by)
+{
+	static const char *const names[] = { [PRINCIPAL_OPERATOR] = "operator", [PRINCIPAL_SYSTEM] = "portal",
+					     [PRINCIPAL_SESSION] = "session",   [PRINCIPAL_API] = "API client",
+					     [PRINCIPAL_SETUP] = "one-time link" };
+
+	return by ? names[by->kind] : names[PRINCIPAL_OPERATOR];
 }
 
 static char *copy(const char *fmt, const char *text)
@@ -526,9 +637,14 @@ void admin_run(struct portal *p, const struct admin_request *rq, struct admin_re
 	if (rc) {
 		reply->status = rc == ERR_INVAL ? 2 : 1;
 		reply->err = copy("emberbox portal: %s\n", a.err[0] ? a.err : err_str(rc));
+		explain(&a, rc, reply);
 	} else {
-		log_info("operator", kv_s("noun", rq->noun), kv_s("verb", rq->verb));
+		reply->id = a.id;
+		snprintf(reply->secret, sizeof(reply->secret), "%s", a.secret);
+		log_info("done", kv_s("noun", rq->noun), kv_s("verb", rq->verb), kv_s("by", who(rq->by)),
+			 kv_s("actor", rq->by ? rq->by->actor_email : ""));
 	}
+	sodium_memzero(a.secret, sizeof(a.secret));
 	json_out_free(&json);
 	sheet_free(&a.sheet);
 }
@@ -539,5 +655,5 @@ void admin_reply_free(struct admin_reply *reply)
 		memset(reply->out, 0, strlen(reply->out)); /* it may show a token */
 	free(reply->out);
 	free(reply->err);
-	memset(reply, 0, sizeof(*reply));
+	sodium_memzero(reply, sizeof(*reply));
 }

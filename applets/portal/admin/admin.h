@@ -1,20 +1,26 @@
-/* applets/portal/admin/admin.h: what an operator can do, as requests: a noun, a verb, named values.
+/* applets/portal/admin/admin.h: everything anybody changes, as requests: a noun, a verb, named values, and who asks.
  *
- *	site add  account=acme name=Berlin            ──▶ exit status, text for stdout, text for stderr
+ *	site add  account=acme name=Berlin   by nobody in particular   ──▶ done: id of the site, text for stdout
+ *	actor disable  target=<own id>       by Jo in a browser        ──▶ denied: field "", "You cannot disable yourself: ..."
  *
- * One request means the same whether it arrives over the Unix socket of a serving portal or is run by the command itself while nothing
- * serves: admin_run() is all there is. It checks, writes in one transaction (with what spec 60 §5.2 says must go with it), and publishes.
- * The table of verbs is shared with the command line, which makes its options and help from it.
+ * One request means the same whether it comes from a page, the REST API, the Unix socket of a serving portal, or is run by the command
+ * itself while nothing serves: admin_run() is all there is. It asks whether this principal may do that at all (spec 60 §1.1: the account of
+ * a principal is forced, nothing of another account is touched, found or named), checks the values, writes in one transaction with what
+ * must go with it (§3.11, §5.2), and tells connected peers. Pages and API build requests with action.h; the table of verbs (verbs.h) is
+ * shared with the command line, which makes its options and help from it.
+ *
+ * Field names are those of the command line's options without dashes in front: `name`, `ip-stack`, `if-updated-at`. An empty value clears.
  */
 #pragma once
 
-#include "applets/common/options.h"
-#include "applets/portal/admin/sheet.h"
 #include "applets/portal/channels/hub.h"
+#include "applets/portal/model/principal.h"
 
 #define ADMIN_FIELDS_MAX 96u
 #define ADMIN_REQUEST_MAX 65536u /* bytes of one encoded request */
 #define ADMIN_REPLY_MAX (64u * 1024u * 1024u)
+#define ADMIN_SECRET_MAX 1024u
+#define ADMIN_REASON_MAX 512u
 
 struct mailer;
 
@@ -37,129 +43,51 @@ struct admin_field {
 struct admin_request {
 	const char *noun, *verb;
 	bool is_json;
+	const struct principal *by; /* NULL: the operator of this machine */
 	struct admin_field field[ADMIN_FIELDS_MAX];
 	u32 n_fields;
 };
 
+/* How it ended; for HTTP the status is in parentheses. */
+enum admin_class {
+	ADMIN_OK,
+	ADMIN_INVALID,	   /* a value cannot be accepted: `field` and `reason` tell (422) */
+	ADMIN_NOT_FOUND,   /* what it is about does not exist in this account (404) */
+	ADMIN_DENIED,	   /* this principal may not, or the thing is the portal's own (403) */
+	ADMIN_CONFLICT,	   /* there is one already, or it was changed meanwhile (409) */
+	ADMIN_LIMIT,	   /* a limit of the account is reached (403; the command line's status is 1) */
+	ADMIN_UNAVAILABLE, /* disk or memory refuse: nothing was changed, try again (503) */
+};
+
 struct admin_reply {
-	int status; /* 0 done, 1 not possible, 2 not understood */
-	char *out, *err;
+	int status; /* of the command: 0 done, 1 not possible, 2 not understood */
+	enum admin_class class;
+	struct uuid id;			/* of the thing made or changed; null when there is none */
+	char field[32];			/* the name of the wrong field, "" when it is none in particular */
+	char reason[ADMIN_REASON_MAX];	/* why, as a sentence for the person who filled the form; "" when done */
+	char secret[ADMIN_SECRET_MAX];	/* a token or link that was made: to be shown this once */
+	char *out, *err;		/* for the command line: stdout, stderr */
 };
 
 void admin_run(struct portal *p, const struct admin_request *rq, struct admin_reply *reply);
+/* Wipes and frees. */
 void admin_reply_free(struct admin_reply *reply);
 
-/* Frames on the socket: u32 length, then NUL-terminated strings: "1" or "0" (JSON), noun, verb, name, value, …
+/* What goes, or loses its meaning, with a thing when it is deleted: for the page that asks "really?". Kinds without any are left out. */
+#define DEPENDENTS_MAX 16u
+struct dependent {
+	const char *one, *many; /* "policy", "policies" */
+	i64 n;
+};
+struct dependents {
+	struct dependent at[DEPENDENTS_MAX];
+	u32 n;
+};
+/* ERR_NOT_FOUND, or what the store says. */
+int admin_dependents(struct portal *p, enum kind k, const struct uuid *account, const struct uuid *id, struct dependents *out) MUST_CHECK;
+
+/* Frames on the socket: u32 length, then NUL-terminated strings: "1" or "0" (JSON), noun, verb, name, value, …; always by the operator.
  * The reply: u32 length, status byte, then two strings. */
 int admin_encode_request(const struct admin_request *rq, struct wr *w) MUST_CHECK;
 /* The strings of *rq point into `body`. ERR_MALFORMED, ERR_LIMIT. */
 int admin_decode_request(struct span body, struct admin_request *rq) MUST_CHECK;
-
-/* ---- the table ---- */
-
-/* Every value a verb can take; the command line fills one of these. */
-struct admin_args {
-	const char *target, *account, *name, *slug, *email, *type, *admin_email, *admin_name, *search_domain, *dns, *site, *address,
-		*description, *ip_stack, *group, *resource, *actor, *expires, *limit_users, *limit_service_accounts, *limit_sites,
-		*limit_admins, *client_to_client, *client, *dir;
-	struct opt_list filter, condition;
-	bool relay, no_filters, no_conditions, json;
-};
-
-struct admin;
-
-struct verb {
-	const char *name, *help;
-	int (*run)(struct admin *a);
-	const struct opt_def *options;
-	u32 n_options;
-	const char *examples;
-};
-
-struct noun {
-	const char *name, *help;
-	enum kind kind;
-	const struct verb *verbs;
-	u32 n_verbs;
-};
-
-extern const struct noun nouns[];
-extern const u32 n_nouns;
-
-const struct noun *find_noun(const char *name);
-const struct verb *find_verb(const struct noun *n, const char *name);
-
-/* ---- for the verbs ---- */
-
-struct admin {
-	struct portal *portal;
-	const struct admin_request *rq;
-	const struct noun *noun;
-	struct sheet sheet;
-	u64 now, wall;
-	bool is_quiet;	   /* nothing to print */
-	char err[512];	   /* what went wrong, with what, and what to do */
-};
-
-const struct directory *admin_dir(const struct admin *a);
-/* The value given for an option; NULL when not given. */
-const char *admin_arg(const struct admin *a, const char *name);
-/* All values of a repeated option, joined; NULL when none. The caller frees. */
-char *admin_args_joined(const struct admin *a, const char *name, const char *separator);
-
-/* Fill a->err and return what the verb shall return: ERR_INVAL (usage, status 2) or another (status 1). */
-int admin_fail(struct admin *a, int rc, const char *fmt, ...) PRINTF_LIKE(3, 4);
-int admin_complain(struct admin *a, const struct complaint *c);
-int admin_store_failed(struct admin *a, int rc);
-
-/* The account the request is about: --account, or the only one there is. */
-int admin_account(struct admin *a, const struct account **out) MUST_CHECK;
-/* A thing by id or name. For kinds of the directory *out is lent; for devices and tokens it is filled (entity_deinit()). */
-int admin_find(struct admin *a, enum kind k, const struct account *account, const char *text, const void **out) MUST_CHECK;
-int admin_find_row(struct admin *a, enum kind k, const struct uuid *account, const char *text, union any_entity *out) MUST_CHECK;
-
-/* begin, commit and publish; rollback and report on failure. */
-int admin_begin(struct admin *a) MUST_CHECK;
-int admin_end(struct admin *a, int rc) MUST_CHECK;
-
-void admin_show(struct admin *a, enum kind k, const void *entity);
-struct uuid admin_new_id(struct admin *a);
-/* "2027-01-31" (its last second), "2027-01-31T12:00:00Z", or from now on "365d", to microseconds. */
-int admin_parse_time(const char *text, u64 wall, i64 *out) MUST_CHECK;
-
-int run_account_add(struct admin *a);
-int run_account_update(struct admin *a);
-int run_account_enable(struct admin *a);
-int run_account_disable(struct admin *a);
-int run_actor_add(struct admin *a);
-int run_actor_update(struct admin *a);
-int run_actor_enable(struct admin *a);
-int run_actor_disable(struct admin *a);
-int run_group_add(struct admin *a);
-int run_group_update(struct admin *a);
-int run_member_add(struct admin *a);
-int run_member_remove(struct admin *a);
-int run_member_list(struct admin *a);
-int run_site_add(struct admin *a);
-int run_site_update(struct admin *a);
-int run_resource_add(struct admin *a);
-int run_resource_update(struct admin *a);
-int run_pool_add(struct admin *a);
-int run_pool_join(struct admin *a);
-int run_pool_leave(struct admin *a);
-int run_pool_members(struct admin *a);
-int run_policy_add(struct admin *a);
-int run_policy_update(struct admin *a);
-int run_policy_enable(struct admin *a);
-int run_policy_disable(struct admin *a);
-int run_token_add(struct admin *a);
-int run_token_list(struct admin *a);
-int run_token_delete(struct admin *a);
-int run_client_update(struct admin *a);
-int run_client_verify(struct admin *a);
-int run_client_unverify(struct admin *a);
-int run_gateway_update(struct admin *a);
-int run_status_show(struct admin *a);
-int run_list(struct admin *a);
-int run_show(struct admin *a);
-int run_delete(struct admin *a);

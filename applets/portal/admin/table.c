@@ -1,5 +1,5 @@
 /* Every noun and verb with its options and examples: the command line and the socket both go by this. */
-#include "applets/portal/admin/admin.h"
+#include "applets/portal/admin/verbs.h"
 
 #define A(f) offsetof(struct admin_args, f)
 #define ACCOUNT { "account", 0, "EMBERBOX_ACCOUNT", OPT_STR, A(account), .meta = "SLUG", .help = "which account; needless while there is only one" }
@@ -8,7 +8,9 @@
 #define TEXT(option, member, what, text) { option, 0, NULL, OPT_STR, A(member), .meta = what, .help = text }
 #define NEEDED(option, member, what, text) { option, 0, NULL, OPT_STR, A(member), .meta = what, .help = text, .flags = OPT_REQUIRED }
 
-#define VERB(word, text, f, list, ex) { word, text, f, list, ARRAY_LEN(list), ex }
+#define VERB(word, text, f, list, ex) { word, text, f, list, ARRAY_LEN(list), ex, 0 }
+#define READS(word, text, f, list, ex) { word, text, f, list, ARRAY_LEN(list), ex, VERB_READS }
+#define OPERATORS(word, text, f, list, ex) { word, text, f, list, ARRAY_LEN(list), ex, VERB_OPERATORS }
 
 static const struct opt_def o_list[] = { ACCOUNT, JSON };
 static const struct opt_def o_json[] = { JSON };
@@ -38,16 +40,16 @@ static const struct opt_def o_account_update[] = { { "target", 0, NULL, OPT_STR,
 static const struct opt_def o_account_target[] = { TARGET("SLUG"), JSON };
 
 static const struct verb v_account[] = {
-	VERB("add", "make an account with its Everyone group, a first site and the Internet site", run_account_add, o_account_add,
+	OPERATORS("add", "make an account with its Everyone group, a first site and the Internet site", run_account_add, o_account_add,
 	     "  emberbox portal account add --name 'Acme' --admin-email jo@acme.example\n"),
-	VERB("list", "all accounts", run_list, o_json, "  emberbox portal account list\n"),
-	VERB("show", "one account", run_show, o_account_target, "  emberbox portal account show acme\n"),
+	READS("list", "all accounts", run_list, o_json, "  emberbox portal account list\n"),
+	READS("show", "one account", run_show, o_account_target, "  emberbox portal account show acme\n"),
 	VERB("update", "change name, DNS or limits; connected clients learn of it at once", run_account_update, o_account_update,
 	     "  emberbox portal account update acme --dns custom:9.9.9.9,2620:fe::fe --search-domain corp.acme.example\n"),
-	VERB("disable", "end all sessions and revoke all access", run_account_disable, o_account_target,
+	OPERATORS("disable", "end all sessions and revoke all access", run_account_disable, o_account_target,
 	     "  emberbox portal account disable acme\n"),
-	VERB("enable", "undo disable; clients need new tokens", run_account_enable, o_account_target, "  emberbox portal account enable acme\n"),
-	VERB("delete", "delete it with everything in it", run_delete, o_account_target, "  emberbox portal account delete acme\n"),
+	OPERATORS("enable", "undo disable; clients need new tokens", run_account_enable, o_account_target, "  emberbox portal account enable acme\n"),
+	OPERATORS("delete", "delete it with everything in it", run_delete, o_account_target, "  emberbox portal account delete acme\n"),
 };
 
 /* ---- actor ---- */
@@ -68,8 +70,8 @@ static const struct verb v_actor[] = {
 	VERB("add", "make a user, an admin or a service account", run_actor_add, o_actor_add,
 	     "  emberbox portal actor add --email jo@acme.example --name Jo\n"
 	     "  emberbox portal actor add --type service-account --name backup\n"),
-	VERB("list", "all actors", run_list, o_list, "  emberbox portal actor list --json\n"),
-	VERB("show", "one actor", run_show, o_actor_target, "  emberbox portal actor show jo@acme.example\n"),
+	READS("list", "all actors", run_list, o_list, "  emberbox portal actor list --json\n"),
+	READS("show", "one actor", run_show, o_actor_target, "  emberbox portal actor show jo@acme.example\n"),
 	VERB("update", "change name, address or role", run_actor_update, o_actor_update,
 	     "  emberbox portal actor update jo@acme.example --type admin\n"),
 	VERB("disable", "end its sessions and refuse new ones", run_actor_disable, o_actor_target,
@@ -88,8 +90,8 @@ static const struct opt_def o_group_target[] = { TARGET("GROUP"), ACCOUNT, JSON 
 
 static const struct verb v_group[] = {
 	VERB("add", "make a group", run_group_add, o_group_add, "  emberbox portal group add --name Engineers\n"),
-	VERB("list", "all groups", run_list, o_list, "  emberbox portal group list\n"),
-	VERB("show", "one group", run_show, o_group_target, "  emberbox portal group show Engineers\n"),
+	READS("list", "all groups", run_list, o_list, "  emberbox portal group list\n"),
+	READS("show", "one group", run_show, o_group_target, "  emberbox portal group show Engineers\n"),
 	VERB("update", "rename it", run_group_update, o_group_update, "  emberbox portal group update Engineers --name Makers\n"),
 	VERB("delete", "delete it; its policies then grant nothing", run_delete, o_group_target, "  emberbox portal group delete Engineers\n"),
 };
@@ -101,7 +103,7 @@ static const struct opt_def o_member_list[] = { NEEDED("group", group, "GROUP", 
 static const struct verb v_member[] = {
 	VERB("add", "put an actor into a group", run_member_add, o_member,
 	     "  emberbox portal member add --group Engineers --actor jo@acme.example\n"),
-	VERB("list", "who is in a group", run_member_list, o_member_list, "  emberbox portal member list --group Everyone\n"),
+	READS("list", "who is in a group", run_member_list, o_member_list, "  emberbox portal member list --group Everyone\n"),
 	VERB("delete", "take an actor out of a group", run_member_remove, o_member,
 	     "  emberbox portal member delete --group Engineers --actor jo@acme.example\n"),
 };
@@ -115,8 +117,8 @@ static const struct opt_def o_site_target[] = { TARGET("SITE"), ACCOUNT, JSON };
 static const struct verb v_site[] = {
 	VERB("add", "make a site: a place with gateways and what they reach", run_site_add, o_site_add,
 	     "  emberbox portal site add --name Berlin\n"),
-	VERB("list", "all sites", run_list, o_list, "  emberbox portal site list\n"),
-	VERB("show", "one site", run_show, o_site_target, "  emberbox portal site show Berlin\n"),
+	READS("list", "all sites", run_list, o_list, "  emberbox portal site list\n"),
+	READS("show", "one site", run_show, o_site_target, "  emberbox portal site show Berlin\n"),
 	VERB("update", "rename it", run_site_update, o_site_update, "  emberbox portal site update Berlin --name Hamburg\n"),
 	VERB("delete", "delete it with its gateways, tokens and resources", run_delete, o_site_target, "  emberbox portal site delete Berlin\n"),
 };
@@ -149,8 +151,8 @@ static const struct verb v_resource[] = {
 	VERB("add", "make a resource: something behind the gateways of a site", run_resource_add, o_resource_add,
 	     "  emberbox portal resource add --site Berlin --address 10.9.0.0/24 --name lab\n"
 	     "  emberbox portal resource add --site Berlin --address '*.corp.acme.example' --filter tcp:443 --filter icmp\n"),
-	VERB("list", "all resources", run_list, o_list, "  emberbox portal resource list --json\n"),
-	VERB("show", "one resource", run_show, o_resource_target, "  emberbox portal resource show lab\n"),
+	READS("list", "all resources", run_list, o_list, "  emberbox portal resource list --json\n"),
+	READS("show", "one resource", run_show, o_resource_target, "  emberbox portal resource show lab\n"),
 	VERB("update", "change it; connected clients and gateways learn of it at once", run_resource_update, o_resource_update,
 	     "  emberbox portal resource update lab --filter tcp:22\n"),
 	VERB("delete", "delete it with its policies", run_delete, o_resource_target, "  emberbox portal resource delete lab\n"),
@@ -173,7 +175,7 @@ static const struct verb v_pool[] = {
 	     "  emberbox portal pool join Printers --client print-server\n"),
 	VERB("leave", "take a device out of a pool; connections that nothing else allows end at once", run_pool_leave, o_pool_member,
 	     "  emberbox portal pool leave Printers --client print-server\n"),
-	VERB("members", "the devices of a pool", run_pool_members, o_pool_target, "  emberbox portal pool members Printers\n"),
+	READS("members", "the devices of a pool", run_pool_members, o_pool_target, "  emberbox portal pool members Printers\n"),
 };
 
 /* ---- policy ---- */
@@ -202,8 +204,8 @@ static const struct verb v_policy[] = {
 	VERB("add", "let a group use a resource", run_policy_add, o_policy_add,
 	     "  emberbox portal policy add --group Everyone --resource lab\n"
 	     "  emberbox portal policy add --group Engineers --resource lab --condition 'remote_ip is_in_cidr 198.51.100.0/24'\n"),
-	VERB("list", "all policies", run_list, o_list, "  emberbox portal policy list\n"),
-	VERB("show", "one policy", run_show, o_policy_target, "  emberbox portal policy show 0b8c1d2e-0000-4000-8000-000000000001\n"),
+	READS("list", "all policies", run_list, o_list, "  emberbox portal policy list\n"),
+	READS("show", "one policy", run_show, o_policy_target, "  emberbox portal policy show 0b8c1d2e-0000-4000-8000-000000000001\n"),
 	VERB("update", "change it; access that no longer holds ends at once", run_policy_update, o_policy_update,
 	     "  emberbox portal policy update 0b8c1d2e-0000-4000-8000-000000000001 --no-conditions\n"),
 	VERB("disable", "revoke what it grants", run_policy_disable, o_policy_target,
@@ -231,7 +233,7 @@ static const struct verb v_token[] = {
 	     "  emberbox portal token add --actor backup --expires 90d\n"
 	     "  emberbox portal token add --site Berlin\n"
 	     "  emberbox portal token add --relay --json\n"),
-	VERB("list", "all tokens, without their secrets", run_token_list, o_list, "  emberbox portal token list\n"),
+	READS("list", "all tokens, without their secrets", run_token_list, o_list, "  emberbox portal token list\n"),
 	VERB("delete", "revoke it; who uses it is disconnected at once", run_token_delete, o_token_target,
 	     "  emberbox portal token delete 0b8c1d2e-0000-4000-8000-000000000001\n"),
 };
@@ -242,8 +244,8 @@ static const struct opt_def o_device_update[] = { TARGET("DEVICE"), NEEDED("name
 static const struct opt_def o_device_target[] = { TARGET("DEVICE"), ACCOUNT, JSON };
 
 static const struct verb v_client[] = {
-	VERB("list", "all clients, and who is online", run_list, o_list, "  emberbox portal client list\n"),
-	VERB("show", "one client", run_show, o_device_target, "  emberbox portal client show laptop\n"),
+	READS("list", "all clients, and who is online", run_list, o_list, "  emberbox portal client list\n"),
+	READS("show", "one client", run_show, o_device_target, "  emberbox portal client show laptop\n"),
 	VERB("update", "rename it", run_client_update, o_device_update, "  emberbox portal client update laptop --name old-laptop\n"),
 	VERB("verify", "mark it as verified, as policies may demand", run_client_verify, o_device_target, "  emberbox portal client verify laptop\n"),
 	VERB("unverify", "undo verify", run_client_unverify, o_device_target, "  emberbox portal client unverify laptop\n"),
@@ -252,31 +254,31 @@ static const struct verb v_client[] = {
 };
 
 static const struct verb v_gateway[] = {
-	VERB("list", "all gateways, and which are online", run_list, o_list, "  emberbox portal gateway list --json\n"),
-	VERB("show", "one gateway", run_show, o_device_target, "  emberbox portal gateway show gw1\n"),
+	READS("list", "all gateways, and which are online", run_list, o_list, "  emberbox portal gateway list --json\n"),
+	READS("show", "one gateway", run_show, o_device_target, "  emberbox portal gateway show gw1\n"),
 	VERB("update", "rename it", run_gateway_update, o_device_update, "  emberbox portal gateway update gw1 --name rack-3\n"),
 	VERB("delete", "forget it; with a valid token it comes back as a new one", run_delete, o_device_target,
 	     "  emberbox portal gateway delete gw1\n"),
 };
 
 static const struct verb v_status[] = {
-	VERB("show", "who is connected, and what happened since the start", run_status_show, o_json, "  emberbox portal status show\n"),
+	OPERATORS("show", "who is connected, and what happened since the start", run_status_show, o_json, "  emberbox portal status show\n"),
 };
 
-#define NOUN(word, text, k, list) { word, text, k, list, ARRAY_LEN(list) }
+#define NOUN(word, text, k, api, list) { word, text, k, api, list, ARRAY_LEN(list) }
 
 const struct noun nouns[] = {
-	NOUN("account", "accounts: everything else belongs to one", KIND_ACCOUNT, v_account),
-	NOUN("actor", "users, admins, service accounts", KIND_ACTOR, v_actor),
-	NOUN("group", "groups of actors", KIND_GROUP, v_group),
-	NOUN("member", "who is in which group", KIND_MEMBERSHIP, v_member),
-	NOUN("site", "places with gateways", KIND_SITE, v_site),
-	NOUN("resource", "what can be reached", KIND_RESOURCE, v_resource),
-	NOUN("pool", "devices that clients may reach directly", KIND_RESOURCE, v_pool),
-	NOUN("policy", "which group may reach what", KIND_POLICY, v_policy),
-	NOUN("token", "what clients, gateways and relays prove themselves with", KIND_CLIENT_TOKEN, v_token),
-	NOUN("client", "devices of users", KIND_CLIENT, v_client),
-	NOUN("gateway", "gateways of sites", KIND_GATEWAY, v_gateway),
-	NOUN("status", "the serving portal", KIND_ACCOUNT, v_status),
+	NOUN("account", "accounts: everything else belongs to one", KIND_ACCOUNT, API_READS, v_account),
+	NOUN("actor", "users, admins, service accounts", KIND_ACTOR, API_ALL, v_actor),
+	NOUN("group", "groups of actors", KIND_GROUP, API_ALL, v_group),
+	NOUN("member", "who is in which group", KIND_MEMBERSHIP, API_ALL, v_member),
+	NOUN("site", "places with gateways", KIND_SITE, API_ALL, v_site),
+	NOUN("resource", "what can be reached", KIND_RESOURCE, API_ALL, v_resource),
+	NOUN("pool", "devices that clients may reach directly", KIND_RESOURCE, API_ALL, v_pool),
+	NOUN("policy", "which group may reach what", KIND_POLICY, API_ALL, v_policy),
+	NOUN("token", "what clients, gateways and relays prove themselves with", KIND_CLIENT_TOKEN, API_ALL, v_token),
+	NOUN("client", "devices of users", KIND_CLIENT, API_ALL, v_client),
+	NOUN("gateway", "gateways of sites", KIND_GATEWAY, API_ALL, v_gateway),
+	NOUN("status", "the serving portal", KIND_ACCOUNT, API_NOTHING, v_status),
 };
 const u32 n_nouns = ARRAY_LEN(nouns);

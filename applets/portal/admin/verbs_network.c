@@ -1,5 +1,5 @@
 /* site, resource, policy, token, client, gateway, status */
-#include "applets/portal/admin/admin.h"
+#include "applets/portal/admin/rights.h"
 #include "applets/portal/model/rules.h"
 
 #include <sodium.h>
@@ -41,7 +41,7 @@ static int find_id(struct admin *a, enum kind k, const struct account *account, 
 	rc = admin_find(a, k, account, name, &found);
 	if (!rc)
 		*out = ((const struct entity *)found)->id;
-	return rc;
+	return rc ? admin_fail(a, rc, "--%s: there is no %s '%s', or there are several", option, kinds[k].name, name) : 0;
 }
 
 /* A copy of the target, to be changed. */
@@ -56,6 +56,7 @@ static int find_copy(struct admin *a, enum kind k, const struct account **accoun
 	if (!target)
 		return admin_fail(a, ERR_INVAL, "which %s?", a->noun->name);
 	rc = admin_find(a, k, *account, target, &found);
+	rc = rc ? rc : admin_check_unchanged(a, found);
 	return rc ? rc : entity_copy(k, out, found);
 }
 
@@ -83,7 +84,7 @@ int run_site_add(struct admin *a)
 	if (!rc) {
 		rc = store_insert(a->portal->store, KIND_SITE, &x, a->wall);
 		if (rc == ERR_EXISTS)
-			(void)admin_fail(a, rc, "there is already a site '%s'", x.name);
+			(void)admin_fail(a, rc, "--name: there is already a site '%s'", x.name);
 		rc = admin_end(a, rc);
 	}
 	rc = show_single(a, KIND_SITE, &x, rc);
@@ -182,7 +183,7 @@ int run_resource_add(struct admin *a)
 	x.e = new_entity(a, account);
 	rc = read_resource(a, account, &x);
 	if (!rc && uuid_is_null(&x.site_id))
-		rc = admin_fail(a, ERR_INVAL, "which --site?");
+		rc = admin_fail(a, ERR_INVAL, "--site: say where it is");
 	rc = rc ? rc : check_resource_site(a, &x);
 	if (!rc && check_resource(&x, &c))
 		rc = admin_complain(a, &c);
@@ -293,7 +294,7 @@ int run_policy_add(struct admin *a)
 	if (!rc) {
 		rc = store_insert(a->portal->store, KIND_POLICY, &x, a->wall);
 		if (rc == ERR_EXISTS)
-			(void)admin_fail(a, rc, "this group already has a policy for this resource");
+			(void)admin_fail(a, rc, "--resource: this group already has a policy for this resource");
 		rc = admin_end(a, rc);
 	}
 	rc = show_single(a, KIND_POLICY, &x, rc);
@@ -311,7 +312,7 @@ static int save_policy(struct admin *a, struct policy *x)
 	if (!rc) {
 		rc = store_update(a->portal->store, KIND_POLICY, x, a->wall);
 		if (rc == ERR_EXISTS)
-			(void)admin_fail(a, rc, "this group already has a policy for this resource");
+			(void)admin_fail(a, rc, "--resource: this group already has a policy for this resource");
 		if (!rc && is_breaking)
 			rc = store_revoke(a->portal->store, REVOKE_AUTHORIZATIONS_OF_POLICY, &x->e.account_id, &x->e.id);
 		rc = admin_end(a, rc);
@@ -364,12 +365,27 @@ int run_policy_enable(struct admin *a)
 
 #define DEFAULT_LIFETIME_DAYS 365
 
+static bool is_api_client(const struct admin *a)
+{
+	return a->rq->by && a->rq->by->kind == PRINCIPAL_API;
+}
+
+/* Of relays only for operators, of clients not for API clients (spec 60 §1.1). */
+static bool may_see_token(const struct admin *a, enum kind k)
+{
+	return k == KIND_GATEWAY_TOKEN || (k == KIND_CLIENT_TOKEN && !is_api_client(a)) || (k == KIND_RELAY_TOKEN && !rights_account(a));
+}
+
 static int token_kind(struct admin *a, enum kind *kind, enum token_type *type)
 {
 	bool is_actor = admin_arg(a, "actor"), is_site = admin_arg(a, "site"), is_relay = admin_arg(a, "relay");
 
 	if (is_actor + is_site + is_relay != 1)
 		return admin_fail(a, ERR_INVAL, "a token is for one of --actor ACTOR (a client), --site SITE (its gateways), --relay");
+	if (is_relay && rights_operator_only(a, "make relay tokens"))
+		return ERR_DENIED;
+	if (!is_site && is_api_client(a))
+		return admin_fail(a, ERR_DENIED, "An API client may only make gateway tokens");
 	*kind = is_actor ? KIND_CLIENT_TOKEN : is_site ? KIND_GATEWAY_TOKEN : KIND_RELAY_TOKEN;
 	*type = is_actor ? TOKEN_CLIENT : is_site ? TOKEN_GATEWAY : TOKEN_RELAY;
 	return 0;
@@ -414,10 +430,10 @@ static int set_owner(struct admin *a, enum kind kind, struct token *x)
 int run_token_add(struct admin *a)
 {
 	char text[TOKEN_STRLEN];
-	enum token_type type;
+	enum token_type type = TOKEN_CLIENT;
+	enum kind kind = KIND_CLIENT_TOKEN;
 	struct complaint c;
 	struct token x;
-	enum kind kind;
 	int rc = token_kind(a, &kind, &type);
 
 	if (rc)
@@ -432,8 +448,10 @@ int run_token_add(struct admin *a)
 	if (!rc)
 		rc = admin_end(a, store_insert(a->portal->store, kind, &x, a->wall));
 	rc = show_single(a, kind, &x, rc);
-	if (!rc)
+	if (!rc) {
 		sheet_put(&a->sheet, "token", text);
+		snprintf(a->secret, sizeof(a->secret), "%s", text);
+	}
 	sodium_memzero(text, sizeof(text));
 	entity_deinit(kind, &x);
 	return rc;
@@ -470,6 +488,9 @@ int run_token_list(struct admin *a)
 
 	for (size_t i = 0; i < ARRAY_LEN(token_kinds) && !rc; i++) {
 		enum kind k = token_kinds[i];
+
+		if (!may_see_token(a, k))
+			continue;
 		rc = store_list(a->portal->store, k, kinds[k].is_global ? NULL : &account->e.id, show_token, a);
 		if (rc)
 			return admin_store_failed(a, rc);
@@ -495,10 +516,12 @@ int run_token_delete(struct admin *a)
 		return rc;
 	rc = ERR_NOT_FOUND;
 	for (size_t i = 0; i < ARRAY_LEN(token_kinds) && rc == ERR_NOT_FOUND; i++)
-		rc = store_delete(a->portal->store, token_kinds[i],
-				  kinds[token_kinds[i]].is_global ? &none : &account->e.id, &id);
+		if (may_see_token(a, token_kinds[i]))
+			rc = store_delete(a->portal->store, token_kinds[i],
+					  kinds[token_kinds[i]].is_global ? &none : &account->e.id, &id);
 	if (rc == ERR_NOT_FOUND)
 		(void)admin_fail(a, rc, "there is no token '%s'", target);
+	a->id = id;
 	a->is_quiet = true;
 	return admin_end(a, rc);
 }
@@ -513,8 +536,13 @@ static int find_device(struct admin *a, union any_entity *x)
 
 	if (rc)
 		return rc;
-	return target ? admin_find_row(a, a->noun->kind, &account->e.id, target, x) :
-			admin_fail(a, ERR_INVAL, "which %s?", a->noun->name);
+	rc = target ? admin_find_row(a, a->noun->kind, &account->e.id, target, x) : admin_fail(a, ERR_INVAL, "which %s?", a->noun->name);
+	if (rc)
+		return rc;
+	rc = admin_check_unchanged(a, x);
+	if (rc)
+		entity_deinit(a->noun->kind, x);
+	return rc;
 }
 
 static int save_device(struct admin *a, union any_entity *x, bool is_revoking)

@@ -1,5 +1,5 @@
 /* account, actor, group, member */
-#include "applets/portal/admin/admin.h"
+#include "applets/portal/admin/rights.h"
 #include "applets/portal/model/rules.h"
 
 #include <ctype.h>
@@ -23,7 +23,9 @@ static int set_limit(struct admin *a, i64 *field, const char *option)
 
 	if (!value)
 		return 0;
-	if (strcmp(value, "none") == 0) {
+	if (rights_operator_only(a, "change limits"))
+		return ERR_DENIED;
+	if (strcmp(value, "none") == 0 || !*value) {
 		*field = -1;
 		return 0;
 	}
@@ -189,7 +191,7 @@ int run_account_add(struct admin *a)
 	if (!rc) {
 		rc = store_insert(a->portal->store, KIND_ACCOUNT, &x, a->wall);
 		if (rc == ERR_EXISTS)
-			(void)admin_fail(a, rc, "there is already an account with the slug '%s'", x.slug);
+			(void)admin_fail(a, rc, "--slug: there is already an account with the slug '%s'", x.slug);
 		rc = rc ? rc : insert_beginnings(a, &x);
 		rc = rc ? rc : insert_first_admin(a, &x);
 		rc = admin_end(a, rc);
@@ -207,16 +209,10 @@ static int find_account_row(struct admin *a, struct account *x)
 	const char *target = admin_arg(a, "target");
 	const struct account *found;
 
-	if (target) {
-		found = directory_account_named(admin_dir(a), target);
-		if (!found)
-			return admin_fail(a, ERR_NOT_FOUND, "there is no account '%s'", target);
-	} else {
-		int rc = admin_account(a, &found);
-		if (rc)
-			return rc;
-	}
-	return entity_copy(KIND_ACCOUNT, x, found);
+	int rc = target ? admin_account_named(a, target, &found) : admin_account(a, &found);
+
+	rc = rc ? rc : admin_check_unchanged(a, found);
+	return rc ? rc : entity_copy(KIND_ACCOUNT, x, found);
 }
 
 static int save_account(struct admin *a, struct account *x)
@@ -341,7 +337,7 @@ int run_actor_add(struct admin *a)
 	if (!rc) {
 		rc = store_insert(a->portal->store, KIND_ACTOR, &x, a->wall);
 		if (rc == ERR_EXISTS)
-			(void)admin_fail(a, rc, "there is already an actor with the e-mail address '%s'", x.email);
+			(void)admin_fail(a, rc, "--email: there is already an actor with the e-mail address '%s'", x.email);
 		rc = admin_end(a, rc);
 	}
 	if (!rc) {
@@ -359,6 +355,7 @@ static int find_actor(struct admin *a, struct actor *x)
 	int rc = admin_account(a, &account);
 
 	rc = rc ? rc : admin_find(a, KIND_ACTOR, account, admin_arg(a, "target") ? admin_arg(a, "target") : "", &found);
+	rc = rc ? rc : admin_check_unchanged(a, found);
 	return rc ? rc : entity_copy(KIND_ACTOR, x, found);
 }
 
@@ -374,18 +371,32 @@ static int protect_last_admin(struct admin *a, const struct actor *x)
 	rc = store_count(a->portal->store, COUNT_ENABLED_ADMINS, &x->e.account_id, &n);
 	if (rc)
 		return admin_store_failed(a, rc);
-	return n > 1 ? 0 : admin_fail(a, ERR_DENIED, "'%s' is the last enabled admin of the account", x->name);
+	return n > 1 ? 0 : admin_fail(a, ERR_DENIED, "'%s' is the last enabled admin of the account: make another one first", x->name);
+}
+
+/* Nobody takes from himself what lets him undo it (spec 60 §1.3). */
+static int protect_self(struct admin *a, const struct actor *x)
+{
+	const struct actor *was = directory_get(admin_dir(a), KIND_ACTOR, &x->e.account_id, &x->e.id);
+
+	if (!rights_is_self(a, &x->e.id))
+		return 0;
+	if (x->disabled_at && !was->disabled_at)
+		return admin_fail(a, ERR_DENIED, "You cannot disable yourself: ask another admin");
+	return was->type == x->type ? 0 : admin_fail(a, ERR_DENIED, "--type: you cannot change your own role: ask another admin");
 }
 
 static int save_actor(struct admin *a, struct actor *x)
 {
-	int rc = protect_last_admin(a, x);
+	int rc = protect_self(a, x);
+
+	rc = rc ? rc : protect_last_admin(a, x);
 
 	rc = rc ? rc : admin_begin(a);
 	if (!rc) {
 		rc = store_update(a->portal->store, KIND_ACTOR, x, a->wall);
 		if (rc == ERR_EXISTS)
-			(void)admin_fail(a, rc, "there is already an actor with the e-mail address '%s'", x->email);
+			(void)admin_fail(a, rc, "--email: there is already an actor with the e-mail address '%s'", x->email);
 		if (!rc && x->disabled_at)
 			rc = store_revoke(a->portal->store, REVOKE_TOKENS_OF_ACTOR, &x->e.account_id, &x->e.id);
 		rc = admin_end(a, rc);
@@ -462,7 +473,7 @@ int run_group_add(struct admin *a)
 	if (!rc) {
 		rc = store_insert(a->portal->store, KIND_GROUP, &x, a->wall);
 		if (rc == ERR_EXISTS)
-			(void)admin_fail(a, rc, "there is already a group '%s'", x.name);
+			(void)admin_fail(a, rc, "--name: there is already a group '%s'", x.name);
 		rc = admin_end(a, rc);
 	}
 	if (!rc) {
@@ -479,6 +490,8 @@ static int find_group(struct admin *a, const char *option, const struct account 
 	const void *found;
 	int rc = name ? admin_find(a, KIND_GROUP, account, name, &found) : admin_fail(a, ERR_INVAL, "which group?");
 
+	if (!rc && strcmp(option, "target") == 0)
+		rc = admin_check_unchanged(a, found);
 	*out = rc ? NULL : found;
 	return rc;
 }

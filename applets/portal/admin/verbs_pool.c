@@ -1,5 +1,5 @@
 /* pool: devices that clients may reach directly (spec 60 §4.10) */
-#include "applets/portal/admin/admin.h"
+#include "applets/portal/admin/verbs.h"
 #include "applets/portal/model/rules.h"
 
 int run_pool_add(struct admin *a)

@@ -1,0 +1,138 @@
+/* applets/portal/admin/verbs.h: the table of nouns and verbs, and what every verb is written with.
+ *
+ * A verb finds what it is about, changes a copy, checks it (model/rules.h) and saves it in one transaction; it returns 0 or what
+ * admin_fail() and its kin returned. Fields that every verb understands, in no table of options: `if-updated-at` (microseconds: refuse when
+ * the thing was changed since) on verbs with a target.
+ */
+#pragma once
+
+#include "applets/common/options.h"
+#include "applets/portal/admin/admin.h"
+#include "applets/portal/admin/sheet.h"
+
+/* ---- the table ---- */
+
+/* Every value a verb can take; the command line fills one of these. */
+struct admin_args {
+	const char *target, *account, *name, *slug, *email, *type, *admin_email, *admin_name, *search_domain, *dns, *site, *address,
+		*description, *ip_stack, *group, *resource, *actor, *expires, *limit_users, *limit_service_accounts, *limit_sites,
+		*limit_admins, *client_to_client, *client, *dir;
+	struct opt_list filter, condition;
+	bool relay, no_filters, no_conditions, json;
+};
+
+struct admin;
+
+#define VERB_READS 1u	  /* changes nothing */
+#define VERB_OPERATORS 2u /* about the whole portal: no principal of an account may */
+
+struct verb {
+	const char *name, *help;
+	int (*run)(struct admin *a);
+	const struct opt_def *options;
+	u32 n_options;
+	const char *examples;
+	u8 flags;
+};
+
+/* What an API client may do with a noun (spec 60 §1.1). */
+enum api_rights { API_NOTHING, API_READS, API_ALL };
+
+struct noun {
+	const char *name, *help;
+	enum kind kind;
+	enum api_rights api;
+	const struct verb *verbs;
+	u32 n_verbs;
+};
+
+struct complaint;
+
+extern const struct noun nouns[];
+extern const u32 n_nouns;
+
+const struct noun *find_noun(const char *name);
+const struct verb *find_verb(const struct noun *n, const char *name);
+
+/* ---- for the verbs ---- */
+
+struct admin {
+	struct portal *portal;
+	const struct admin_request *rq;
+	const struct noun *noun;
+	struct sheet sheet;
+	u64 now, wall;
+	struct uuid id;		       /* of the thing made or changed */
+	char secret[ADMIN_SECRET_MAX]; /* a token or link that was made */
+	bool is_quiet;		       /* nothing to print */
+	char field[32];		       /* which value is wrong */
+	char err[ADMIN_REASON_MAX];      /* what went wrong, with what, and what to do */
+};
+
+const struct directory *admin_dir(const struct admin *a);
+/* The value given for an option; NULL when not given. */
+const char *admin_arg(const struct admin *a, const char *name);
+/* All values of a repeated option, joined; NULL when none. The caller frees. */
+char *admin_args_joined(const struct admin *a, const char *name, const char *separator);
+
+/* Fill a->err and return what the verb shall return: ERR_INVAL (a value; status 2) or another (status 1; ERR_NOT_FOUND, ERR_DENIED,
+ * ERR_EXISTS and ERR_STATE (conflict), ERR_LIMIT). A text that begins "--name: " is about the field of that name. */
+int admin_fail(struct admin *a, int rc, const char *fmt, ...) PRINTF_LIKE(3, 4);
+int admin_complain(struct admin *a, const struct complaint *c);
+/* Unless the thing is as old as the request's `if-updated-at` says: somebody else saved meanwhile (ERR_STATE). */
+int admin_check_unchanged(struct admin *a, const void *entity) MUST_CHECK;
+int admin_store_failed(struct admin *a, int rc);
+
+/* The account the request is about: --account, or the only one there is. */
+int admin_account(struct admin *a, const struct account **out) MUST_CHECK;
+/* The account of that slug or id, if the request may know of it. */
+int admin_account_named(struct admin *a, const char *name, const struct account **out) MUST_CHECK;
+/* A thing by id or name. For kinds of the directory *out is lent; for devices and tokens it is filled (entity_deinit()). */
+int admin_find(struct admin *a, enum kind k, const struct account *account, const char *text, const void **out) MUST_CHECK;
+int admin_find_row(struct admin *a, enum kind k, const struct uuid *account, const char *text, union any_entity *out) MUST_CHECK;
+
+/* begin, commit and publish; rollback and report on failure. */
+int admin_begin(struct admin *a) MUST_CHECK;
+int admin_end(struct admin *a, int rc) MUST_CHECK;
+
+void admin_show(struct admin *a, enum kind k, const void *entity);
+struct uuid admin_new_id(struct admin *a);
+/* "2027-01-31" (its last second), "2027-01-31T12:00:00Z", or from now on "365d", to microseconds. */
+int admin_parse_time(const char *text, u64 wall, i64 *out) MUST_CHECK;
+
+int run_account_add(struct admin *a);
+int run_account_update(struct admin *a);
+int run_account_enable(struct admin *a);
+int run_account_disable(struct admin *a);
+int run_actor_add(struct admin *a);
+int run_actor_update(struct admin *a);
+int run_actor_enable(struct admin *a);
+int run_actor_disable(struct admin *a);
+int run_group_add(struct admin *a);
+int run_group_update(struct admin *a);
+int run_member_add(struct admin *a);
+int run_member_remove(struct admin *a);
+int run_member_list(struct admin *a);
+int run_site_add(struct admin *a);
+int run_site_update(struct admin *a);
+int run_resource_add(struct admin *a);
+int run_resource_update(struct admin *a);
+int run_pool_add(struct admin *a);
+int run_pool_join(struct admin *a);
+int run_pool_leave(struct admin *a);
+int run_pool_members(struct admin *a);
+int run_policy_add(struct admin *a);
+int run_policy_update(struct admin *a);
+int run_policy_enable(struct admin *a);
+int run_policy_disable(struct admin *a);
+int run_token_add(struct admin *a);
+int run_token_list(struct admin *a);
+int run_token_delete(struct admin *a);
+int run_client_update(struct admin *a);
+int run_client_verify(struct admin *a);
+int run_client_unverify(struct admin *a);
+int run_gateway_update(struct admin *a);
+int run_status_show(struct admin *a);
+int run_list(struct admin *a);
+int run_show(struct admin *a);
+int run_delete(struct admin *a);

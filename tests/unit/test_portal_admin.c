@@ -1,0 +1,191 @@
+/* Who may change what (spec 60 §1.1, §1.3), and what he is told when he may not. */
+#include "tests/unit/portal_world.h"
+
+#include "applets/portal/admin/action.h"
+
+#include <stdio.h>
+#include <string.h>
+
+TEST(spec60_64_the_last_admin_is_protected_from_everybody)
+{
+	struct portal_world *w = portal_new();
+	struct principal ada;
+
+	EXPECT_EQ(admin_as(w, NULL, "actor delete jo@acme.example"), ADMIN_DENIED);
+	EXPECT_EQ(admin_as(w, NULL, "actor disable jo@acme.example"), ADMIN_DENIED);
+	EXPECT_EQ(admin_as(w, NULL, "actor update jo@acme.example --type user"), ADMIN_DENIED);
+	EXPECT_STR(w->reply.reason, "'Jo' is the last enabled admin of the account: make another one first");
+	ada = principal_of(w, PRINCIPAL_SESSION, "admin", "ada");
+	EXPECT_EQ(admin_as(w, &ada, "actor disable jo@acme.example"), ADMIN_OK);
+	EXPECT_EQ(admin_as(w, NULL, "actor disable ada@acme.example"), ADMIN_DENIED);
+	portal_free(w);
+}
+
+TEST(spec60_64_nobody_deletes_disables_or_demotes_himself)
+{
+	struct portal_world *w = portal_new();
+	struct principal ada = principal_of(w, PRINCIPAL_SESSION, "admin", "ada");
+
+	EXPECT_EQ(admin_as(w, &ada, "actor delete ada@acme.example"), ADMIN_DENIED);
+	EXPECT_STR(w->reply.reason, "You cannot delete yourself: ask another admin");
+	EXPECT_EQ(admin_as(w, &ada, "actor disable ada@acme.example"), ADMIN_DENIED);
+	EXPECT_EQ(admin_as(w, &ada, "actor update ada@acme.example --type user"), ADMIN_DENIED);
+	EXPECT_STR(w->reply.field, "type");
+	EXPECT_EQ(admin_as(w, &ada, "actor update ada@acme.example --name Ada"), ADMIN_OK);
+	portal_free(w);
+}
+
+TEST(spec60_01_a_principal_neither_touches_nor_learns_of_another_account)
+{
+	static const char *const asks[] = {
+		"account show other", "account update other --name Mine", "site list --account other", "site add --name X --account other",
+		"actor add --name x --email x@x.example --account other", "member list --group Everyone --account other",
+	};
+	struct portal_world *w = portal_new();
+	struct principal ada = principal_of(w, PRINCIPAL_SESSION, "admin", "ada");
+	char id[UUID_STRLEN], command[200];
+
+	EXPECT_EQ(admin(w, "account add --name Other --admin-email o@other.example"), 0);
+	for (size_t i = 0; i < ARRAY_LEN(asks); i++)
+		EXPECT_EQ(admin_as(w, &ada, asks[i]), ADMIN_NOT_FOUND);
+	EXPECT_STR(w->reply.reason, "There is no account 'other'");
+	EXPECT_EQ(admin(w, "site add --name Secret --account other"), 0);
+	uuid_format(&w->reply.id, id);
+	snprintf(command, sizeof(command), "site show %s", id);
+	EXPECT_EQ(admin_as(w, &ada, command), ADMIN_NOT_FOUND);
+	snprintf(command, sizeof(command), "site delete %s", id);
+	EXPECT_EQ(admin_as(w, &ada, command), ADMIN_NOT_FOUND);
+	snprintf(command, sizeof(command), "resource add --address 10.0.0.1 --site %s", id);
+	EXPECT_EQ(admin_as(w, &ada, command), ADMIN_INVALID);
+	EXPECT_STR(w->reply.field, "site");
+	EXPECT_EQ(admin_as(w, &ada, "account list"), ADMIN_OK);
+	EXPECT(!strstr(w->reply.out, "Other"));
+	EXPECT_EQ(admin_as(w, &ada, "site list"), ADMIN_OK);
+	EXPECT(strstr(w->reply.out, "Berlin") && !strstr(w->reply.out, "Secret"));
+	portal_free(w);
+}
+
+TEST(only_the_operator_has_a_say_about_accounts_limits_and_relays)
+{
+	static const char *const asks[] = {
+		"account add --name Mine --admin-email a@b.example", "account disable acme", "account delete acme", "token add --relay",
+		"status show", "account update --limit-sites 100",
+	};
+	struct portal_world *w = portal_new();
+	struct principal ada = principal_of(w, PRINCIPAL_SESSION, "admin", "ada");
+
+	EXPECT_EQ(admin(w, "token add --relay --name r1"), 0);
+	for (size_t i = 0; i < ARRAY_LEN(asks); i++)
+		if (!EXPECT_EQ(admin_as(w, &ada, asks[i]), ADMIN_DENIED))
+			fprintf(stderr, "%s\n", asks[i]);
+	EXPECT_EQ(admin_as(w, &ada, "token list"), ADMIN_OK);
+	EXPECT(!strstr(w->reply.out, "r1"));
+	portal_free(w);
+}
+
+/* Demoted or disabled after the session began. */
+TEST(a_session_is_worth_what_its_actor_is_now)
+{
+	struct portal_world *w = portal_new();
+	struct principal ada = principal_of(w, PRINCIPAL_SESSION, "admin", "ada"), eve = principal_of(w, PRINCIPAL_SESSION, "user", "eve");
+
+	EXPECT_EQ(admin_as(w, &eve, "site add --name X"), ADMIN_DENIED);
+	EXPECT_EQ(admin(w, "actor disable ada@acme.example"), 0);
+	EXPECT_EQ(admin_as(w, &ada, "site add --name X"), ADMIN_DENIED);
+	portal_free(w);
+}
+
+TEST(an_api_client_has_its_own_rights)
+{
+	struct portal_world *w = portal_new();
+	struct principal bot = principal_of(w, PRINCIPAL_API, "api-client", "bot");
+
+	EXPECT_EQ(admin_as(w, &bot, "site add --name Hamburg"), ADMIN_OK);
+	EXPECT_EQ(admin_as(w, &bot, "account show acme"), ADMIN_OK);
+	EXPECT_EQ(admin_as(w, &bot, "account update acme --name X12"), ADMIN_DENIED);
+	EXPECT_EQ(admin_as(w, &bot, "token add --site Hamburg"), ADMIN_OK);
+	EXPECT(w->reply.secret[0] == '.');
+	EXPECT_EQ(admin_as(w, &bot, "token add --actor jo@acme.example"), ADMIN_DENIED);
+	EXPECT_EQ(admin(w, "token add --actor jo@acme.example --name hers"), 0);
+	EXPECT_EQ(admin_as(w, &bot, "token list"), ADMIN_OK);
+	EXPECT(!strstr(w->reply.out, "hers"));
+	portal_free(w);
+}
+
+TEST(two_admins_who_edit_the_same_row_lose_nothing)
+{
+	struct portal_world *w = portal_new();
+	struct principal ada = principal_of(w, PRINCIPAL_SESSION, "admin", "ada");
+	const struct account *acme = directory_account_named(hub_directory(w->portal.hub), "acme");
+	const struct site *site;
+	struct action a;
+	struct uuid id;
+	i64 seen;
+
+	EXPECT_EQ(admin(w, "site add --name Hamburg"), 0);
+	id = w->reply.id;
+	site = directory_get(hub_directory(w->portal.hub), KIND_SITE, &acme->e.id, &id);
+	seen = site->e.updated_at;
+	tick(w, SEC(1));
+	for (int i = 0; i < 2; i++) {
+		action_begin(&a, "site", "update", &ada);
+		action_set_id(&a, "target", &id);
+		action_set(&a, "name", i == 0 ? "Bremen" : "Kiel");
+		action_set(&a, "ignored", NULL);
+		action_set_unchanged_since(&a, seen);
+		EXPECT_EQ(action_run(&a, &w->portal), i == 0 ? ADMIN_OK : ADMIN_CONFLICT);
+		if (i == 1)
+			EXPECT(strstr(a.reply.reason, "Somebody else changed this site") == a.reply.reason);
+		action_end(&a);
+	}
+	site = directory_get(hub_directory(w->portal.hub), KIND_SITE, &acme->e.id, &id);
+	EXPECT_STR(site->name, "Bremen");
+	portal_free(w);
+}
+
+TEST(a_wrong_value_is_named_as_the_form_names_it)
+{
+	static const struct {
+		const char *command, *field, *reason;
+		enum admin_class class;
+	} cases[] = {
+		{ "site add --name ''", "name", "Must not be empty", ADMIN_INVALID },
+		{ "site add --name Berlin", "name", "There is already a site 'Berlin'", ADMIN_CONFLICT },
+		{ "resource add --site Berlin --address 10.0.0.1 --filter ftp", "filter", "'ftp' is not a protocol (tcp, udp, icmp)", ADMIN_INVALID },
+		{ "resource add --site Nowhere --address 10.0.0.1", "site", "There is no site 'Nowhere', or there are several", ADMIN_INVALID },
+		{ "account update --search-domain x", "search-domain", "'x' is not a full domain name", ADMIN_INVALID },
+		{ "actor add --name x", "email", "Is required for a user", ADMIN_INVALID },
+		{ "site show Nowhere", "", "There is no site 'Nowhere'", ADMIN_NOT_FOUND },
+	};
+	struct portal_world *w = portal_new();
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		EXPECT_EQ(admin_as(w, NULL, cases[i].command), cases[i].class);
+		EXPECT_STR(w->reply.field, cases[i].field);
+		EXPECT_STR(w->reply.reason, cases[i].reason);
+	}
+	portal_free(w);
+}
+
+TEST(a_deletion_names_what_goes_with_it)
+{
+	struct portal_world *w = portal_new();
+	const struct account *acme = directory_account_named(hub_directory(w->portal.hub), "acme");
+	struct dependents d;
+	struct uuid site;
+
+	EXPECT_EQ(admin(w, "site add --name Hamburg"), 0);
+	site = w->reply.id;
+	EXPECT_EQ(admin(w, "resource add --site Hamburg --address 10.0.0.1 --name a"), 0);
+	EXPECT_EQ(admin(w, "resource add --site Hamburg --address 10.0.0.2 --name b"), 0);
+	EXPECT_EQ(admin(w, "policy add --group Everyone --resource a"), 0);
+	EXPECT_EQ(admin(w, "token add --site Hamburg"), 0);
+	EXPECT_EQ(admin_dependents(&w->portal, KIND_SITE, &acme->e.id, &site, &d), 0);
+	REQUIRE(d.n == 3);
+	EXPECT_STR(d.at[0].many, "resources");
+	EXPECT_EQ(d.at[0].n, 2);
+	EXPECT_STR(d.at[1].one, "policy");
+	EXPECT_EQ(d.at[1].n, 1);
+	EXPECT_STR(d.at[2].one, "gateway token");
+	portal_free(w);
+}
