@@ -25,7 +25,7 @@ O := $(BUILD)/$(VARIANT)
 D := $(BUILD)/deps
 
 WARN := -Wall -Wextra -Werror -Wconversion -Wno-sign-conversion -Wshadow -Wvla
-CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -I. -g $(WARN) -ffunction-sections -fdata-sections
+CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -I. -I$O/gen -g $(WARN) -ffunction-sections -fdata-sections
 LDFLAGS_ALL := -Wl,--gc-sections -Wl,--as-needed
 AR := gcc-ar
 
@@ -103,7 +103,13 @@ endif
 DOH ?= $(if $(filter client dns_proxy,$(APPLETS)),1,0)
 
 objs = $(patsubst %.c,$O/%.o,$1)
-applet_objs = $(call objs,$(foreach a,$1,$(wildcard applets/$a/*.c applets/$a/*/*.c)))
+applet_objs = $(call objs,$(foreach a,$1,$(wildcard applets/$a/*.c applets/$a/*/*.c))) $(if $(filter portal,$1),$(OBJ_TEMPLATES))
+
+# Pages are templates (contrib/build/templates.h), made into C by a program of the building machine.
+TEMPLATES := $(wildcard applets/portal/web/templates/*.html)
+TEMPLATES_C := $(TEMPLATES:%.html=$O/gen/%.c)
+TEMPLATES_H := $O/gen/applets/portal/web/templates.h
+OBJ_TEMPLATES := $(TEMPLATES_C:.c=.o)
 OBJ_DOH := $(call objs,$(wildcard core/dns/doh.c core/dns/doh_h[12].c))
 OBJ_NO_DOH := $(call objs,core/dns/no_doh.c)
 OBJ_BASE := $(filter-out $(OBJ_DOH) $(OBJ_NO_DOH),$(call objs,$(wildcard core/*/*.c platform/linux/*.c applets/common/*.c)))
@@ -154,7 +160,7 @@ $S/applets.h: FORCE
 	$(call keep,'#define APPLETS(X) $(foreach a,$(APPLETS),X($a))')
 
 $(OBJ_ALL) $(OBJ_NO_DOH) $(TEST_LIB_OBJ) $(TEST_OBJ) $S/main.o: | $(TOOLS_READY) $(call archives,$(LIBS))
-$(call applet_objs,portal) $(TEST_OBJ): | $(TOOLS_READY)-portal $(call archives,$(LIBS_PORTAL))
+$(call applet_objs,portal) $(TEST_OBJ): | $(TOOLS_READY)-portal $(call archives,$(LIBS_PORTAL)) $(TEMPLATES_H)
 $(OBJ_DOH) $(TEST_OBJ): | $(TOOLS_READY)-doh $(call archives,$(LIBS_DOH))
 
 $O/%.o: %.c $O/flags
@@ -162,6 +168,18 @@ $O/%.o: %.c $O/flags
 	$(call say,CC,$<)$(CC) $(CFLAGS_ALL) $(call optimise,$<) -MMD -MP -c $< -o $@
 $S/main.o: applets/main.c $S/applets.h $O/flags
 	$(call say,CC,$<)$(CC) $(CFLAGS_ALL) -I$S $(call optimise,$<) -MMD -MP -c $< -o $@
+
+# One run compiles all templates; what did not change keeps its date, so only the pages that did are compiled.
+HOSTCC ?= gcc
+COMPILER := $(addprefix contrib/build/,templates.c templates_main.c templates.h) core/base/strbuf.c core/base/strbuf.h core/base/types.h
+$(BUILD)/templates: $(COMPILER) | $(TOOLS_READY)
+	$(call say,HOST,$@)$(HOSTCC) -std=gnu11 -D_GNU_SOURCE -I. -O1 $(WARN) $(filter %.c,$^) -o $@.$(VARIANT) && mv $@.$(VARIANT) $@
+$O/gen/templates.done: $(BUILD)/templates $(TEMPLATES)
+	@mkdir -p $O/gen/applets/portal/web/templates
+	$(call say,HTML,$O/gen)$< $O/gen/applets/portal/web/templates $(TEMPLATES_H) $(TEMPLATES) && touch $@
+$(TEMPLATES_H) $(TEMPLATES_C): $O/gen/templates.done ;
+$(OBJ_TEMPLATES): %.o: %.c $O/flags
+	$(call say,CC,$<)$(CC) $(CFLAGS_ALL) -Os -MMD -MP -c $< -o $@
 
 # Appending (q) keeps members of equal base name apart.
 archive = $(call say,AR,$@)rm -f $@; $(AR) qcsT $@ $1
