@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "applets/portal/conn.h"
+#include "applets/portal/http/server.h"
 
 #define ADMIN_CONNS_MAX 32u
 #define ADMIN_CONN_TIMEOUT SEC(10)

@@ -6,6 +6,7 @@
 #include "applets/portal/serve.h"
 #include "applets/portal/state.h"
 #include "applets/version.h"
+#include "core/http/url.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,12 +55,15 @@ static int run_init(const char *dir, int argc, char **argv)
 /* ---- serve --------------------------------------------------------------------------------------------------------------------- */
 
 struct serve_options {
-	const char *dir, *tls_cert, *tls_key, *draining_file, *api_url;
-	struct opt_list listen, proxies;
-	u64 capacity, refill;
+	const char *dir, *tls_cert, *tls_key, *draining_file, *web_url, *api_url;
+	struct opt_list listen, proxies, private_clients;
+	u64 capacity, refill, web_capacity, web_refill, api_capacity, api_refill;
+	bool secure_cookies;
 	int log_format;
 	const char *mail, *mail_from, *mail_password, *mail_password_file, *mail_ca;
 };
+
+#define REQUEST_COST 10u /* spec 60 §6.1 */
 
 #define S(f) offsetof(struct serve_options, f)
 
@@ -84,18 +88,23 @@ static int read_addresses(const struct serve_options *o, struct serve_config *cf
 		if (endpoint_parse(SPAN(list[i], strlen(list[i])), &cfg->listen[cfg->n_listen++]))
 			return bad_value("listen", list[i], "an address with port, such as 0.0.0.0:13001 or [::]:13001");
 	}
-	for (size_t i = 0; i < o->proxies.n; i++) {
-		const char *text = o->proxies.item[i];
-		if (i == SERVE_PROXIES_MAX || cidr_parse(SPAN(text, strlen(text)), &cfg->proxies[cfg->n_proxies++]))
-			return bad_value("trusted-proxy", text, "a network, such as 10.0.0.0/8");
+	return 0;
+}
+
+static int read_networks(const char *option, const struct opt_list *list, struct cidr out[static SERVE_PROXIES_MAX], u32 *n)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		const char *text = list->item[i];
+		if (i == SERVE_PROXIES_MAX || cidr_parse(SPAN(text, strlen(text)), &out[(*n)++]))
+			return bad_value(option, text, "a network, such as 10.0.0.0/8");
 	}
 	return 0;
 }
 
 /* A password that came on the command line is taken out of it, where lists of processes would show it. */
-static int read_mail(const struct serve_options *o, struct mail_config *cfg)
+static int read_mail(const struct serve_options *o, const char *web_url, struct mail_config *cfg)
 {
-	const struct mail_options mail = { o->mail, o->mail_from, o->api_url, o->mail_password, o->mail_password_file, o->mail_ca };
+	const struct mail_options mail = { o->mail, o->mail_from, web_url, o->mail_password, o->mail_password_file, o->mail_ca };
 	char why[MAIL_WHY_MAX];
 	int rc = mail_config_read(cfg, &mail, why);
 
@@ -104,6 +113,29 @@ static int read_mail(const struct serve_options *o, struct mail_config *cfg)
 	if (o->mail && strchr(o->mail, '@'))
 		memset((char *)(uintptr_t)o->mail, 'x', strlen(o->mail));
 	return rc;
+}
+
+/* A base URL of http or https; the '/' at its end is added. */
+static int read_url(const char *option, const char *text, char out[static URL_MAX + 2])
+{
+	struct url u;
+
+	if (url_parse(SPAN(text, strlen(text)), &u) || (!url_scheme_is(&u, "https") && !url_scheme_is(&u, "http")) || u.query.n > 0 ||
+	    strchr(text, '#'))
+		return bad_value(option, text, "the URL that browsers open, such as https://portal.example/");
+	snprintf(out, URL_MAX + 2, "%s%s", text, text[strlen(text) - 1] == '/' ? "" : "/");
+	return 0;
+}
+
+/* Without --web-url: where the first listener is found on this machine. */
+static void guess_url(const struct serve_config *cfg, char out[static URL_MAX + 2])
+{
+	struct endpoint at = cfg->listen[0];
+	char text[ENDPOINT_STRLEN];
+
+	if (ip_is_unspecified(&at.ip))
+		at.ip = ip4(127, 0, 0, 1);
+	snprintf(out, URL_MAX + 2, "http%s://%s/", cfg->tls_cert ? "s" : "", endpoint_format(&at, text));
 }
 
 static int run_serve(const char *dir, int argc, char **argv)
@@ -117,7 +149,21 @@ static int run_serve(const char *dir, int argc, char **argv)
 		{ "tls-key", 0, "EMBERBOX_PORTAL_TLS_KEY", OPT_STR, S(tls_key), .meta = "FILE", .help = "its private key, PEM" },
 		{ "trusted-proxy", 0, "EMBERBOX_PORTAL_TRUSTED_PROXIES", OPT_LIST, S(proxies), .meta = "CIDR",
 		  .help = "reverse proxies whose X-Forwarded-For and location headers are believed; repeatable" },
+		{ "private-client", 0, "EMBERBOX_PORTAL_PRIVATE_CLIENTS", OPT_LIST, S(private_clients), .meta = "CIDR",
+		  .help = "clients inside the networks of trusted proxies; repeatable" },
+		{ "web-url", 0, "WEB_EXTERNAL_URL", OPT_URL, S(web_url), .meta = "URL",
+		  .help = "how browsers reach this portal; links in mails and sign-in by identity providers need it" },
 		{ "api-url", 0, "API_EXTERNAL_URL", OPT_URL, S(api_url), .meta = "URL", .help = "how peers reach this portal" },
+		{ "secure-cookies", 0, "PHOENIX_SECURE_COOKIES", OPT_FLAG, S(secure_cookies),
+		  .help = "cookies are for https only; when not given: yes if the web URL is https" },
+		{ "web-capacity", 0, "WEB_CAPACITY", OPT_UINT, S(web_capacity), .dflt = "200", .min = 10, .max = 1000000,
+		  .help = "of pages: tokens of one address; a request costs 10" },
+		{ "web-refill-rate", 0, "WEB_REFILL_RATE", OPT_UINT, S(web_refill), .dflt = "10", .max = 1000000,
+		  .help = "and tokens per second; 0: no limit" },
+		{ "api-capacity", 0, "API_CAPACITY", OPT_UINT, S(api_capacity), .dflt = "200", .min = 10, .max = 1000000,
+		  .help = "of the REST API: tokens of one account; a request costs 10" },
+		{ "api-refill-rate", 0, "API_REFILL_RATE", OPT_UINT, S(api_refill), .dflt = "10", .max = 1000000,
+		  .help = "and tokens per second; 0: no limit" },
 		{ "socket-capacity", 0, "API_SOCKET_CAPACITY", OPT_UINT, S(capacity), .dflt = "1", .min = 1, .max = 1000000,
 		  .help = "connects at once per address and token" },
 		{ "socket-refill-rate", 0, "API_SOCKET_REFILL_RATE", OPT_UINT, S(refill), .dflt = "1", .min = 1, .max = 1000000,
@@ -138,7 +184,7 @@ static int run_serve(const char *dir, int argc, char **argv)
 	const struct opt_spec spec = {
 		.program = PROGRAM " serve",
 		.version = VERSION_LINE,
-		.summary = "Serves clients, gateways and relays, until SIGTERM.",
+		.summary = "Serves pages, the REST API, clients, gateways and relays, until SIGTERM.",
 		.defs = defs,
 		.n_defs = ARRAY_LEN(defs),
 		.examples = "  emberbox portal serve --listen 0.0.0.0:443 --tls-cert chain.pem --tls-key key.pem\n"
@@ -147,11 +193,16 @@ static int run_serve(const char *dir, int argc, char **argv)
 	};
 	struct serve_config cfg = { .n_listen = 0 };
 	struct mail_config mail;
+	char web_url[URL_MAX + 2], api_url[URL_MAX + 2];
+	bool given[ARRAY_LEN(defs)];
 	int status;
 
 	defs[0].dflt = dir;
-	options_or_exit(&spec, argc, argv, &o, NULL);
+	options_or_exit(&spec, argc, argv, &o, given);
 	status = read_addresses(&o, &cfg);
+	status = status ? status : read_networks("trusted-proxy", &o.proxies, cfg.proxies, &cfg.n_proxies);
+	status = status ? status : read_networks("private-client", &o.private_clients, cfg.private_clients, &cfg.n_private_clients);
+	status = status || !o.web_url ? status : read_url("web-url", o.web_url, web_url);
 	if (status)
 		return status;
 	if (!o.tls_cert != !o.tls_key) {
@@ -162,10 +213,20 @@ static int run_serve(const char *dir, int argc, char **argv)
 	cfg.tls_cert = o.tls_cert;
 	cfg.tls_key = o.tls_key;
 	cfg.draining_file = o.draining_file;
-	cfg.api_url = o.api_url;
+	if (!o.web_url)
+		guess_url(&cfg, web_url);
+	cfg.web_url = web_url;
+	snprintf(api_url, sizeof(api_url), "%s%s", o.api_url ? o.api_url : "", o.api_url && o.api_url[strlen(o.api_url) - 1] != '/' ? "/" : "");
+	cfg.api_url = o.api_url ? api_url : NULL;
+	cfg.secure_cookies = o.secure_cookies;
+	for (size_t i = 0; i < ARRAY_LEN(defs); i++)
+		if (defs[i].field == S(secure_cookies) && !given[i])
+			cfg.secure_cookies = strncasecmp(web_url, "https:", 6) == 0;
+	cfg.web_rate = (struct rate_rule){ (u32)o.web_capacity, (u32)o.web_refill, REQUEST_COST };
+	cfg.api_rate = (struct rate_rule){ (u32)o.api_capacity, (u32)o.api_refill, REQUEST_COST };
 	cfg.rate_capacity = (u32)o.capacity;
 	cfg.rate_refill = (u32)o.refill;
-	if (read_mail(&o, &mail))
+	if (read_mail(&o, o.web_url ? web_url : NULL, &mail))
 		return 2;
 	cfg.mail = &mail;
 	status = logging_setup(&(struct logging){ .program = "emberbox-portal", .format = o.log_format ? LOG_JSON : LOG_HUMAN });

@@ -3,7 +3,7 @@
 #include "applets/portal/serve.h"
 
 #include "applets/portal/admin_socket.h"
-#include "applets/portal/conn.h"
+#include "applets/portal/http/conn.h"
 #include "applets/portal/state.h"
 #include "core/base/log.h"
 #include "platform/sys.h"
@@ -196,6 +196,7 @@ static void on_signal(void *ctx, int signo)
 	(void)sys_notify("STOPPING=1");
 	s->server.is_stopping = true;
 	stop_listening(s);
+	conn_stop_all(&s->server);
 	hub_restart(s->server.portal->hub, now, loop_wall(s->server.loop));
 	s->stop_deadline = now + STOP_TIMEOUT;
 	loop_timer_set(s->server.loop, &s->stop_timer, now + STOP_POLL);
@@ -251,12 +252,15 @@ int serve(const struct serve_config *cfg)
 		return 1;
 	}
 	s->server = (struct server){ .portal = &s->state.portal, .cfg = cfg, .changed = rearm };
+	s->state.portal.web_url = cfg->web_url;
+	s->state.portal.api_url = cfg->api_url;
 	s->hub_timer.cb = on_hub_timer;
 	s->stop_timer.cb = on_stopping;
 	s->pause_timer.cb = on_pause_over;
 	s->hub_timer.ctx = s->stop_timer.ctx = s->pause_timer.ctx = s;
 	s->server.loop = loop_new(&(struct loop_clock){ sys_clock_now, sys_clock_wall, NULL });
-	rc = s->server.loop ? start(s, cfg) : ERR_NOMEM;
+	rc = s->server.loop ? server_init(&s->server) : ERR_NOMEM;
+	rc = rc ? rc : start(s, cfg);
 	if (!rc) {
 		drop_powers(cfg->dir);
 		rearm(&s->server);
@@ -266,6 +270,7 @@ int serve(const struct serve_config *cfg)
 	}
 	stop_listening(s);
 	conn_free_all(&s->server);
+	server_deinit(&s->server);
 	admin_socket_close(s->admin);
 	loop_free(s->server.loop);
 	tls_identity_free(s->server.identity);

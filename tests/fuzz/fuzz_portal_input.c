@@ -83,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		break;
 	case 4:
-		(void)forwarded_real_ip(ip4(192, 0, 2, 1), in, &everywhere, 1);
+		(void)forwarded_real_ip(ip4(192, 0, 2, 1), in, &(struct forwarders){ .proxies = &everywhere, .n_proxies = 1 });
 		(void)place_parse(in);
 		break;
 	}

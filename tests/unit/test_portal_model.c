@@ -546,13 +546,15 @@ TEST(distance_is_haversine)
 static const char *real_ip(const char *peer, const char *header)
 {
 	static char text[IP_STRLEN];
-	struct cidr proxies[2];
+	struct cidr proxies[2], client;
+	const struct forwarders f = { .proxies = proxies, .n_proxies = 2, .clients = &client, .n_clients = 1 };
 	struct ip ip;
 
 	EXPECT_EQ(cidr_parse(SPAN_STR("10.0.0.0/8"), &proxies[0]), 0);
 	EXPECT_EQ(cidr_parse(SPAN_STR("fd00::/8"), &proxies[1]), 0);
+	EXPECT_EQ(cidr_parse(SPAN_STR("10.7.0.0/16"), &client), 0);
 	EXPECT_EQ(ip_parse(SPAN(peer, strlen(peer)), &ip), 0);
-	ip = forwarded_real_ip(ip, header ? SPAN(header, strlen(header)) : SPAN_NONE, proxies, 2);
+	ip = forwarded_real_ip(ip, header ? SPAN(header, strlen(header)) : SPAN_NONE, &f);
 	return ip_format(&ip, text);
 }
 
@@ -570,4 +572,6 @@ TEST(the_right_most_untrusted_address_is_the_real_one)
 	EXPECT_STR(real_ip("10.0.0.1", ""), "10.0.0.1");
 	EXPECT_STR(real_ip("10.0.0.1", NULL), "10.0.0.1");
 	EXPECT_STR(real_ip("10.0.0.1", "10.0.0.3"), "10.0.0.3");
+	EXPECT_STR(real_ip("10.0.0.1", "203.0.113.9, 10.7.0.3"), "10.7.0.3"); /* a client that is said to be one */
+	EXPECT_STR(real_ip("10.7.0.3", "203.0.113.9"), "10.7.0.3");
 }

@@ -34,6 +34,8 @@ struct portal {
 	struct mailer *mailer; /* mail/mail.h; NULL: nobody serves, or no mail is sent */
 	u64 (*now)(void);
 	u64 (*wall)(void);
+	const char *web_url, *api_url; /* how browsers and peers reach it: "https://portal.example/", ends in '/'; of a portal that serves */
+	struct live *live;	       /* pages that are open (http/live.h); NULL unless it serves */
 };
 
 struct admin_field {

@@ -29,19 +29,24 @@ static bool parse_entry(struct span s, struct ip *out)
 	return colon && ip_parse(SPAN(s.p, (size_t)(colon - s.p)), out) == 0;
 }
 
-static bool is_proxy(const struct ip *ip, const struct cidr *proxies, u32 n)
+static bool is_in(const struct ip *ip, const struct cidr *list, u32 n)
 {
 	for (u32 i = 0; i < n; i++)
-		if (cidr_contains(&proxies[i], ip))
+		if (cidr_contains(&list[i], ip))
 			return true;
 	return false;
 }
 
-struct ip forwarded_real_ip(struct ip hop, struct span header, const struct cidr *proxies, u32 n_proxies)
+bool forwarded_is_proxy(const struct forwarders *f, const struct ip *ip)
+{
+	return is_in(ip, f->proxies, f->n_proxies) && !is_in(ip, f->clients, f->n_clients);
+}
+
+struct ip forwarded_real_ip(struct ip hop, struct span header, const struct forwarders *f)
 {
 	struct ip before;
 
-	while (header.p && is_proxy(&hop, proxies, n_proxies)) {
+	while (header.p && forwarded_is_proxy(f, &hop)) {
 		const u8 *comma = header.n ? memrchr(header.p, ',', header.n) : NULL;
 		struct span last = comma ? SPAN(comma + 1, header.n - (size_t)(comma + 1 - header.p)) : header;
 

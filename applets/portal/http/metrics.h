@@ -1,0 +1,21 @@
+/* applets/portal/http/metrics.h: what the HTTP side counts, and /metrics: all counters of a serving portal as Prometheus text.
+ */
+#pragma once
+
+#include "core/base/types.h"
+
+struct exchange;
+
+enum area_kind { AREA_PLAIN, AREA_API, AREA_WEB, AREAS };
+
+#define STATUS_CLASSES 5u	/* 1xx to 5xx */
+#define DURATION_BUCKETS 11u	/* bounds in metrics.c, then +Inf */
+
+struct http_stats {
+	u64 requests[AREAS][STATUS_CLASSES];
+	u64 duration[AREAS][DURATION_BUCKETS + 1];
+	u64 duration_ns[AREAS];
+	u64 connections, upgrades, refused_requests, timeouts;
+};
+
+void metrics_request(struct http_stats *s, enum area_kind area, u16 status, u64 duration_ns);

@@ -1,0 +1,41 @@
+/* What supervisors and machines ask: no session, no limit (spec 60 §6.2). */
+#include "applets/portal/http/exchange_int.h"
+#include "applets/version.h"
+
+#include <unistd.h>
+
+static void state(struct exchange *x, u16 status, const char *name)
+{
+	exchange_status(x, status);
+	exchange_header(x, "Content-Type", "application/json; charset=utf-8");
+	strbuf_printf(&x->out, "{\"status\":\"%s\",\"version\":\"" EMBERBOX_VERSION "\"}", name);
+	exchange_send(x);
+}
+
+/* The first that holds, in this order. */
+static void readyz(struct exchange *x)
+{
+	const struct server *s = run_of(x)->server;
+	const char *draining = s->cfg->draining_file;
+
+	if (s->is_stopping || (draining && access(draining, F_OK) == 0))
+		state(x, 503, "draining");
+	else if (s->is_starting)
+		state(x, 503, "starting");
+	else if (store_ping(s->portal->store))
+		state(x, 503, "database_unavailable");
+	else
+		state(x, 200, "ready");
+}
+
+static void healthz(struct exchange *x)
+{
+	state(x, 200, "ok");
+}
+
+static const struct route routes[] = {
+	{ METHOD_GET, "/readyz", readyz, 0, 0 },
+	{ METHOD_GET, "/healthz", healthz, 0, 0 },
+};
+
+const struct area plain_area = { AREA_PLAIN, routes, ARRAY_LEN(routes), problem_text };

@@ -1,0 +1,26 @@
+#include "applets/portal/http/server.h"
+
+#include <sodium.h>
+
+int server_init(struct server *s)
+{
+	struct span key = SPAN(s->portal->secrets.token_key, sizeof(s->portal->secrets.token_key));
+	const char *url = s->portal->web_url;
+
+	s->is_https = url && strncmp(url, "https:", 6) == 0;
+	hmac_sha256(s->cookie_key, key, SPAN_STR("emberbox cookies"));
+	if (rate_init(&s->web_rate, s->portal->rng))
+		return ERR_NOMEM;
+	if (rate_init(&s->api_rate, s->portal->rng)) {
+		rate_deinit(&s->web_rate);
+		return ERR_NOMEM;
+	}
+	return 0;
+}
+
+void server_deinit(struct server *s)
+{
+	rate_deinit(&s->web_rate);
+	rate_deinit(&s->api_rate);
+	sodium_memzero(s->cookie_key, sizeof(s->cookie_key));
+}

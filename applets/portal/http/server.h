@@ -1,0 +1,36 @@
+/* applets/portal/http/server.h: what all connections of a serving portal share, and the secrets and counters of its HTTP side.
+ *
+ * Made by serve.c (tests: tests/unit/http_world.h). While `is_starting` the store is not open yet: /readyz says so, /healthz and assets
+ * answer, everything else gets 503.
+ */
+#pragma once
+
+#include "applets/portal/admin/admin.h"
+#include "applets/portal/http/metrics.h"
+#include "applets/portal/http/rate.h"
+#include "applets/portal/serve.h"
+#include "core/crypto/hash.h"
+#include "core/http/tls.h"
+#include "core/loop/loop.h"
+
+struct conn;
+
+struct server {
+	struct loop *loop;
+	struct portal *portal;
+	const struct serve_config *cfg;
+	struct tls_identity *identity; /* NULL: plain text */
+	struct conn *conns;	       /* list of all */
+	u32 n_conns;
+	bool is_starting, is_stopping;
+	bool is_https;		     /* the external URL is */
+	u8 cookie_key[SHA256_LEN];   /* of the token key: what rotates tokens rotates cookies */
+	struct rate web_rate, api_rate;
+	struct http_stats stats;
+	void (*changed)(struct server *s); /* the hub's next deadline may have moved */
+};
+
+/* Loop, portal and cfg are set before; the portal's secrets must be there. ERR_NOMEM. */
+int server_init(struct server *s) MUST_CHECK;
+/* After conn_free_all(). */
+void server_deinit(struct server *s);

@@ -1,0 +1,6 @@
+/* Which page answers which path: a row for each (http/router.h). */
+#include "applets/portal/http/router.h"
+
+static const struct route routes[] = {};
+
+const struct area web_area = { AREA_WEB, routes, ARRAY_LEN(routes), problem_page };

@@ -1,0 +1,59 @@
+/* The portal's HTTP side: connections, requests, answers, cookies, CSRF. */
+#include "tests/unit/http_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\n\r\n"
+
+TEST(spec60_60_readyz_without_session_or_limit)
+{
+	struct http_world *w = http_new();
+
+	w->cfg.web_rate = (struct rate_rule){ 10, 1, 10 };
+	for (int i = 0; i < 30; i++)
+		EXPECT_EQ(http_get(w, "/readyz")->status, 200);
+	EXPECT_HAS(w->reply.body, "{\"status\":\"ready\",\"version\":\"");
+	w->server.is_starting = true;
+	EXPECT_EQ(http_get(w, "/readyz")->status, 503);
+	EXPECT_HAS(w->reply.body, "\"starting\"");
+	EXPECT_EQ(http_get(w, "/healthz")->status, 200);
+	EXPECT_EQ(http_get(w, "/acme")->status, 503);
+	EXPECT_STR(http_header(&w->reply, "retry-after"), "1");
+	w->server.is_starting = false;
+	w->cfg.draining_file = "/";
+	EXPECT_EQ(http_get(w, "/readyz")->status, 503);
+	EXPECT_HAS(w->reply.body, "\"draining\"");
+	http_free(w);
+}
+
+TEST(unknown_paths_are_pages_and_other_methods_are_named)
+{
+	struct http_world *w = http_new();
+
+	EXPECT_EQ(http_get(w, "/no/such/page")->status, 404);
+	EXPECT_HAS(w->reply.body, "<h1>Not Found</h1>");
+	EXPECT_EQ(http_ask(w, "POST", "/readyz", NULL, NULL)->status, 405);
+	EXPECT_STR(http_header(&w->reply, "allow"), "GET, HEAD");
+	EXPECT_EQ(http_ask(w, "BREW", "/readyz", NULL, NULL)->status, 405);
+	EXPECT_EQ(http_ask(w, "HEAD", "/readyz", NULL, NULL)->status, 200);
+	EXPECT_STR(w->reply.body, "");
+	EXPECT(atoi(http_header(&w->reply, "content-length")) > 20);
+	http_free(w);
+}
+
+TEST(requests_of_one_connection_are_answered_one_after_another)
+{
+	struct http_world *w = http_new();
+	int fd = http_dial(w);
+	bool closed;
+
+	http_send(w, fd, GET("/healthz") GET("/nothing") "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" GET("/healthz"));
+	const char *text = http_recv(w, fd, &closed);
+	const char *second = strstr(text, "HTTP/1.1 404"), *third = second ? strstr(second, "\"ready\"") : NULL;
+	EXPECT(strstr(text, "\"ok\"") && second && third && !strstr(third, "HTTP/1.1"));
+	EXPECT(closed);
+	close(fd);
+	http_free(w);
+}
