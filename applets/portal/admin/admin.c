@@ -373,6 +373,9 @@ static void show_field(struct admin *a, const struct entity *e, const struct fie
 		else
 			sheet_put_int(&a->sheet, f->name, *(const i64 *)p);
 		break;
+	case FIELD_BOOL:
+		sheet_put_bool(&a->sheet, f->name, *(const bool *)p);
+		break;
 	case FIELD_TIME:
 		sheet_put(&a->sheet, f->name, *(const i64 *)p ? format_time(*(const i64 *)p, text) : NULL);
 		break;

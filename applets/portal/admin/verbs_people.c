@@ -139,6 +139,30 @@ static int make_key(struct admin *a, struct account *x)
 }
 
 /* What every account begins with (spec 60 §1.2). */
+/* The two ways to sign in that need nobody else. */
+static int insert_own_providers(struct admin *a, const struct account *x)
+{
+	static const struct {
+		enum provider_type type;
+		const char *name;
+	} own[] = { { PROVIDER_EMAIL_OTP, PROVIDER_EMAIL_OTP_NAME }, { PROVIDER_USERPASS, PROVIDER_USERPASS_NAME } };
+	int rc = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(own) && !rc; i++) {
+		struct auth_provider p;
+		struct complaint c;
+
+		entity_init(KIND_AUTH_PROVIDER, &p);
+		p.e = new_entity(a, x);
+		p.type = own[i].type;
+		rc = text_set(&p.name, own[i].name);
+		rc = rc ? rc : check_auth_provider(&p, &c);
+		rc = rc ? rc : store_insert(a->portal->store, KIND_AUTH_PROVIDER, &p, a->wall);
+		entity_deinit(KIND_AUTH_PROVIDER, &p);
+	}
+	return rc;
+}
+
 static int insert_beginnings(struct admin *a, const struct account *x)
 {
 	struct store *s = a->portal->store;
@@ -148,6 +172,7 @@ static int insert_beginnings(struct admin *a, const struct account *x)
 	struct resource all = { .e = new_entity(a, x), .site_id = internet.e.id, .type = RESOURCE_INTERNET, .name = "Internet" };
 	int rc = store_insert(s, KIND_GROUP, &everyone, a->wall);
 
+	rc = rc ? rc : insert_own_providers(a, x);
 	rc = rc ? rc : store_insert(s, KIND_SITE, &first, a->wall);
 	rc = rc ? rc : store_insert(s, KIND_SITE, &internet, a->wall);
 	return rc ? rc : store_insert(s, KIND_RESOURCE, &all, a->wall);
@@ -165,6 +190,7 @@ static int insert_first_admin(struct admin *a, const struct account *x)
 	entity_init(KIND_ACTOR, &admin);
 	admin.e = new_entity(a, x);
 	admin.type = ACTOR_ADMIN;
+	admin.allow_email_otp_sign_in = true;
 	rc = text_set(&admin.email, email);
 	rc = rc ? rc : text_set(&admin.name, name ? name : email);
 	rc = rc ? rc : check_actor(&admin, &c);

@@ -10,17 +10,32 @@ const char *const resource_type_names[] = { "dns", "cidr", "ip", "internet", "st
 const char *const ip_stack_names[] = { "", "dual", "ipv4_only", "ipv6_only", NULL };
 const char *const dns_type_names[] = { "system", "secure", "custom", NULL };
 const char *const doh_provider_names[] = { "google", "opendns", "cloudflare", "quad9", NULL };
+const char *const entity_type_names[] = { "group", "org_unit", NULL };
+const char *const provider_type_names[] = { "email_otp", "userpass", "google", "entra", "okta", "oidc", NULL };
+const char *const provider_context_names[] = { "clients_and_portal", "clients_only", "portal_only", NULL };
+const char *const email_claim_names[] = { "upn", "email", "preferred_username", NULL };
+const char *const credential_type_names[] = { "passkey", "password", "totp", "recovery_code", NULL };
+const char *const link_purpose_names[] = { "setup", "invite", "recovery", NULL };
+const char *const directory_type_names[] = { "google", "entra", "okta", NULL };
+const char *const group_sync_mode_names[] = { "all", "filtered", "disabled", NULL };
+const char *const directory_email_names[] = { "userPrincipalName", "mail", NULL };
+const char *const mail_state_names[] = { "queued", "sent", "failed", NULL };
 
-#define F(kind, member, ftype, fflags) { #member, offsetof(struct kind, member), ftype, fflags, NULL, NULL }
-#define F_AS(kind, column, member, ftype, fflags) { column, offsetof(struct kind, member), ftype, fflags, NULL, NULL }
-#define F_ENUM(kind, member, list) { #member, offsetof(struct kind, member), FIELD_ENUM, 0, list, NULL }
-#define F_EXPR(kind, column, member, ftype, sql) { column, offsetof(struct kind, member), ftype, FIELD_COMPUTED, NULL, sql }
+#define F(kind, member, ftype, fflags) { #member, offsetof(struct kind, member), ftype, fflags, NULL, NULL, 0 }
+#define F_AS(kind, column, member, ftype, fflags) { column, offsetof(struct kind, member), ftype, fflags, NULL, NULL, 0 }
+#define F_ENUM(kind, member, list) { #member, offsetof(struct kind, member), FIELD_ENUM, 0, list, NULL, 0 }
+#define F_EXPR(kind, column, member, ftype, sql) { column, offsetof(struct kind, member), ftype, FIELD_COMPUTED, NULL, sql, 0 }
+#define F_ENUM_FIXED(kind, member, list) { #member, offsetof(struct kind, member), FIELD_ENUM, FIELD_FIXED, list, NULL, 0 }
+#define F_ON(kind, column, member) { column, offsetof(struct kind, member), FIELD_BOOL, 0, NULL, NULL, 1 }
+#define F_INT(kind, member, fflags, value) { #member, offsetof(struct kind, member), FIELD_INT, fflags, NULL, NULL, value }
+#define F_SEEN(kind) F_EXPR(kind, "last_seen_at", last_seen_at, FIELD_TIME, "t.last_seen_at")
 #define NULLABLE FIELD_NULLABLE
 #define FIXED FIELD_FIXED
 #define SECRET (FIELD_SECRET | FIELD_FIXED)
 
 static const struct field account_fields[] = {
 	F(account, name, FIELD_TEXT, 0),
+	F(account, legal_name, FIELD_TEXT, NULLABLE),
 	F(account, slug, FIELD_TEXT, 0),
 	F(account, key, FIELD_TEXT, FIXED),
 	F(account, disabled_at, FIELD_TIME, NULLABLE),
@@ -29,10 +44,27 @@ static const struct field account_fields[] = {
 	F_ENUM(account, dns_type, dns_type_names),
 	F_ENUM(account, doh_provider, doh_provider_names),
 	F(account, dns_addresses, FIELD_TEXT, NULLABLE),
-	F(account, limit_users, FIELD_INT, NULLABLE),
-	F(account, limit_service_accounts, FIELD_INT, NULLABLE),
-	F(account, limit_sites, FIELD_INT, NULLABLE),
-	F(account, limit_admins, FIELD_INT, NULLABLE),
+	F_INT(account, limit_users, NULLABLE, -1),
+	F_INT(account, limit_service_accounts, NULLABLE, -1),
+	F_INT(account, limit_sites, NULLABLE, -1),
+	F_INT(account, limit_admins, NULLABLE, -1),
+	F_INT(account, limit_monthly_active_users, NULLABLE, -1),
+	F_INT(account, limit_api_clients, NULLABLE, 100),
+	F_INT(account, limit_api_tokens_per_client, NULLABLE, 100),
+	F_INT(account, api_refill_rate, NULLABLE, -1),
+	F_INT(account, api_capacity, NULLABLE, -1),
+	F_ON(account, "policy_conditions", has_policy_conditions),
+	F_ON(account, "traffic_filters", has_traffic_filters),
+	F_ON(account, "idp_sync", has_idp_sync),
+	F_ON(account, "rest_api", has_rest_api),
+	F_ON(account, "internet_resource", has_internet_resource),
+	F(account, users_limit_exceeded, FIELD_BOOL, 0),
+	F(account, seats_limit_exceeded, FIELD_BOOL, 0),
+	F(account, service_accounts_limit_exceeded, FIELD_BOOL, 0),
+	F(account, sites_limit_exceeded, FIELD_BOOL, 0),
+	F(account, admins_limit_exceeded, FIELD_BOOL, 0),
+	F_ON(account, "notify_outdated_gateway", notify_outdated_gateway),
+	F(account, last_notified_at, FIELD_TIME, NULLABLE),
 	F(account, client_to_client_at, FIELD_TIME, NULLABLE),
 };
 
@@ -41,11 +73,19 @@ static const struct field actor_fields[] = {
 	F(actor, name, FIELD_TEXT, 0),
 	F(actor, email, FIELD_TEXT, NULLABLE),
 	F(actor, disabled_at, FIELD_TIME, NULLABLE),
+	F(actor, allow_email_otp_sign_in, FIELD_BOOL, 0),
+	F(actor, created_by_directory_id, FIELD_UUID, NULLABLE | FIXED),
+	F(actor, last_synced_at, FIELD_TIME, NULLABLE),
 };
 
 static const struct field group_fields[] = {
 	F(group, name, FIELD_TEXT, 0),
 	F_ENUM(group, type, group_type_names),
+	F_ENUM(group, entity_type, entity_type_names),
+	F(group, idp_id, FIELD_TEXT, NULLABLE | FIXED),
+	F(group, email, FIELD_TEXT, NULLABLE),
+	F(group, directory_id, FIELD_UUID, NULLABLE | FIXED),
+	F(group, last_synced_at, FIELD_TIME, NULLABLE),
 };
 
 static const struct field membership_fields[] = {
@@ -70,6 +110,9 @@ static const struct field resource_fields[] = {
 
 static const struct field policy_fields[] = {
 	F(policy, group_id, FIELD_UUID, NULLABLE),
+	F_EXPR(policy, "group_idp_id", group_idp_id, FIELD_TEXT,
+	       "CASE WHEN t.group_id IS NULL THEN t.group_idp_id ELSE"
+	       " (SELECT g.idp_id FROM groups g WHERE g.account_id=t.account_id AND g.id=t.group_id) END"),
 	F(policy, resource_id, FIELD_UUID, 0),
 	F(policy, description, FIELD_TEXT, NULLABLE),
 	F(policy, conditions, FIELD_TEXT, NULLABLE),
@@ -97,6 +140,7 @@ static const struct field client_fields[] = {
 	F(client, verified_at, FIELD_TIME, NULLABLE),
 	F_EXPR(device, "ipv4", ipv4, FIELD_IP4, ADDRESS_OF("ipv4", "client")),
 	F_EXPR(device, "ipv6", ipv6, FIELD_IP6, ADDRESS_OF("ipv6", "client")),
+	F_SEEN(device),
 };
 
 static const struct field gateway_fields[] = {
@@ -106,6 +150,7 @@ static const struct field gateway_fields[] = {
 	F(device, psk_base, FIELD_KEY, SECRET),
 	F_EXPR(device, "ipv4", ipv4, FIELD_IP4, ADDRESS_OF("ipv4", "gateway")),
 	F_EXPR(device, "ipv6", ipv6, FIELD_IP6, ADDRESS_OF("ipv6", "gateway")),
+	F_SEEN(device),
 };
 
 static const struct field client_token_fields[] = {
@@ -114,6 +159,8 @@ static const struct field client_token_fields[] = {
 	F_AS(token, "secret_salt", salt, FIELD_TEXT, SECRET),
 	F_AS(token, "secret_hash", hash, FIELD_TEXT, SECRET),
 	F(token, expires_at, FIELD_TIME, FIXED),
+	F(token, auth_provider_id, FIELD_UUID, NULLABLE | FIXED),
+	F_SEEN(token),
 };
 
 static const struct field gateway_token_fields[] = {
@@ -121,6 +168,17 @@ static const struct field gateway_token_fields[] = {
 	F(token, name, FIELD_TEXT, NULLABLE),
 	F_AS(token, "secret_salt", salt, FIELD_TEXT, SECRET),
 	F_AS(token, "secret_hash", hash, FIELD_TEXT, SECRET),
+	F_SEEN(token),
+};
+
+static const struct field api_token_fields[] = {
+	F_AS(token, "actor_id", owner_id, FIELD_UUID, FIXED),
+	F(token, name, FIELD_TEXT, NULLABLE),
+	F_AS(token, "secret_salt", salt, FIELD_TEXT, SECRET),
+	F_AS(token, "secret_hash", hash, FIELD_TEXT, SECRET),
+	F(token, expires_at, FIELD_TIME, FIXED),
+	F_SEEN(token),
+	F_EXPR(token, "last_seen_remote_ip", last_seen_remote_ip, FIELD_TEXT, "t.last_seen_remote_ip"),
 };
 
 static const struct field relay_token_fields[] = {
@@ -142,24 +200,145 @@ static const struct field authorization_fields[] = {
 	F(authorization, expires_at, FIELD_TIME, FIXED),
 };
 
-#define KIND(id, type, word, plural, list, global)                                               \
-	[id] = { word, plural, sizeof(struct type), list, ARRAY_LEN(list), global }
+static const struct field auth_provider_fields[] = {
+	F_ENUM_FIXED(auth_provider, type, provider_type_names),
+	F(auth_provider, name, FIELD_TEXT, 0),
+	F(auth_provider, issuer, FIELD_TEXT, NULLABLE),
+	F_ENUM(auth_provider, context, provider_context_names),
+	F_INT(auth_provider, client_session_lifetime_secs, 0, CLIENT_SESSION_SECS),
+	F_INT(auth_provider, portal_session_lifetime_secs, 0, PORTAL_SESSION_SECS),
+	F(auth_provider, disabled_at, FIELD_TIME, NULLABLE),
+	F(auth_provider, is_default, FIELD_BOOL, 0),
+	F(auth_provider, is_verified, FIELD_BOOL, 0),
+	F(auth_provider, client_id, FIELD_TEXT, NULLABLE),
+	F(auth_provider, client_secret, FIELD_TEXT, NULLABLE | FIELD_SECRET),
+	F(auth_provider, discovery_document_uri, FIELD_TEXT, NULLABLE),
+	F(auth_provider, okta_domain, FIELD_TEXT, NULLABLE),
+	F_ENUM(auth_provider, email_claim, email_claim_names),
+	F(auth_provider, is_legacy, FIELD_BOOL, 0),
+};
+
+static const struct field identity_fields[] = {
+	F(identity, actor_id, FIELD_UUID, FIXED),
+	F(identity, issuer, FIELD_TEXT, FIXED),
+	F(identity, idp_id, FIELD_TEXT, FIXED),
+	F(identity, email, FIELD_TEXT, NULLABLE),
+	F(identity, name, FIELD_TEXT, NULLABLE),
+	F(identity, given_name, FIELD_TEXT, NULLABLE),
+	F(identity, family_name, FIELD_TEXT, NULLABLE),
+	F(identity, middle_name, FIELD_TEXT, NULLABLE),
+	F(identity, nickname, FIELD_TEXT, NULLABLE),
+	F(identity, preferred_username, FIELD_TEXT, NULLABLE),
+	F(identity, profile, FIELD_TEXT, NULLABLE),
+	F(identity, picture, FIELD_TEXT, NULLABLE),
+	F(identity, firezone_avatar_url, FIELD_TEXT, NULLABLE),
+	F(identity, directory_id, FIELD_UUID, NULLABLE),
+	F(identity, last_synced_at, FIELD_TIME, NULLABLE),
+};
+
+static const struct field portal_session_fields[] = {
+	F(portal_session, actor_id, FIELD_UUID, FIXED),
+	F(portal_session, auth_provider_id, FIELD_UUID, NULLABLE | FIXED),
+	F(portal_session, expires_at, FIELD_TIME, FIXED),
+	F(portal_session, user_agent, FIELD_TEXT, NULLABLE | FIXED),
+	F(portal_session, remote_ip, FIELD_TEXT, NULLABLE | FIXED),
+	F(portal_session, region, FIELD_TEXT, NULLABLE | FIXED),
+	F_SEEN(portal_session),
+};
+
+static const struct field passcode_fields[] = {
+	F(passcode, actor_id, FIELD_UUID, FIXED),
+	F(passcode, code_hash, FIELD_TEXT, SECRET),
+	F_INT(passcode, attempts, 0, 0),
+	F(passcode, expires_at, FIELD_TIME, FIXED),
+};
+
+static const struct field credential_fields[] = {
+	F(credential, actor_id, FIELD_UUID, FIXED),
+	F_ENUM_FIXED(credential, type, credential_type_names),
+	F(credential, name, FIELD_TEXT, NULLABLE),
+	F(credential, credential_id, FIELD_TEXT, NULLABLE | FIXED),
+	F(credential, public_key, FIELD_TEXT, NULLABLE | FIXED),
+	F_INT(credential, sign_count, 0, 0),
+	F(credential, hash, FIELD_TEXT, NULLABLE | FIELD_SECRET),
+	F(credential, used_at, FIELD_TIME, NULLABLE),
+	F(credential, is_confirmed, FIELD_BOOL, 0),
+};
+
+static const struct field link_fields[] = {
+	F_ENUM_FIXED(one_time_link, purpose, link_purpose_names),
+	F(one_time_link, actor_id, FIELD_UUID, NULLABLE | FIXED),
+	F_AS(one_time_link, "secret_salt", salt, FIELD_TEXT, SECRET),
+	F_AS(one_time_link, "secret_hash", hash, FIELD_TEXT, SECRET),
+	F(one_time_link, expires_at, FIELD_TIME, FIXED),
+	F(one_time_link, used_at, FIELD_TIME, NULLABLE),
+};
+
+static const struct field sync_directory_fields[] = {
+	F_ENUM_FIXED(sync_directory, type, directory_type_names),
+	F(sync_directory, name, FIELD_TEXT, 0),
+	F(sync_directory, is_verified, FIELD_BOOL, 0),
+	F(sync_directory, disabled_at, FIELD_TIME, NULLABLE),
+	F(sync_directory, disabled_reason, FIELD_TEXT, NULLABLE),
+	F(sync_directory, synced_at, FIELD_TIME, NULLABLE),
+	F(sync_directory, errored_at, FIELD_TIME, NULLABLE),
+	F(sync_directory, error_message, FIELD_TEXT, NULLABLE),
+	F_INT(sync_directory, error_email_count, 0, 0),
+	F(sync_directory, error_emailed_at, FIELD_TIME, NULLABLE),
+	F(sync_directory, domain, FIELD_TEXT, NULLABLE),
+	F(sync_directory, impersonation_email, FIELD_TEXT, NULLABLE),
+	F_ENUM(sync_directory, group_sync_mode, group_sync_mode_names),
+	F(sync_directory, orgunit_sync_enabled, FIELD_BOOL, 0),
+	F(sync_directory, service_account_key, FIELD_TEXT, NULLABLE | FIELD_SECRET),
+	F(sync_directory, tenant_id, FIELD_TEXT, NULLABLE),
+	F(sync_directory, sync_all_groups, FIELD_BOOL, 0),
+	F_ENUM(sync_directory, email_field, directory_email_names),
+	F(sync_directory, okta_domain, FIELD_TEXT, NULLABLE),
+	F(sync_directory, client_id, FIELD_TEXT, NULLABLE),
+	F(sync_directory, client_secret, FIELD_TEXT, NULLABLE | FIELD_SECRET),
+	F(sync_directory, private_key_jwk, FIELD_TEXT, NULLABLE | FIELD_SECRET),
+	F(sync_directory, kid, FIELD_TEXT, NULLABLE),
+};
+
+static const struct field mail_fields[] = {
+	F(mail, recipient, FIELD_TEXT, FIXED),
+	F(mail, subject, FIELD_TEXT, FIXED),
+	F(mail, body_text, FIELD_TEXT, NULLABLE | FIELD_SECRET),
+	F(mail, body_html, FIELD_TEXT, NULLABLE | FIELD_SECRET),
+	F_ENUM(mail, state, mail_state_names),
+	F_INT(mail, attempts, 0, 0),
+	F(mail, next_attempt_at, FIELD_TIME, NULLABLE),
+	F(mail, last_error, FIELD_TEXT, NULLABLE),
+	F(mail, sent_at, FIELD_TIME, NULLABLE),
+};
+
+#define KIND(id, type, word, plural, list, audited)                                                \
+	[id] = { word, plural, sizeof(struct type), list, ARRAY_LEN(list), (id) == KIND_RELAY_TOKEN, audited }
 
 const struct kind_info kinds[KIND_COUNT] = {
-	KIND(KIND_ACCOUNT, account, "account", "accounts", account_fields, false),
-	KIND(KIND_ACTOR, actor, "actor", "actors", actor_fields, false),
-	KIND(KIND_GROUP, group, "group", "groups", group_fields, false),
-	KIND(KIND_MEMBERSHIP, membership, "membership", "memberships", membership_fields, false),
-	KIND(KIND_SITE, site, "site", "sites", site_fields, false),
-	KIND(KIND_RESOURCE, resource, "resource", "resources", resource_fields, false),
-	KIND(KIND_POLICY, policy, "policy", "policies", policy_fields, false),
-	KIND(KIND_POOL_MEMBER, pool_member, "pool member", "static_device_pool_members", pool_member_fields, false),
-	KIND(KIND_CLIENT, client, "client", "clients", client_fields, false),
-	KIND(KIND_GATEWAY, gateway, "gateway", "gateways", gateway_fields, false),
-	KIND(KIND_CLIENT_TOKEN, token, "client token", "client_tokens", client_token_fields, false),
-	KIND(KIND_GATEWAY_TOKEN, token, "gateway token", "gateway_tokens", gateway_token_fields, false),
+	KIND(KIND_ACCOUNT, account, "account", "accounts", account_fields, true),
+	KIND(KIND_ACTOR, actor, "actor", "actors", actor_fields, true),
+	KIND(KIND_GROUP, group, "group", "groups", group_fields, true),
+	KIND(KIND_MEMBERSHIP, membership, "membership", "memberships", membership_fields, true),
+	KIND(KIND_SITE, site, "site", "sites", site_fields, true),
+	KIND(KIND_RESOURCE, resource, "resource", "resources", resource_fields, true),
+	KIND(KIND_POLICY, policy, "policy", "policies", policy_fields, true),
+	KIND(KIND_POOL_MEMBER, pool_member, "pool member", "static_device_pool_members", pool_member_fields, true),
+	KIND(KIND_CLIENT, client, "client", "clients", client_fields, true),
+	KIND(KIND_GATEWAY, gateway, "gateway", "gateways", gateway_fields, true),
+	KIND(KIND_CLIENT_TOKEN, token, "client token", "client_tokens", client_token_fields, true),
+	KIND(KIND_GATEWAY_TOKEN, token, "gateway token", "gateway_tokens", gateway_token_fields, true),
 	KIND(KIND_RELAY_TOKEN, token, "relay token", "relay_tokens", relay_token_fields, true),
 	KIND(KIND_AUTHORIZATION, authorization, "authorization", "policy_authorizations", authorization_fields, false),
+	KIND(KIND_AUTH_PROVIDER, auth_provider, "auth provider", "auth_providers", auth_provider_fields, true),
+	KIND(KIND_IDENTITY, identity, "identity", "external_identities", identity_fields, true),
+	KIND(KIND_PORTAL_SESSION, portal_session, "portal session", "portal_sessions", portal_session_fields, false),
+	KIND(KIND_API_TOKEN, token, "API token", "api_tokens", api_token_fields, true),
+	KIND(KIND_PASSCODE, passcode, "passcode", "one_time_passcodes", passcode_fields, false),
+	KIND(KIND_CREDENTIAL, credential, "credential", "credentials", credential_fields, true),
+	KIND(KIND_LINK, one_time_link, "link", "one_time_links", link_fields, true),
+	KIND(KIND_DIRECTORY, sync_directory, "directory", "directories", sync_directory_fields, true),
+	KIND(KIND_MAIL, mail, "mail", "outbound_emails", mail_fields, false),
 };
 
 static char **text_at(void *entity, const struct field *f)
@@ -172,8 +351,10 @@ void entity_init(enum kind k, void *entity)
 	memset(entity, 0, kinds[k].size);
 	for (u32 i = 0; i < kinds[k].field_count; i++) {
 		const struct field *f = &kinds[k].fields[i];
-		if (f->type == FIELD_INT && f->flags & FIELD_NULLABLE)
-			*(i64 *)field_at(entity, f) = -1;
+		if (f->type == FIELD_INT)
+			*(i64 *)field_at(entity, f) = f->initial;
+		if (f->type == FIELD_BOOL)
+			*(bool *)field_at(entity, f) = f->initial != 0;
 	}
 }
 

@@ -1,4 +1,4 @@
-#include "applets/portal/model/rules.h"
+#include "applets/portal/model/rules_int.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -46,7 +46,7 @@ static int characters(const char *s)
 	return n;
 }
 
-static int check_text(const char *field, char *s, int min, int max, struct complaint *c)
+int check_text(const char *field, char *s, int min, int max, struct complaint *c)
 {
 	if (!s)
 		return min > 0 ? complain(c, field, "is required") : 0;
@@ -61,8 +61,7 @@ static int check_text(const char *field, char *s, int min, int max, struct compl
 	return 0;
 }
 
-/* An optional text of nothing but spaces is null. */
-static void null_if_empty(char **s)
+void null_if_empty(char **s)
 {
 	if (!*s)
 		return;
@@ -181,6 +180,8 @@ int check_account(struct account *a, struct complaint *c)
 {
 	int rc = check_text("name", a->name, 3, 64, c);
 
+	null_if_empty(&a->legal_name);
+	rc = rc ? rc : check_text("legal_name", a->legal_name, 0, 255, c);
 	rc = rc ? rc : check_text("slug", a->slug, 3, 100, c);
 	if (rc)
 		return rc;
@@ -198,7 +199,7 @@ int check_account(struct account *a, struct complaint *c)
 
 /* ---- actor, group, site --------------------------------------------------------------------------------------------------------- */
 
-static bool is_email(const char *s)
+bool is_email(const char *s)
 {
 	const char *at = strchr(s, '@');
 
@@ -230,7 +231,12 @@ int check_actor(struct actor *a, struct complaint *c)
 
 int check_group(struct group *g, struct complaint *c)
 {
-	return check_text("name", g->name, 1, 255, c);
+	int rc = check_text("name", g->name, 1, 255, c);
+
+	null_if_empty(&g->idp_id);
+	null_if_empty(&g->email);
+	rc = rc ? rc : check_text("idp_id", g->idp_id, 0, 255, c);
+	return rc ? rc : check_text("email", g->email, 0, 255, c);
 }
 
 int check_site(struct site *s, struct complaint *c)

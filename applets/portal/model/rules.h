@@ -32,6 +32,12 @@ int check_policy(struct policy *p, struct complaint *c);
 int check_device(enum kind k, struct device *d, struct complaint *c);
 int check_token(struct token *t, struct complaint *c);
 
+/* Sets the issuer where the type says what it is. */
+int check_auth_provider(struct auth_provider *p, struct complaint *c);
+int check_identity(struct identity *i, struct complaint *c);
+int check_credential(struct credential *x, struct complaint *c);
+int check_directory(struct sync_directory *d, struct complaint *c);
+
 /* ---- filters ---- */
 
 #define FILTERS_MAX 64 /* of one resource, each port or range counted */

@@ -187,6 +187,9 @@ static void bind_field(sqlite3_stmt *st, int i, const struct field *f, const voi
 		if (*(const i64 *)p >= 0)
 			sqlite3_bind_int64(st, i, *(const i64 *)p);
 		break;
+	case FIELD_BOOL:
+		sqlite3_bind_int(st, i, *(const bool *)p);
+		break;
 	case FIELD_TIME:
 		if (*(const i64 *)p)
 			sqlite3_bind_int64(st, i, *(const i64 *)p);
@@ -229,6 +232,9 @@ static int read_field(sqlite3_stmt *st, int i, const struct field *f, void *enti
 		return text_set(p, (const char *)sqlite3_column_text(st, i));
 	case FIELD_INT:
 		*(i64 *)p = sqlite3_column_type(st, i) == SQLITE_NULL ? -1 : sqlite3_column_int64(st, i);
+		break;
+	case FIELD_BOOL:
+		*(bool *)p = sqlite3_column_int(st, i) != 0;
 		break;
 	case FIELD_TIME:
 		*(i64 *)p = sqlite3_column_int64(st, i);
@@ -291,14 +297,26 @@ void sql_bind_entity(sqlite3_stmt *st, enum kind k, const void *entity, bool is_
 
 /* ---- running ----------------------------------------------------------------------------------------------------------------- */
 
+void sql_reset(sqlite3_stmt *st)
+{
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+}
+
+void sql_read_text(sqlite3_stmt *st, int i, char *out, size_t n)
+{
+	const char *text = (const char *)sqlite3_column_text(st, i);
+
+	snprintf(out, n, "%s", text ? text : "");
+}
+
 /* Runs a statement that yields no row. */
 int sql_run(struct store *s, sqlite3_stmt *st)
 {
 	int rc = sqlite3_step(st);
 	int out = rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : sql_fail(s, sqlite3_extended_errcode(s->db));
 
-	sqlite3_reset(st);
-	sqlite3_clear_bindings(st);
+	sql_reset(st);
 	return out;
 }
 
@@ -312,8 +330,7 @@ int sql_run_int(struct store *s, sqlite3_stmt *st, i64 *out)
 		*out = sqlite3_column_int64(st, 0);
 	else if (rc != SQLITE_DONE)
 		ret = sql_fail(s, sqlite3_extended_errcode(s->db));
-	sqlite3_reset(st);
-	sqlite3_clear_bindings(st);
+	sql_reset(st);
 	return ret;
 }
 
@@ -326,8 +343,7 @@ int sql_run_entity(struct store *s, sqlite3_stmt *st, enum kind k, void *out)
 		ret = read_entity(s, st, k, out);
 	else
 		ret = rc == SQLITE_DONE ? ERR_NOT_FOUND : sql_fail(s, sqlite3_extended_errcode(s->db));
-	sqlite3_reset(st);
-	sqlite3_clear_bindings(st);
+	sql_reset(st);
 	return ret;
 }
 
@@ -348,8 +364,7 @@ int sql_run_each(struct store *s, sqlite3_stmt *st, enum kind k, store_each each
 		ret = each(ctx, k, &row);
 		entity_deinit(k, &row);
 	}
-	sqlite3_reset(st);
-	sqlite3_clear_bindings(st);
+	sql_reset(st);
 	return ret;
 }
 

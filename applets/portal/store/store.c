@@ -133,6 +133,19 @@ void store_close(struct store *s)
 
 /* ---- transactions ------------------------------------------------------------------------------------------------------------- */
 
+void store_set_principal(struct store *s, const struct principal *p, u64 wall)
+{
+	s->principal = *p;
+	s->has_principal = true;
+	s->wall = wall;
+}
+
+static void forget_principal(struct store *s)
+{
+	s->has_principal = false;
+	s->wall = 0;
+}
+
 int store_begin(struct store *s, enum store_durability d)
 {
 	if (d != s->durability) {
@@ -148,7 +161,10 @@ int store_commit(struct store *s)
 {
 	int rc = sql_run_fixed(s, ST_COMMIT);
 
-	return rc ? store_rollback(s, rc) : 0;
+	if (rc)
+		return store_rollback(s, rc);
+	forget_principal(s);
+	return 0;
 }
 
 int store_rollback(struct store *s, int rc)
@@ -160,6 +176,7 @@ int store_rollback(struct store *s, int rc)
 	if (!sqlite3_get_autocommit(s->db))
 		(void)sql_run_fixed(s, ST_ROLLBACK);
 	memcpy(s->reason, reason, sizeof(reason));
+	forget_principal(s);
 	return rc;
 }
 
@@ -173,6 +190,7 @@ int store_insert(struct store *s, enum kind k, void *entity, u64 wall)
 
 	if (rc)
 		return rc;
+	s->wall = wall;
 	e->inserted_at = e->updated_at = (i64)(wall / 1000);
 	sql_bind_entity(st, k, entity, true);
 	return sql_run(s, st);
@@ -186,6 +204,7 @@ int store_update(struct store *s, enum kind k, void *entity, u64 wall)
 
 	if (rc)
 		return rc;
+	s->wall = wall;
 	e->updated_at = (i64)(wall / 1000);
 	sql_bind_entity(st, k, entity, false);
 	rc = sql_run(s, st);
@@ -296,103 +315,6 @@ int store_gateway_authorizations(struct store *s, const struct uuid *account, co
 	sql_bind_uuid(st, 2, gateway);
 	sqlite3_bind_int64(st, 3, (i64)(wall / 1000));
 	return sql_run_each(s, st, KIND_AUTHORIZATION, each, ctx);
-}
-
-int store_purge_expired(struct store *s, u64 wall)
-{
-	int rc = 0;
-
-	for (int which = ST_PURGE_AUTHORIZATIONS; which <= ST_PURGE_CLIENT_SESSIONS && !rc; which++) {
-		sqlite3_stmt *st;
-
-		rc = sql_fixed(s, (enum statement)which, &st);
-		if (rc)
-			break;
-		sqlite3_bind_int64(st, 1, (i64)(wall / 1000));
-		rc = sql_run(s, st);
-	}
-	return rc;
-}
-
-int store_revoke(struct store *s, enum store_revoke what, const struct uuid *account, const struct uuid *id)
-{
-	sqlite3_stmt *st;
-	int rc = sql_fixed(s, (enum statement)(ST_REVOKE_AUTHORIZATIONS_OF_ACCOUNT + (int)what), &st);
-
-	if (rc)
-		return rc;
-	sql_bind_uuid(st, 1, account);
-	if (sqlite3_bind_parameter_count(st) > 1)
-		sql_bind_uuid(st, 2, id);
-	return sql_run(s, st);
-}
-
-int store_count(struct store *s, enum store_count what, const struct uuid *account, i64 *out)
-{
-	sqlite3_stmt *st;
-	int rc = sql_fixed(s, (enum statement)(ST_COUNT_USERS + (int)what), &st);
-
-	if (rc)
-		return rc;
-	sql_bind_uuid(st, 1, account);
-	return sql_run_int(s, st, out);
-}
-
-/* ---- sessions -------------------------------------------------------------------------------------------------------------------- */
-
-int store_insert_session(struct store *s, const struct store_session *x)
-{
-	sqlite3_stmt *st;
-	int rc = sql_fixed(s, x->is_gateway ? ST_INSERT_GATEWAY_SESSION : ST_INSERT_CLIENT_SESSION, &st);
-
-	if (rc)
-		return rc;
-	sql_bind_uuid(st, 1, &x->account_id);
-	sql_bind_uuid(st, 2, &x->device_id);
-	sql_bind_uuid(st, 3, &x->token_id);
-	sqlite3_bind_int64(st, 4, x->at);
-	sql_bind_text(st, 5, x->public_key);
-	sql_bind_text(st, 6, x->user_agent);
-	sql_bind_text(st, 7, x->version[0] ? x->version : NULL);
-	sql_bind_text(st, 8, x->remote_ip);
-	sql_bind_text(st, 9, x->region[0] ? x->region : NULL);
-	return sql_run(s, st);
-}
-
-static void read_into(sqlite3_stmt *st, int i, char *out, size_t n)
-{
-	const char *text = (const char *)sqlite3_column_text(st, i);
-
-	snprintf(out, n, "%s", text ? text : "");
-}
-
-int store_latest_session(struct store *s, const struct uuid *account, const struct uuid *client, struct store_session *out)
-{
-	sqlite3_stmt *st;
-	int rc = sql_fixed(s, ST_LATEST_CLIENT_SESSION, &st), step;
-
-	if (rc)
-		return rc;
-	sql_bind_uuid(st, 1, account);
-	sql_bind_uuid(st, 2, client);
-	step = sqlite3_step(st);
-	if (step == SQLITE_ROW) {
-		memset(out, 0, sizeof(*out));
-		out->account_id = *account;
-		out->device_id = *client;
-		sql_read_uuid(st, 0, &out->token_id);
-		out->at = sqlite3_column_int64(st, 1);
-		read_into(st, 2, out->public_key, sizeof(out->public_key));
-		read_into(st, 3, out->user_agent, sizeof(out->user_agent));
-		read_into(st, 4, out->version, sizeof(out->version));
-		read_into(st, 5, out->remote_ip, sizeof(out->remote_ip));
-		read_into(st, 6, out->region, sizeof(out->region));
-	} else {
-		rc = step == SQLITE_DONE ? ERR_NOT_FOUND : sql_fail(s, sqlite3_extended_errcode(s->db));
-	}
-	sqlite3_reset(st);
-	sqlite3_clear_bindings(st);
-	return rc;
 }
 
 /* ---- changes ----------------------------------------------------------------------------------------------------------------------- */
