@@ -109,7 +109,10 @@ applet_objs = $(call objs,$(foreach a,$1,$(wildcard applets/$a/*.c applets/$a/*/
 TEMPLATES := $(wildcard applets/portal/web/templates/*.html)
 TEMPLATES_C := $(TEMPLATES:%.html=$O/gen/%.c)
 TEMPLATES_H := $O/gen/applets/portal/web/templates.h
-OBJ_TEMPLATES := $(TEMPLATES_C:.c=.o)
+# Stylesheet, script and icons are embedded as they are, and compressed (contrib/build/assets.sh).
+ASSETS := $(sort $(wildcard applets/portal/web/assets/*))
+ASSETS_C := $O/gen/applets/portal/web/assets.c
+OBJ_TEMPLATES := $(TEMPLATES_C:.c=.o) $(ASSETS_C:.c=.o)
 OBJ_DOH := $(call objs,$(wildcard core/dns/doh.c core/dns/doh_h[12].c))
 OBJ_NO_DOH := $(call objs,core/dns/no_doh.c)
 OBJ_BASE := $(filter-out $(OBJ_DOH) $(OBJ_NO_DOH),$(call objs,$(wildcard core/*/*.c platform/linux/*.c applets/common/*.c)))
@@ -178,6 +181,11 @@ $O/gen/templates.done: $(BUILD)/templates $(TEMPLATES)
 	@mkdir -p $O/gen/applets/portal/web/templates
 	$(call say,HTML,$O/gen)$< $O/gen/applets/portal/web/templates $(TEMPLATES_H) $(TEMPLATES) && touch $@
 $(TEMPLATES_H) $(TEMPLATES_C): $O/gen/templates.done ;
+$O/gen/assets: FORCE
+	$(call keep,'$(ASSETS)')
+$(ASSETS_C): contrib/build/assets.sh $O/gen/assets $(ASSETS)
+	@mkdir -p $(@D)
+	$(call say,EMBED,$@)contrib/build/assets.sh $@ $(ASSETS)
 $(OBJ_TEMPLATES): %.o: %.c $O/flags
 	$(call say,CC,$<)$(CC) $(CFLAGS_ALL) -Os -MMD -MP -c $< -o $@
 

@@ -1,4 +1,6 @@
 /* The portal's HTTP side: connections, requests, answers, cookies, CSRF. */
+#include "applets/portal/http/assets.h"
+#include "applets/portal/http/live.h"
 #include "tests/unit/http_world.h"
 
 #include <stdio.h>
@@ -55,5 +57,30 @@ TEST(requests_of_one_connection_are_answered_one_after_another)
 	EXPECT(strstr(text, "\"ok\"") && second && third && !strstr(third, "HTTP/1.1"));
 	EXPECT(closed);
 	close(fd);
+	http_free(w);
+}
+
+/* ---- assets, live pages ---- */
+
+TEST(assets_are_kept_by_browsers_for_ever)
+{
+	struct http_world *w = http_new();
+
+	for (const struct asset *a = assets; a->name; a++) {
+		EXPECT_STR(asset_url(a->name), a->url);
+		w->extra = NULL;
+		EXPECT_EQ(http_get(w, a->url)->status, 200);
+		EXPECT_EQ(w->reply.body_len, a->n_plain);
+		EXPECT_STR(http_header(&w->reply, "cache-control"), "public, max-age=31536000, immutable");
+		w->extra = "Accept-Encoding: br, gzip;q=0.8\r\n";
+		EXPECT_EQ(http_get(w, a->url)->status, 200);
+		EXPECT_EQ(w->reply.body_len, a->gzip ? a->n_gzip : a->n_plain);
+		w->extra = "Accept-Encoding: gzip;q=0\r\n";
+		EXPECT_EQ(http_get(w, a->url)->body_len, a->n_plain);
+	}
+	w->extra = NULL;
+	EXPECT_EQ(http_get(w, "/assets/app.css")->status, 404);
+	EXPECT_EQ(http_get(w, "/assets/..%2fsecrets")->status, 404);
+	EXPECT_STR(asset_url("nothing.css"), "");
 	http_free(w);
 }

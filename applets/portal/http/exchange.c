@@ -423,15 +423,13 @@ void exchange_stream(struct exchange *x, void (*gone)(void *ctx), void *ctx)
 		return;
 	x->out = (struct strbuf){ .max = EXCHANGE_STREAM_MAX + 65536u };
 	r->answer = ANSWER_STREAMING;
+	r->gone = gone;
+	r->ctx = ctx;
 	compose(r);
-	if (r->answer == ANSWER_STREAMING) {
-		r->gone = gone;
-		r->ctx = ctx;
-		if (r->is_head)
-			r->answer = ANSWER_ENDED;
-		else
-			add_chunk(r, strbuf_span(&first));
-	}
+	if (r->answer == ANSWER_STREAMING && r->is_head)
+		r->answer = ANSWER_ENDED;
+	else if (r->answer == ANSWER_STREAMING)
+		add_chunk(r, strbuf_span(&first));
 	strbuf_free(&first);
 	r->wake(r->conn);
 }
@@ -464,9 +462,9 @@ void exchange_end(struct exchange *x)
 {
 	struct run *r = run_of(x);
 
+	r->gone = NULL;
 	if (r->answer != ANSWER_STREAMING)
 		return;
-	r->gone = NULL;
 	if (r->is_chunked)
 		strbuf_puts(&x->out, "0\r\n\r\n");
 	r->answer = strbuf_ok(&x->out) ? ANSWER_ENDED : ANSWER_BROKEN;

@@ -1,4 +1,5 @@
 /* What supervisors and machines ask: no session, no limit (spec 60 §6.2). */
+#include "applets/portal/http/assets.h"
 #include "applets/portal/http/exchange_int.h"
 #include "applets/version.h"
 
@@ -33,7 +34,17 @@ static void healthz(struct exchange *x)
 	state(x, 200, "ok");
 }
 
+/* What is here is nothing for search engines. */
+static void robots(struct exchange *x)
+{
+	exchange_header(x, "Content-Type", "text/plain; charset=utf-8");
+	strbuf_puts(&x->out, "User-agent: *\nDisallow: /\n");
+	exchange_send(x);
+}
+
 static const struct route routes[] = {
+	{ METHOD_GET, "/assets/:name", assets_serve, 0, 0 },
+	{ METHOD_GET, "/robots.txt", robots, 0, 0 },
 	{ METHOD_GET, "/readyz", readyz, 0, 0 },
 	{ METHOD_GET, "/healthz", healthz, 0, 0 },
 };

@@ -1,5 +1,7 @@
 #include "applets/portal/http/server.h"
 
+#include "applets/portal/http/live.h"
+
 #include <sodium.h>
 
 int server_init(struct server *s)
@@ -9,18 +11,18 @@ int server_init(struct server *s)
 
 	s->is_https = url && strncmp(url, "https:", 6) == 0;
 	hmac_sha256(s->cookie_key, key, SPAN_STR("emberbox cookies"));
-	if (rate_init(&s->web_rate, s->portal->rng))
-		return ERR_NOMEM;
-	if (rate_init(&s->api_rate, s->portal->rng)) {
-		rate_deinit(&s->web_rate);
-		return ERR_NOMEM;
-	}
-	return 0;
+	s->portal->live = live_new(s->loop);
+	if (s->portal->live && rate_init(&s->web_rate, s->portal->rng) == 0 && rate_init(&s->api_rate, s->portal->rng) == 0)
+		return 0;
+	server_deinit(s);
+	return ERR_NOMEM;
 }
 
 void server_deinit(struct server *s)
 {
 	rate_deinit(&s->web_rate);
 	rate_deinit(&s->api_rate);
+	live_free(s->portal->live);
+	s->portal->live = NULL;
 	sodium_memzero(s->cookie_key, sizeof(s->cookie_key));
 }

@@ -30,7 +30,7 @@ struct server {
 	void (*changed)(struct server *s); /* the hub's next deadline may have moved */
 };
 
-/* Loop, portal and cfg are set before; the portal's secrets must be there. ERR_NOMEM. */
+/* Loop, portal and cfg are set before; the portal's secrets must be there, and it gets its `live`. ERR_NOMEM. */
 int server_init(struct server *s) MUST_CHECK;
-/* After conn_free_all(). */
+/* After conn_free_all(); of zeroed memory too. */
 void server_deinit(struct server *s);
