@@ -52,6 +52,9 @@ struct sys_usage {
 };
 int sys_usage(struct sys_usage *out);
 
+/* Memory that the machine could give without swapping; 0 when the system does not say. */
+u64 sys_memory_available(void);
+
 /* For user agents and the first log line, e.g. "Debian", "12", "x86_64", "6.18.44"; never empty. */
 struct sys_host {
 	char os[64], os_version[64], arch[32], kernel[64], hostname[256];

@@ -300,6 +300,13 @@ int sys_usage(struct sys_usage *out)
 	return 0;
 }
 
+u64 sys_memory_available(void)
+{
+	char text[4096];
+
+	return read_file("/proc/meminfo", text, sizeof(text)) < 0 ? 0 : status_kib(text, "MemAvailable:");
+}
+
 /* ---- the host ---- */
 
 /* The value of KEY=value or KEY="value" at the start of a line; only what is safe in a header is kept. */

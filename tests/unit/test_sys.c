@@ -123,6 +123,7 @@ TEST(figures_of_the_process_and_the_host_are_there)
 	struct sys_host h;
 	char value[64];
 	EXPECT_EQ(sys_usage(&u), 0);
+	EXPECT(sys_memory_available() > 0);
 	EXPECT(u.rss_bytes >= 16384 && u.peak_rss_bytes >= u.rss_bytes);
 	sys_host(&h);
 	EXPECT(*h.os && *h.os_version && *h.arch && *h.kernel && *h.hostname);

@@ -1,0 +1,89 @@
+#include "applets/portal/auth/recovery.h"
+
+#include "core/base/cursor.h"
+#include "core/base/encode.h"
+#include "core/crypto/hash.h"
+
+#include <ctype.h>
+#include <sodium.h>
+#include <stdio.h>
+
+#define CODE_CHARS 10u
+#define CODE_BYTES 7u /* 56 bits, of which ten characters show 50 */
+
+static void code_hash(char out[static SECRET_HASH_LEN + 1], const char code[static CODE_CHARS], const char *salt)
+{
+	const struct span domain = SPAN_STR("emberbox recovery code");
+	u8 text[64], digest[SHA256_LEN];
+	struct wr w = wr_init(text, sizeof(text));
+
+	wr_bytes(&w, domain.p, domain.n);
+	wr_bytes(&w, code, CODE_CHARS);
+	wr_bytes(&w, salt, SECRET_SALT_LEN);
+	sha3_256(digest, wr_span(&w));
+	hex_encode(out, SECRET_HASH_LEN + 1, SPAN(digest, sizeof(digest)));
+	sodium_memzero(text, sizeof(text));
+}
+
+void recovery_make(struct rng *rng, char code[static RECOVERY_STRLEN], char kept[static RECOVERY_HASH_STRLEN])
+{
+	u8 bytes[CODE_BYTES], salt[16];
+	char text[BASE32_SIZE(CODE_BYTES)];
+
+	rng_fill(rng, bytes, sizeof(bytes));
+	rng_fill(rng, salt, sizeof(salt));
+	base32_encode(text, sizeof(text), SPAN(bytes, sizeof(bytes)));
+	snprintf(code, RECOVERY_STRLEN, "%.5s-%.5s", text, text + 5);
+	base64url_encode(kept, SECRET_SALT_LEN + 1, SPAN(salt, sizeof(salt)));
+	code_hash(kept + SECRET_SALT_LEN + 1, text, kept);
+	kept[SECRET_SALT_LEN] = '$';
+	sodium_memzero(bytes, sizeof(bytes));
+	sodium_memzero(text, sizeof(text));
+}
+
+bool recovery_matches(const char *text, const char *kept)
+{
+	char code[CODE_CHARS], hash[SECRET_HASH_LEN + 1];
+	size_t n = 0;
+
+	if (strlen(kept) != RECOVERY_HASH_STRLEN - 1 || kept[SECRET_SALT_LEN] != '$')
+		return false;
+	for (; *text; text++) {
+		char c = (char)tolower((unsigned char)*text);
+		if (c == ' ' || c == '-')
+			continue;
+		if (n == sizeof(code))
+			return false;
+		code[n++] = c == '0' ? 'o' : c == '1' ? 'l' : c;
+	}
+	if (n != sizeof(code))
+		return false;
+	code_hash(hash, code, kept);
+	sodium_memzero(code, sizeof(code));
+	return sodium_memcmp(hash, kept + SECRET_SALT_LEN + 1, SECRET_HASH_LEN) == 0;
+}
+
+void passcode_make(struct rng *rng, char code[static PASSCODE_LEN + 1])
+{
+	for (u32 i = 0; i < PASSCODE_LEN; i++)
+		code[i] = PASSCODE_ALPHABET[rng_below(rng, sizeof(PASSCODE_ALPHABET) - 1)];
+	code[PASSCODE_LEN] = '\0';
+}
+
+void passcode_normalise(const char *typed, char out[static PASSCODE_LEN + 1])
+{
+	u32 n = 0;
+
+	out[0] = '\0';
+	for (; *typed; typed++) {
+		char c = (char)tolower((unsigned char)*typed);
+		if (c == ' ')
+			continue;
+		if (n == PASSCODE_LEN || !strchr(PASSCODE_ALPHABET, c)) {
+			out[0] = '\0';
+			return;
+		}
+		out[n++] = c;
+	}
+	out[n == PASSCODE_LEN ? n : 0] = '\0';
+}
