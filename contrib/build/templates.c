@@ -225,6 +225,7 @@ static enum content content(struct compiler *c)
 /* ---- HTML ---- */
 
 #define VOID_ELEMENTS "area br col hr img input link meta source track wbr"
+#define SVG_LEAVES "path circle ellipse rect line polyline polygon use stop"
 #define INLINE_ELEMENTS "a abbr b bdi br button cite code em i img input kbd label mark q s samp select small span strong sub sup svg time u var wbr"
 #define ENDS_P "address article aside blockquote details dialog div dl fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr main nav ol p pre section table ul"
 #define REFUSED "style iframe object embed base frame frameset applet plaintext xmp noembed noframes template"
@@ -344,7 +345,7 @@ static void finish_tag(struct compiler *c, bool is_closed)
 	if (strcmp(t->name, "script") == 0 && !t->has_src && !t->is_json)
 		fail(c, "a script is a file (src) or JSON");
 	c->html.place = TEXT;
-	if (is_closed && !is_one_of(VOID_ELEMENTS, t->name) && !is_within(c, "svg"))
+	if (is_closed && !is_one_of(VOID_ELEMENTS " " SVG_LEAVES, t->name))
 		fail(c, "<%s/>: only void elements and those of SVG end so", t->name);
 	lit(c, is_closed && !is_one_of(VOID_ELEMENTS, t->name) ? "/>" : ">", is_closed && !is_one_of(VOID_ELEMENTS, t->name) ? 2 : 1);
 	if (is_closed || is_one_of(VOID_ELEMENTS, t->name))
