@@ -59,7 +59,7 @@ struct serve_options {
 	struct opt_list listen, proxies, private_clients;
 	u64 capacity, refill, web_capacity, web_refill, api_capacity, api_refill;
 	bool secure_cookies;
-	int log_format;
+	int log_format, metrics;
 	const char *mail, *mail_from, *mail_password, *mail_password_file, *mail_ca;
 };
 
@@ -68,6 +68,7 @@ struct serve_options {
 #define S(f) offsetof(struct serve_options, f)
 
 static const char *const log_formats[] = { "human", "json", NULL };
+static const char *const metrics_choices[] = { "local", "all", "off", NULL }; /* enum metrics_access */
 
 static int bad_value(const char *option, const char *value, const char *expected)
 {
@@ -170,6 +171,8 @@ static int run_serve(const char *dir, int argc, char **argv)
 		  .help = "and per second" },
 		{ "draining-file", 0, "DRAINING_FILE_PATH", OPT_STR, S(draining_file), .dflt = "/var/run/firezone/draining", .meta = "FILE",
 		  .help = "while it exists /readyz answers 503" },
+		{ "metrics", 0, "EMBERBOX_PORTAL_METRICS", OPT_CHOICE, S(metrics), .dflt = "local", .choices = metrics_choices,
+		  .help = "who may read /metrics: local (this machine and private networks, not through a proxy), all or off" },
 		{ "log-format", 0, "LOG_FORMAT", OPT_CHOICE, S(log_format), .dflt = "human", .choices = log_formats, .help = "human or json" },
 		{ "mail", 0, "EMBERBOX_PORTAL_MAIL", OPT_STR, S(mail), .meta = "TRANSPORT", .flags = OPT_SECRET,
 		  .help = "how mail leaves: smtp://user:password@host:587 (STARTTLS), smtps://…, sendmail[:PATH] or none" },
@@ -218,6 +221,7 @@ static int run_serve(const char *dir, int argc, char **argv)
 	cfg.web_url = web_url;
 	snprintf(api_url, sizeof(api_url), "%s%s", o.api_url ? o.api_url : "", o.api_url && o.api_url[strlen(o.api_url) - 1] != '/' ? "/" : "");
 	cfg.api_url = o.api_url ? api_url : NULL;
+	cfg.metrics = (enum metrics_access)o.metrics;
 	cfg.secure_cookies = o.secure_cookies;
 	for (size_t i = 0; i < ARRAY_LEN(defs); i++)
 		if (defs[i].field == S(secure_cookies) && !given[i])

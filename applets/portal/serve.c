@@ -19,7 +19,7 @@
 
 #define ACCEPTS_PER_EVENT 64
 #define ACCEPT_PAUSE MSEC(100)	  /* when descriptors have run out */
-#define STOP_TIMEOUT SEC(5)	  /* for the last bytes to leave; spec 60 item 61 allows 40 s */
+#define LOCK_RETRY MSEC(100)
 #define PEM_MAX (1u << 20)
 #define FILES_WANTED (CONNS_MAX + 64u)
 
@@ -27,13 +27,16 @@ struct serving {
 	struct server server;
 	struct state state;
 	struct admin_socket *admin;
-	struct loop_timer hub_timer, stop_timer, pause_timer;
+	struct hub_config hub;
+	struct loop_timer hub_timer, stop_timer, pause_timer, open_timer;
+	u64 give_up_opening;
+	int rc; /* why it ended */
 	struct {
 		int fd;
 		struct loop_fd *watch;
 	} listeners[SERVE_LISTENERS_MAX];
 	u32 n_listeners;
-	u64 stop_deadline;
+	u64 stopping_since;
 };
 
 /* ---- files ------------------------------------------------------------------------------------------------------------------------- */
@@ -80,7 +83,8 @@ static void rearm(struct server *server)
 {
 	struct serving *s = container_of(server, struct serving, server);
 
-	loop_timer_set(server->loop, &s->hub_timer, hub_next_timeout(server->portal->hub));
+	if (!server->is_starting)
+		loop_timer_set(server->loop, &s->hub_timer, hub_next_timeout(server->portal->hub));
 }
 
 static void on_hub_timer(void *ctx, u64 now)
@@ -170,17 +174,20 @@ static void stop_listening(struct serving *s)
 
 /* ---- stopping ---------------------------------------------------------------------------------------------------------------------------- */
 
-#define STOP_POLL MSEC(20)
-
 static void on_stopping(void *ctx, u64 now)
 {
 	struct serving *s = ctx;
+	struct hub *hub = s->server.portal->hub;
 
-	if (s->server.n_conns == 0 || now >= s->stop_deadline) {
+	if (hub)
+		(void)hub_restart(hub, now, loop_wall(s->server.loop), STOP_BATCH);
+	rearm(&s->server);
+	if (now >= s->stopping_since + STOP_PATIENCE)
+		conn_give_up_all(&s->server);
+	if (s->server.n_conns == 0 || now >= s->stopping_since + STOP_TIMEOUT)
 		loop_stop(s->server.loop);
-		return;
-	}
-	loop_timer_set(s->server.loop, &s->stop_timer, now + STOP_POLL);
+	else
+		loop_timer_set(s->server.loop, &s->stop_timer, now + STOP_BATCH_INTERVAL);
 }
 
 static void on_signal(void *ctx, int signo)
@@ -195,31 +202,15 @@ static void on_signal(void *ctx, int signo)
 	log_info("stopping", kv_u("signal", signo), kv_u("connections", s->server.n_conns));
 	(void)sys_notify("STOPPING=1");
 	s->server.is_stopping = true;
+	s->stopping_since = now;
 	stop_listening(s);
+	loop_timer_clear(s->server.loop, &s->open_timer);
 	conn_stop_all(&s->server);
-	hub_restart(s->server.portal->hub, now, loop_wall(s->server.loop));
-	s->stop_deadline = now + STOP_TIMEOUT;
-	loop_timer_set(s->server.loop, &s->stop_timer, now + STOP_POLL);
+	conn_end_streams(&s->server);
+	on_stopping(s, now);
 }
 
-/* ---- all ------------------------------------------------------------------------------------------------------------------------------------ */
-
-static int start(struct serving *s, const struct serve_config *cfg)
-{
-	char why[STATE_WHY_MAX];
-	int rc = cfg->tls_cert ? load_identity(s, cfg) : 0;
-
-	rc = rc ? rc : listen_all(s, cfg);
-	if (rc)
-		return rc;
-	rc = admin_socket_open(&s->server, &s->admin, why, sizeof(why));
-	if (rc) {
-		fprintf(stderr, "emberbox portal: %s\n", why);
-		return rc;
-	}
-	rc = loop_signal(s->server.loop, SIGTERM, on_signal, s);
-	return rc ? rc : loop_signal(s->server.loop, SIGINT, on_signal, s);
-}
+/* ---- starting ---------------------------------------------------------------------------------------------------------------------------- */
 
 /* A root that owns its state directory needs none of root's powers any more. */
 static void drop_powers(const char *dir)
@@ -230,44 +221,87 @@ static void drop_powers(const char *dir)
 		log_debug("privileges were not dropped");
 }
 
-int serve(const struct serve_config *cfg)
+/* 0: ready. ERR_AGAIN: a command works in the directory. */
+static int open_state(struct serving *s, char why[static STATE_WHY_MAX])
 {
-	struct serving *s = calloc(1, sizeof(*s));
-	struct hub_config hub = { .api_url = cfg->api_url,
-				  .wants_service = conn_service,
-				  .rate_capacity = cfg->rate_capacity,
-				  .rate_refill = cfg->rate_refill };
-	char why[STATE_WHY_MAX];
-	int rc;
+	const struct serve_config *cfg = s->server.cfg;
+	struct portal *p = &s->state.portal;
+	int rc = state_open(&s->state, cfg->dir, &s->hub, why);
 
-	if (!s)
-		return 1;
-	hub.ctx = &s->server;
-	sys_protect_memory();
-	(void)sys_limit_files(FILES_WANTED);
-	rc = state_open(&s->state, cfg->dir, &hub, why);
-	if (rc) {
+	p->rng = sys_rng();
+	p->web_url = cfg->web_url;
+	p->api_url = cfg->api_url;
+	if (rc)
+		return rc;
+	rc = server_init(&s->server);
+	if (rc)
+		snprintf(why, STATE_WHY_MAX, "out of memory");
+	return rc ? rc : admin_socket_open(&s->server, &s->admin, why, STATE_WHY_MAX);
+}
+
+static void on_open(void *ctx, u64 now)
+{
+	struct serving *s = ctx;
+	char why[STATE_WHY_MAX] = "";
+	int rc = open_state(s, why);
+
+	if (rc == ERR_AGAIN && now < s->give_up_opening) {
+		loop_timer_set(s->server.loop, &s->open_timer, now + LOCK_RETRY);
+	} else if (rc) {
 		fprintf(stderr, "emberbox portal: %s\n", why);
-		free(s);
-		return 1;
+		s->rc = rc;
+		loop_stop(s->server.loop);
+	} else {
+		drop_powers(s->server.cfg->dir);
+		s->server.is_starting = false;
+		rearm(&s->server);
+		log_info("portal is ready", kv_s("dir", s->server.cfg->dir), kv_s("url", s->server.cfg->web_url));
+		(void)sys_notify("READY=1");
 	}
-	s->server = (struct server){ .portal = &s->state.portal, .cfg = cfg, .changed = rearm };
-	s->state.portal.web_url = cfg->web_url;
-	s->state.portal.api_url = cfg->api_url;
+}
+
+static int start(struct serving *s, const struct serve_config *cfg)
+{
+	int rc = cfg->tls_cert ? load_identity(s, cfg) : 0;
+
+	rc = rc ? rc : listen_all(s, cfg);
+	rc = rc ? rc : loop_signal(s->server.loop, SIGTERM, on_signal, s);
+	rc = rc ? rc : loop_signal(s->server.loop, SIGINT, on_signal, s);
+	s->give_up_opening = loop_now(s->server.loop) + SERVE_LOCK_PATIENCE;
+	loop_timer_set(s->server.loop, &s->open_timer, loop_now(s->server.loop));
+	return rc;
+}
+
+/* ---- all ------------------------------------------------------------------------------------------------------------------------------------ */
+
+static void init(struct serving *s, const struct serve_config *cfg)
+{
+	s->hub = (struct hub_config){ .api_url = cfg->api_url, .wants_service = conn_service, .ctx = &s->server,
+				      .rate_capacity = cfg->rate_capacity, .rate_refill = cfg->rate_refill };
+	s->state.lock_fd = -1;
+	s->state.portal.rng = sys_rng();
+	s->server = (struct server){ .portal = &s->state.portal, .cfg = cfg, .changed = rearm, .is_starting = true };
 	s->hub_timer.cb = on_hub_timer;
 	s->stop_timer.cb = on_stopping;
 	s->pause_timer.cb = on_pause_over;
-	s->hub_timer.ctx = s->stop_timer.ctx = s->pause_timer.ctx = s;
+	s->open_timer.cb = on_open;
+	s->hub_timer.ctx = s->stop_timer.ctx = s->pause_timer.ctx = s->open_timer.ctx = s;
+}
+
+int serve(const struct serve_config *cfg)
+{
+	struct serving *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return 1;
+	init(s, cfg);
+	sys_protect_memory();
+	(void)sys_limit_files(FILES_WANTED);
 	s->server.loop = loop_new(&(struct loop_clock){ sys_clock_now, sys_clock_wall, NULL });
-	rc = s->server.loop ? server_init(&s->server) : ERR_NOMEM;
-	rc = rc ? rc : start(s, cfg);
-	if (!rc) {
-		drop_powers(cfg->dir);
-		rearm(&s->server);
-		log_info("portal is ready", kv_s("dir", cfg->dir));
-		(void)sys_notify("READY=1");
+	s->rc = s->server.loop ? start(s, cfg) : ERR_NOMEM;
+	if (!s->rc)
 		loop_run(s->server.loop);
-	}
+	int rc = s->rc;
 	stop_listening(s);
 	conn_free_all(&s->server);
 	server_deinit(&s->server);

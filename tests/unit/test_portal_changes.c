@@ -394,7 +394,7 @@ TEST(spec60_61_shutdown_closes_with_1012)
 {
 	struct scene s = scene();
 
-	hub_restart(s.w->portal.hub, portal_now, portal_wall);
+	EXPECT_EQ(hub_restart(s.w->portal.hub, portal_now, portal_wall, UINT32_MAX), 0);
 	EXPECT_EVENT(s.c, "close");
 	EXPECT_EQ(s.c->closed, 1012);
 	EXPECT_EVENT(s.g, "close");

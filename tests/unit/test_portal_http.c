@@ -84,3 +84,24 @@ TEST(assets_are_kept_by_browsers_for_ever)
 	EXPECT_STR(asset_url("nothing.css"), "");
 	http_free(w);
 }
+
+TEST(metrics_are_told_at_home_only)
+{
+	struct http_world *w = http_new();
+
+	EXPECT_EQ(http_get(w, "/metrics")->status, 404);
+	strcpy(w->remote, "192.168.7.7");
+	EXPECT_EQ(http_get(w, "/metrics")->status, 200);
+	EXPECT_HAS(w->reply.body, "\nemberbox_portal_http_requests_total{area=\"plain\",status=\"4xx\"} 1\n");
+	EXPECT_HAS(w->reply.body, "\nemberbox_portal_http_request_duration_seconds_bucket{area=\"plain\",le=\"+Inf\"} 1\n");
+	EXPECT_HAS(w->reply.body, "\nemberbox_portal_peers{role=\"client\"} 0\n");
+	EXPECT_HAS(w->reply.body, "\nemberbox_portal_flows_total{result=\"created\"} 0\n");
+	w->extra = "X-Forwarded-For: 192.168.7.8\r\n";
+	EXPECT_EQ(http_get(w, "/metrics")->status, 404);
+	w->cfg.metrics = METRICS_ALL;
+	EXPECT_EQ(http_get(w, "/metrics")->status, 200);
+	w->cfg.metrics = METRICS_OFF;
+	w->extra = NULL;
+	EXPECT_EQ(http_get(w, "/metrics")->status, 404);
+	http_free(w);
+}

@@ -216,16 +216,29 @@ void hub_timeout(struct hub *h, u64 now, u64 wall)
 		purge(h);
 }
 
-void hub_restart(struct hub *h, u64 now, u64 wall)
+u32 hub_restart(struct hub *h, u64 now, u64 wall, u32 max)
 {
+	u32 n_left = 0;
+
 	h->now = now;
 	h->wall = wall;
 	flush_sessions(h);
 	for (u32 i = h->all.n; i-- > 0;) {
 		struct peer *p = h->all.at[i];
 
+		if (p->is_restarting)
+			continue;
+		if (max == 0) {
+			n_left++;
+			continue;
+		}
+		max--;
+		p->is_restarting = true;
 		phx_restart(p->socket, now);
 		peer_leave(p);
+		peer_arm(p);
 		peer_wake(p);
 	}
+	h->relay_change_due = TIME_NEVER;
+	return n_left;
 }

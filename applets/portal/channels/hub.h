@@ -90,8 +90,8 @@ void hub_timeout(struct hub *h, u64 now, u64 wall);
 /* Tells peers of everything committed since the last call. */
 int hub_publish(struct hub *h, u64 now, u64 wall);
 
-/* Shutdown: Close(1012) to all. Stored sessions are flushed. */
-void hub_restart(struct hub *h, u64 now, u64 wall);
+/* Shutdown: Close(1012) to at most `max` more, and how many are still to be told. Sessions are stored, relays that leave are not announced. */
+u32 hub_restart(struct hub *h, u64 now, u64 wall, u32 max);
 
 /* ---- presence ---- */
 

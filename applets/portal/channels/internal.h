@@ -51,6 +51,7 @@ struct peer {
 	enum msg_version version;
 	bool is_registered; /* joined, and the one of its id */
 	bool is_gone;
+	bool is_restarting; /* the portal goes down, and it was told */
 	struct heap_node due;
 	struct uuid owner_id, token_id;
 	void *row; /* struct client, struct gateway; NULL for a relay */

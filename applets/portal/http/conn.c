@@ -589,6 +589,13 @@ void conn_stop_all(struct server *s)
 	}
 }
 
+void conn_end_streams(struct server *s)
+{
+	for (struct conn *c = s->conns; c; c = c->next)
+		if (c->state == CONN_ANSWERING && exchange_is_stream(c->run))
+			exchange_give_up(c->run);
+}
+
 void conn_give_up_all(struct server *s)
 {
 	for (struct conn *c = s->conns; c; c = c->next)

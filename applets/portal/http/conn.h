@@ -32,7 +32,8 @@ void conn_service(void *server, void *conn);
 
 /* The portal is going down: closes connections that wait for a request, lets the others finish theirs. Sockets are the hub's business. */
 void conn_stop_all(struct server *s);
-/* Streams end and deferred answers become 503. */
+/* Streams end; deferred answers too become 503. */
+void conn_end_streams(struct server *s);
 void conn_give_up_all(struct server *s);
 /* Closes everything at once. */
 void conn_free_all(struct server *s);

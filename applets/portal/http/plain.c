@@ -44,6 +44,7 @@ static void robots(struct exchange *x)
 
 static const struct route routes[] = {
 	{ METHOD_GET, "/assets/:name", assets_serve, 0, 0 },
+	{ METHOD_GET, "/metrics", metrics_serve, 0, 0 },
 	{ METHOD_GET, "/robots.txt", robots, 0, 0 },
 	{ METHOD_GET, "/readyz", readyz, 0, 0 },
 	{ METHOD_GET, "/healthz", healthz, 0, 0 },
