@@ -301,15 +301,17 @@ static const struct field sync_directory_fields[] = {
 };
 
 static const struct field mail_fields[] = {
-	F(mail, recipient, FIELD_TEXT, FIXED),
-	F(mail, subject, FIELD_TEXT, FIXED),
-	F(mail, body_text, FIELD_TEXT, NULLABLE | FIELD_SECRET),
-	F(mail, body_html, FIELD_TEXT, NULLABLE | FIELD_SECRET),
-	F_ENUM(mail, state, mail_state_names),
-	F_INT(mail, attempts, 0, 0),
-	F(mail, next_attempt_at, FIELD_TIME, NULLABLE),
-	F(mail, last_error, FIELD_TEXT, NULLABLE),
-	F(mail, sent_at, FIELD_TIME, NULLABLE),
+	F(mail_row, recipient, FIELD_TEXT, FIXED),
+	F(mail_row, subject, FIELD_TEXT, FIXED),
+	F(mail_row, body_text, FIELD_TEXT, NULLABLE | FIELD_SECRET),
+	F(mail_row, body_html, FIELD_TEXT, NULLABLE | FIELD_SECRET),
+	F_ENUM(mail_row, state, mail_state_names),
+	F_INT(mail_row, attempts, 0, 0),
+	F(mail_row, next_attempt_at, FIELD_TIME, NULLABLE),
+	F(mail_row, last_error, FIELD_TEXT, NULLABLE),
+	F(mail_row, sent_at, FIELD_TIME, NULLABLE),
+	F_INT(mail_row, priority, FIELD_FIXED, 0),
+	F(mail_row, expires_at, FIELD_TIME, NULLABLE | FIXED),
 };
 
 #define KIND(id, type, word, plural, list, audited)                                                \
@@ -338,7 +340,7 @@ const struct kind_info kinds[KIND_COUNT] = {
 	KIND(KIND_CREDENTIAL, credential, "credential", "credentials", credential_fields, true),
 	KIND(KIND_LINK, one_time_link, "link", "one_time_links", link_fields, true),
 	KIND(KIND_DIRECTORY, sync_directory, "directory", "directories", sync_directory_fields, true),
-	KIND(KIND_MAIL, mail, "mail", "outbound_emails", mail_fields, false),
+	KIND(KIND_MAIL, mail_row, "mail", "outbound_emails", mail_fields, false),
 };
 
 static char **text_at(void *entity, const struct field *f)

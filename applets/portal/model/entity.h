@@ -287,15 +287,17 @@ struct sync_directory {
 	char *private_key_jwk, *kid;	 /* okta */
 };
 
-/* A mail on its way, or that was. */
-struct mail {
+/* A mail on its way, or that was (mail/queue.h). */
+struct mail_row {
 	struct entity e;
 	char *recipient, *subject;
-	char *body_text, *body_html; /* may be cleared once sent */
+	char *body_text, *body_html; /* cleared once it is sent or given up: codes and links are in them */
 	int state;
 	i64 attempts, next_attempt_at;
 	char *last_error;
 	i64 sent_at;
+	i64 priority;	/* higher goes first */
+	i64 expires_at; /* worthless from then on */
 };
 
 enum field_type {
@@ -369,7 +371,7 @@ union any_entity {
 	struct credential credential;
 	struct one_time_link link;
 	struct sync_directory sync_directory;
-	struct mail mail;
+	struct mail_row mail;
 };
 
 /* Empty entity of a kind: nulls, -1 where an integer may be null, what has a default has it. */

@@ -262,7 +262,8 @@ static const char schema_3[] =
 	"CREATE INDEX one_time_links_expiry ON one_time_links(expires_at);"
 
 	"CREATE TABLE outbound_emails(" PORTAL_ROW ", recipient TEXT NOT NULL, subject TEXT NOT NULL, body_text TEXT, body_html TEXT,"
-	" state TEXT NOT NULL, attempts INTEGER NOT NULL, next_attempt_at INTEGER, last_error TEXT, sent_at INTEGER, " ROW_KEY ") WITHOUT ROWID;"
+	" state TEXT NOT NULL, attempts INTEGER NOT NULL, next_attempt_at INTEGER, last_error TEXT, sent_at INTEGER,"
+	" priority INTEGER NOT NULL, expires_at INTEGER, " ROW_KEY ") WITHOUT ROWID;"
 	"CREATE INDEX outbound_emails_due ON outbound_emails(state,next_attempt_at);"
 	"CREATE INDEX outbound_emails_inserted ON outbound_emails(account_id,inserted_at,id);"
 	"CREATE TRIGGER accounts_leave_portal_rows AFTER DELETE ON accounts BEGIN"

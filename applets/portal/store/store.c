@@ -74,7 +74,7 @@ static int log_changes(struct store *s)
 			char sql[SQL_MAX];
 			bool is_revocation = k == KIND_AUTHORIZATION && op == CHANGE_DELETE;
 
-			if (k == KIND_AUTHORIZATION && !is_revocation)
+			if ((k == KIND_AUTHORIZATION && !is_revocation) || k == KIND_MAIL)
 				continue;
 			snprintf(sql, sizeof(sql), change_log_trigger, ops[op], kinds[k].table, k, op,
 				 is_revocation ? ",gateway_id,client_id,resource_id,expires_at" : "",
@@ -105,6 +105,7 @@ int store_open(struct store **out, const char *path, char *why, size_t why_size)
 	}
 	rc = rc ? rc : sql_exec(s, "PRAGMA journal_mode=WAL");
 	rc = rc ? rc : sql_exec(s, "PRAGMA synchronous=FULL");
+	rc = rc ? rc : sql_exec(s, "PRAGMA secure_delete=FAST"); /* codes and links in mails leave no trace */
 	rc = rc ? rc : sql_exec(s, "PRAGMA temp_store=MEMORY");
 	rc = rc ? rc : migrate(s);
 	rc = rc ? rc : sql_exec(s, "PRAGMA foreign_keys=ON");
@@ -165,6 +166,11 @@ int store_commit(struct store *s)
 		return store_rollback(s, rc);
 	forget_principal(s);
 	return 0;
+}
+
+bool store_is_writing(const struct store *s)
+{
+	return !sqlite3_get_autocommit(s->db);
 }
 
 int store_rollback(struct store *s, int rc)

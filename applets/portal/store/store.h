@@ -35,6 +35,8 @@ enum store_durability { STORE_DURABLE, STORE_EAGER };
 int store_begin(struct store *s, enum store_durability d) MUST_CHECK;
 int store_commit(struct store *s) MUST_CHECK;
 int store_rollback(struct store *s, int rc);
+/* Between begin and its end. */
+bool store_is_writing(const struct store *s);
 
 /* Who does what the next transaction does, for the audit trail; forgotten when it ends. Without it, it was the system.
  * `wall` (ns) is when: what is deleted has no other clock. */
