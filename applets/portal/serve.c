@@ -3,6 +3,7 @@
 #include "applets/portal/serve.h"
 
 #include "applets/portal/admin_socket.h"
+#include "applets/portal/auth/auth.h"
 #include "applets/portal/http/conn.h"
 #include "applets/portal/state.h"
 #include "core/base/log.h"
@@ -234,8 +235,9 @@ static int open_state(struct serving *s, char why[static STATE_WHY_MAX])
 	if (rc)
 		return rc;
 	rc = server_init(&s->server);
+	rc = rc ? rc : auth_new(&p->auth, p, s->server.loop, sys_memory_available());
 	if (rc)
-		snprintf(why, STATE_WHY_MAX, "out of memory");
+		snprintf(why, STATE_WHY_MAX, "out of memory or descriptors");
 	return rc ? rc : admin_socket_open(&s->server, &s->admin, why, STATE_WHY_MAX);
 }
 
@@ -304,6 +306,7 @@ int serve(const struct serve_config *cfg)
 	int rc = s->rc;
 	stop_listening(s);
 	conn_free_all(&s->server);
+	auth_free(s->state.portal.auth);
 	server_deinit(&s->server);
 	admin_socket_close(s->admin);
 	loop_free(s->server.loop);

@@ -1,5 +1,6 @@
 #include "tests/unit/http_world.h"
 
+#include "applets/portal/auth/auth.h"
 #include "core/http/http.h"
 #include "platform/tcp.h"
 
@@ -27,6 +28,8 @@ static void nothing(struct server *s)
 	(void)s;
 }
 
+static const struct password_profile quick = { "quick", { 1, 32, 4 }, "Tests only." };
+
 struct http_world *http_new(void)
 {
 	struct http_world *w = calloc(1, sizeof(*w));
@@ -37,6 +40,8 @@ struct http_world *http_new(void)
 	w->loop = loop_new(&(struct loop_clock){ clock_now, clock_wall, NULL });
 	w->server = (struct server){ .loop = w->loop, .portal = &w->portal->portal, .cfg = &w->cfg, .changed = nothing };
 	EXPECT_EQ(server_init(&w->server), 0);
+	EXPECT_EQ(auth_new(&w->portal->portal.auth, &w->portal->portal, w->loop, 0), 0);
+	w->portal->portal.auth->profile = &quick;
 	strcpy(w->remote, "203.0.113.7");
 	return w;
 }
@@ -44,6 +49,7 @@ struct http_world *http_new(void)
 void http_free(struct http_world *w)
 {
 	conn_free_all(&w->server);
+	auth_free(w->portal->portal.auth);
 	server_deinit(&w->server);
 	loop_free(w->loop);
 	strbuf_free(&w->text);

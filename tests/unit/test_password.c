@@ -281,3 +281,36 @@ TEST(a_passcode_is_read_however_it_is_typed)
 		EXPECT_STR(out, cases[i].want);
 	}
 }
+
+TEST(a_link_opens_its_row_once_and_in_time)
+{
+	struct one_time_link row, other;
+	struct rng_seeded rng;
+	struct uuid account, id;
+	u8 secret[LINK_SECRET_LEN];
+	char text[LINK_TEXT_LEN + 1], text2[LINK_TEXT_LEN + 1];
+
+	rng_seeded_init(&rng, 9);
+	entity_init(KIND_LINK, &row);
+	entity_init(KIND_LINK, &other);
+	row.e.account_id.b[0] = 7;
+	row.expires_at = 1000;
+	REQUIRE(link_make(&row, &rng.rng, text) == 0);
+	REQUIRE(link_make(&other, &rng.rng, text2) == 0);
+	EXPECT_EQ(strlen(text), LINK_TEXT_LEN);
+	EXPECT(!strstr(text, row.hash));
+	REQUIRE(link_parse(text, &account, &id, secret) == 0);
+	EXPECT(uuid_eq(&account, &row.e.account_id) && uuid_eq(&id, &row.e.id));
+	EXPECT_EQ(link_check(&row, secret, 999999), 0);
+	EXPECT_EQ(link_check(&row, secret, 1000000), ERR_EXPIRED);
+	EXPECT_EQ(link_check(&other, secret, 0), ERR_AUTH);
+	row.used_at = 5;
+	EXPECT_EQ(link_check(&row, secret, 999999), ERR_EXPIRED);
+	secret[3] ^= 1;
+	EXPECT_EQ(link_check(&row, secret, 999999), ERR_AUTH);
+	text[LINK_TEXT_LEN - 1] = '\0';
+	EXPECT_EQ(link_parse(text, &account, &id, secret), ERR_MALFORMED);
+	EXPECT_EQ(link_parse("", &account, &id, secret), ERR_MALFORMED);
+	entity_deinit(KIND_LINK, &row);
+	entity_deinit(KIND_LINK, &other);
+}

@@ -35,6 +35,7 @@ struct portal {
 	u64 (*now)(void);
 	u64 (*wall)(void);
 	const char *web_url, *api_url; /* how browsers and peers reach it: "https://portal.example/", ends in '/'; of a portal that serves */
+	struct auth *auth;	       /* what signing in remembers (auth/auth.h); NULL unless it serves */
 	struct live *live;	       /* pages that are open (http/live.h); NULL unless it serves */
 };
 

@@ -15,7 +15,7 @@
 #define SIGNIN_STATE_MAX 256u	    /* real clients send 64 hex digits */
 #define SIGNIN_REDIRECT_MAX 2000u
 #define SIGNIN_QUERY_MAX 8192u	    /* all of them, encoded */
-#define DEEP_LINK "firezone-fd0020211111://handle_client_sign_in_callback"
+#define SIGNIN_DEEP_LINK "firezone-fd0020211111://handle_client_sign_in_callback"
 
 enum signin_context { SIGNIN_PORTAL, SIGNIN_GUI, SIGNIN_HEADLESS };
 
