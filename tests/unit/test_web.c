@@ -51,12 +51,12 @@ static void everything(struct strbuf *o, const char *s)
 	struct choice choices[] = { { .value = s, .label = s, .help = s }, { .value = "b", .label = s } };
 	struct form_field fields[] = {
 		{ .name = s, .label = s, .help = s, .value = s, .error = s, .placeholder = s, .autocomplete = s, .max = 9, .is_code = true },
-		{ .name = s, .label = s, .help = s, .value = s, .error = s, .kind = FIELD_TEXTAREA },
-		{ .name = s, .label = s, .help = s, .value = s, .error = s, .kind = FIELD_SELECT, FORM_CHOICES(choices) },
-		{ .name = s, .label = s, .help = s, .value = s, .error = s, .kind = FIELD_RADIO, FORM_CHOICES(choices) },
-		{ .name = s, .label = s, .help = s, .value = s, .error = s, .kind = FIELD_CHECKBOX },
-		{ .name = s, .label = s, .value = s, .kind = FIELD_HIDDEN },
-		{ .name = s, .label = s, .value = s, .kind = FIELD_DATETIME, .is_more = true },
+		{ .name = s, .label = s, .help = s, .value = s, .error = s, .kind = INPUT_TEXTAREA },
+		{ .name = s, .label = s, .help = s, .value = s, .error = s, .kind = INPUT_SELECT, FORM_CHOICES(choices) },
+		{ .name = s, .label = s, .help = s, .value = s, .error = s, .kind = INPUT_RADIO, FORM_CHOICES(choices) },
+		{ .name = s, .label = s, .help = s, .value = s, .error = s, .kind = INPUT_CHECKBOX },
+		{ .name = s, .label = s, .value = s, .kind = INPUT_HIDDEN },
+		{ .name = s, .label = s, .value = s, .kind = INPUT_DATETIME, .is_more = true },
 	};
 	struct form form = { .action = s, .submit = s, .cancel_href = s, .error = s, FORM_FIELDS(fields) };
 	struct column columns[] = { { .label = s, .sort = s }, { .label = s, .is_number = true }, { .label = s, .is_hidden = true } };
@@ -313,11 +313,11 @@ TEST(a_form_keeps_what_was_typed_and_marks_what_was_wrong)
 	struct choice days[] = { { .value = "mon", .label = "Monday" }, { .value = "tue", .label = "Tuesday", .is_chosen = true }, { .value = "fri", .label = "Friday" } };
 	struct form_field fields[] = {
 		{ .name = "name", .label = "Name", .help = "How people call it.", .is_required = true, .max = 64 },
-		{ .name = "kind", .label = "Kind", .kind = FIELD_SELECT, FORM_CHOICES(kinds) },
-		{ .name = "day", .label = "Days", .kind = FIELD_CHECKS, FORM_CHOICES(days) },
-		{ .name = "secret", .label = "Password", .kind = FIELD_PASSWORD, .value = "hunter2" },
-		{ .name = "note", .label = "Note", .kind = FIELD_TEXTAREA, .is_more = true },
-		{ .name = "on", .label = "On", .kind = FIELD_CHECKBOX, .value = "true" },
+		{ .name = "kind", .label = "Kind", .kind = INPUT_SELECT, FORM_CHOICES(kinds) },
+		{ .name = "day", .label = "Days", .kind = INPUT_CHECKS, FORM_CHOICES(days) },
+		{ .name = "secret", .label = "Password", .kind = INPUT_PASSWORD, .value = "hunter2" },
+		{ .name = "note", .label = "Note", .kind = INPUT_TEXTAREA, .is_more = true },
+		{ .name = "on", .label = "On", .kind = INPUT_CHECKBOX, .value = "true" },
 	};
 	struct form f = { .action = "/acme/sites", .submit = "Create site", .cancel_href = "/acme/sites", FORM_FIELDS(fields) };
 	struct page page = a_page();

@@ -32,14 +32,14 @@ void form_fill(struct form *f, form_get *get, void *ctx)
 	for (u32 i = 0; i < f->n_fields; i++) {
 		struct form_field *field = &f->fields[i];
 		const char *sent = get(ctx, field->name, 0);
-		if (field->kind == FIELD_CHECKS) {
+		if (field->kind == INPUT_CHECKS) {
 			for (u32 c = 0; c < field->n_choices; c++)
 				field->choices[c].is_chosen = false;
 			for (u32 n = 0; sent && n < CHOICES_SENT_MAX; sent = get(ctx, field->name, ++n))
 				for (u32 c = 0; c < field->n_choices; c++)
 					if (strcmp(field->choices[c].value, sent) == 0)
 						field->choices[c].is_chosen = true;
-		} else if (field->kind == FIELD_CHECKBOX) {
+		} else if (field->kind == INPUT_CHECKBOX) {
 			field->value = sent && *sent ? "true" : "";
 		} else {
 			field->value = sent;
@@ -51,7 +51,7 @@ void form_error(struct form *f, const char *field, const char *reason)
 {
 	struct form_field *at = field && *field ? form_field(f, field) : NULL;
 
-	if (!at || at->kind == FIELD_HIDDEN) {
+	if (!at || at->kind == INPUT_HIDDEN) {
 		f->error = reason;
 		return;
 	}
@@ -69,29 +69,29 @@ bool form_has_errors(const struct form *f)
 	return f->error != NULL;
 }
 
-const char *field_type(enum field_kind kind)
+const char *field_type(enum input_kind kind)
 {
 	switch (kind) {
-	case FIELD_TEXT:
-	case FIELD_CODE: return "text";
-	case FIELD_EMAIL: return "email";
-	case FIELD_NUMBER: return "number";
-	case FIELD_PASSWORD: return "password";
-	case FIELD_DATE: return "date";
-	case FIELD_DATETIME: return "datetime-local";
-	case FIELD_RADIO: return "radio";
-	case FIELD_CHECKBOX:
-	case FIELD_CHECKS: return "checkbox";
-	case FIELD_HIDDEN: return "hidden";
-	case FIELD_TEXTAREA:
-	case FIELD_SELECT: return "";
+	case INPUT_TEXT:
+	case INPUT_CODE: return "text";
+	case INPUT_EMAIL: return "email";
+	case INPUT_NUMBER: return "number";
+	case INPUT_PASSWORD: return "password";
+	case INPUT_DATE: return "date";
+	case INPUT_DATETIME: return "datetime-local";
+	case INPUT_RADIO: return "radio";
+	case INPUT_CHECKBOX:
+	case INPUT_CHECKS: return "checkbox";
+	case INPUT_HIDDEN: return "hidden";
+	case INPUT_TEXTAREA:
+	case INPUT_SELECT: return "";
 	}
 	return "";
 }
 
 bool field_is_on(const struct form_field *f, const struct choice *c)
 {
-	return f->kind == FIELD_CHECKS ? c->is_chosen : strcmp(f->value ? f->value : "", c->value) == 0;
+	return f->kind == INPUT_CHECKS ? c->is_chosen : strcmp(f->value ? f->value : "", c->value) == 0;
 }
 
 bool form_has_more(const struct form *f)

@@ -2,7 +2,7 @@
  *
  *	struct form_field fields[] = {
  *		{ .name = "name", .label = "Name", .help = "How people call this place.", .is_required = true, .max = 64 },
- *		{ .name = "ip_stack", .label = "Addresses", .kind = FIELD_SELECT, FORM_CHOICES(stacks) },
+ *		{ .name = "ip_stack", .label = "Addresses", .kind = INPUT_SELECT, FORM_CHOICES(stacks) },
  *	};
  *	struct form f = { .action = "/acme/sites", .submit = "Create site", .cancel_href = "/acme/sites", FORM_FIELDS(fields) };
  *
@@ -16,20 +16,20 @@
 
 #include "core/base/types.h"
 
-enum field_kind {
-	FIELD_TEXT,
-	FIELD_EMAIL,
-	FIELD_NUMBER,
-	FIELD_PASSWORD,
-	FIELD_CODE,	/* a one-time code: digits, from the authenticator */
-	FIELD_TEXTAREA,
-	FIELD_SELECT,
-	FIELD_RADIO,	/* one of the choices */
-	FIELD_CHECKBOX, /* "true" or nothing */
-	FIELD_CHECKS,	/* any of the choices; sent once for each */
-	FIELD_DATE,	/* "2027-01-31" */
-	FIELD_DATETIME, /* "2027-01-31T12:00", UTC */
-	FIELD_HIDDEN,
+enum input_kind {
+	INPUT_TEXT,
+	INPUT_EMAIL,
+	INPUT_NUMBER,
+	INPUT_PASSWORD,
+	INPUT_CODE,	/* a one-time code: digits, from the authenticator */
+	INPUT_TEXTAREA,
+	INPUT_SELECT,
+	INPUT_RADIO,	/* one of the choices */
+	INPUT_CHECKBOX, /* "true" or nothing */
+	INPUT_CHECKS,	/* any of the choices; sent once for each */
+	INPUT_DATE,	/* "2027-01-31" */
+	INPUT_DATETIME, /* "2027-01-31T12:00", UTC */
+	INPUT_HIDDEN,
 };
 
 struct choice {
@@ -44,7 +44,7 @@ struct form_field {
 	const char *help;  /* below the label: what to write and what it does */
 	const char *value; /* shown; NULL is empty */
 	const char *error; /* what to do about it, in words */
-	enum field_kind kind;
+	enum input_kind kind;
 	struct choice *choices; /* SELECT, RADIO, CHECKS */
 	u32 n_choices;
 	const char *placeholder, *autocomplete;
@@ -84,7 +84,7 @@ bool form_has_errors(const struct form *f);
 
 /* ---- for the templates ---- */
 
-const char *field_type(enum field_kind kind); /* of an <input>; "" for what is none */
+const char *field_type(enum input_kind kind); /* of an <input>; "" for what is none */
 bool field_is_on(const struct form_field *f, const struct choice *c);
 bool form_has_more(const struct form *f);
 bool form_more_is_open(const struct form *f);
