@@ -62,7 +62,7 @@ static void everything(struct strbuf *o, const char *s)
 	struct column columns[] = { { .label = s, .sort = s }, { .label = s, .is_number = true }, { .label = s, .is_hidden = true } };
 	struct list list = { .what = s, .path = s, .filters = s, .columns = columns, .n_columns = 3, .sort = s, .shown = 1, .total = 2, .prev = s, .next = s };
 	struct tab tabs[] = { { s, s, 3, true }, { s, s, -1, false } };
-	struct dependent dependents[] = { { 3, s, s, s, s } };
+	struct confirm_item dependents[] = { { 3, s, s, s, s } };
 	struct confirm confirm = { s, s, s, s, s, dependents, 1, s, s };
 	const char *labels[] = { s, s };
 	u64 values[] = { 1, 2 };
@@ -164,7 +164,7 @@ TEST(a_link_has_a_scheme_of_ours_or_none)
 		{ "https://example.com/a", "https://example.com/a" },
 		{ "HTTPS://example.com/a", "HTTPS://example.com/a" },
 		{ "mailto:a@example.com", "mailto:a@example.com" },
-		{ DEEP_LINK "//handle_client_sign_in_callback?state=x", DEEP_LINK "//handle_client_sign_in_callback?state=x" },
+		{ DEEP_LINK_SCHEME "//handle_client_sign_in_callback?state=x", DEEP_LINK_SCHEME "//handle_client_sign_in_callback?state=x" },
 		{ "javascript:alert(1)", "#" },
 		{ "JavaScript:alert(1)", "#" },
 		{ " javascript:alert(1)", "#" },

@@ -27,7 +27,7 @@ const char *form_value(const struct form *f, const char *name)
 	return field && field->value ? field->value : "";
 }
 
-void form_fill(struct form *f, form_get *get, void *ctx)
+void form_fill(struct form *f, form_reader *get, void *ctx)
 {
 	for (u32 i = 0; i < f->n_fields; i++) {
 		struct form_field *field = &f->fields[i];

@@ -75,8 +75,8 @@ void form_set(struct form *f, const char *name, const char *value);
 const char *form_value(const struct form *f, const char *name);
 
 /* Keeps what was typed. `get` answers the nth value of a field or NULL: exchange_form_nth(), exchange_query_nth(), or a test's own. */
-typedef const char *form_get(void *ctx, const char *name, u32 nth);
-void form_fill(struct form *f, form_get *get, void *ctx);
+typedef const char *form_reader(void *ctx, const char *name, u32 nth);
+void form_fill(struct form *f, form_reader *get, void *ctx);
 
 /* The reason to the field it is about; to the whole form when `field` is NULL, "" or none of its. The field gets the focus. */
 void form_error(struct form *f, const char *field, const char *reason);

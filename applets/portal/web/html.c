@@ -153,7 +153,7 @@ bool html_url_is_safe(const char *url)
 	for (const char *c = url; *c; c++)
 		if ((u8)*c <= 0x20 || (u8)*c == 0x7f || *c == '\\')
 			return false;
-	return url[scheme] != ':' || begins(url, "https://") || begins(url, "http://") || begins(url, "mailto:") || begins(url, DEEP_LINK "//");
+	return url[scheme] != ':' || begins(url, "https://") || begins(url, "http://") || begins(url, "mailto:") || begins(url, DEEP_LINK_SCHEME "//");
 }
 
 void html_url(struct strbuf *o, const char *url)

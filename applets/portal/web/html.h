@@ -16,7 +16,7 @@
 #include "core/base/strbuf.h"
 #include "core/ip/addr.h"
 
-#define DEEP_LINK "firezone-fd0020211111:" /* spec 60 §3.8 */
+#define DEEP_LINK_SCHEME "firezone-fd0020211111:" /* spec 60 §3.8 */
 
 /* ---- by type ---- */
 

@@ -37,7 +37,7 @@ struct tab {
 };
 
 /* What goes with a thing that is deleted: "3 policies" with a link to them. */
-struct dependent {
+struct confirm_item {
 	u64 n;
 	const char *one, *many; /* "policy", "policies" */
 	const char *what;	/* "stop working", "are deleted", "are disconnected now" */
@@ -49,7 +49,7 @@ struct confirm {
 	const char *action;	 /* POSTs here; field `confirm` has what was typed */
 	const char *cancel_href;
 	const char *submit; /* "Delete site" */
-	const struct dependent *dependents;
+	const struct confirm_item *dependents;
 	u32 n_dependents;
 	const char *typed; /* people lose access: this must be typed to go on; NULL: nothing */
 	const char *error; /* what was typed is something else */

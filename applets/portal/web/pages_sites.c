@@ -1,0 +1,553 @@
+/* Sites: where the gateways stand (spec 60 §9). */
+#include "applets/portal/web/pages.h"
+#include "applets/portal/web/views_sites.h"
+#include "applets/portal/web/web.h"
+
+#include "applets/portal/model/directory.h"
+#include "applets/portal/model/pool.h"
+#include "applets/portal/web/templates.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ROWS_SHOWN 20u
+
+static const struct directory *dir_of(const struct web *w)
+{
+	return hub_directory(w->x->portal->hub);
+}
+
+/* ---- the list ----------------------------------------------------------------------------------------------------------------------- */
+
+struct counting {
+	struct sites_view *v;
+	i64 of_internet;
+	enum store_tally what;
+};
+
+static struct site_row *row_of(struct sites_view *v, const struct uuid *id)
+{
+	for (u32 i = 0; i < v->n; i++)
+		if (uuid_eq(&v->sites[i].site->e.id, id))
+			return &v->sites[i];
+	return v->internet.site && uuid_eq(&v->internet.site->e.id, id) ? &v->internet : NULL;
+}
+
+static int take_tally(void *ctx, const struct uuid *parent, i64 n)
+{
+	struct counting *c = ctx;
+	struct site_row *r = row_of(c->v, parent);
+
+	if (!r)
+		return 0;
+	if (c->what == TALLY_RESOURCES_OF_SITE)
+		r->resources = n;
+	else if (c->what == TALLY_POLICIES_OF_SITE)
+		r->policies = n;
+	else
+		r->gateways = (u32)n;
+	return 0;
+}
+
+static int take_online(void *ctx, const struct hub_presence *p)
+{
+	struct site_row *r = row_of(ctx, &p->owner_id);
+
+	if (r)
+		r->online++;
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcasecmp(((const struct site_row *)a)->site->name, ((const struct site_row *)b)->site->name);
+}
+
+static bool load_sites(struct web *w, struct sites_view *v)
+{
+	static const enum store_tally tallies[] = { TALLY_RESOURCES_OF_SITE, TALLY_POLICIES_OF_SITE, TALLY_GATEWAYS_OF_SITE };
+	u32 n;
+	void *const *all = directory_all(dir_of(w), KIND_SITE, &w->account->e.id, &n);
+	int rc;
+
+	v->sites = exchange_alloc(w->x, (n + 1) * sizeof(*v->sites));
+	rc = v->sites ? 0 : ERR_NOMEM;
+	for (u32 i = 0; !rc && i < n; i++) {
+		const struct site *s = web_keep(w, KIND_SITE, all[i]);
+		struct site_row row = { .site = s };
+
+		if (!s) {
+			rc = ERR_NOMEM;
+			break;
+		}
+		row.href = web_path(w, "/sites/%s", web_id(w, &s->e.id));
+		if (s->managed_by == MANAGED_BY_SYSTEM)
+			v->internet = row;
+		else
+			v->sites[v->n++] = row;
+	}
+	for (size_t i = 0; !rc && i < ARRAY_LEN(tallies); i++)
+		rc = store_tally(w->x->portal->store, tallies[i], &w->account->e.id, take_tally, &(struct counting){ .v = v, .what = tallies[i] });
+	if (rc) {
+		web_store_failed(w);
+		return false;
+	}
+	(void)hub_each(w->x->portal->hub, MSG_ROLE_GATEWAY, &w->account->e.id, take_online, v);
+	qsort(v->sites, v->n, sizeof(*v->sites), by_name);
+	return true;
+}
+
+void page_sites(struct exchange *x)
+{
+	struct web w;
+	struct sites_view v = { .n = 0 };
+
+	if (!web_begin(&w, x, SECTION_SITES))
+		return;
+	w.page.lead = "A site is a place with gateways: an office, a rack, a cloud. Resources are reached through the gateways of their site.";
+	w.page.action = "New site";
+	w.page.action_href = web_path(&w, "/sites/new");
+	w.page.live_topics = "gateways,sites";
+	if (load_sites(&w, &v)) {
+		template_sites(&x->out, &w.page, &v);
+		web_send(&w, 200);
+	}
+	web_end(&w);
+}
+
+/* ---- making and changing ------------------------------------------------------------------------------------------------------------ */
+
+static void show_form(struct web *w, const struct site *site, struct form *f, u16 status)
+{
+	page_crumb(&w->page, "Sites", web_path(w, "/sites"));
+	if (site)
+		page_crumb(&w->page, site->name, f->cancel_href);
+	w->page.title = site ? "Rename site" : "New site";
+	w->page.lead = site ? NULL : "Give the place a name that people recognise. The gateway comes next.";
+	template_form_page(&w->x->out, &w->page, f);
+	web_send(w, status);
+}
+
+#define SITE_FIELDS { { .name = "name", .label = "Name", .help = "An office, a data centre, a cloud region.", .placeholder = "Berlin", .max = 64, .is_required = true, .is_focused = true } }
+
+void page_site_new(struct exchange *x)
+{
+	struct form_field fields[] = SITE_FIELDS;
+	struct form f = { .submit = "Create site", FORM_FIELDS(fields) };
+	struct web w;
+	struct action a;
+
+	if (!web_begin(&w, x, SECTION_SITES))
+		return;
+	f.action = web_path(&w, "/sites/new");
+	f.cancel_href = web_path(&w, "/sites");
+	if (x->method == METHOD_POST) {
+		web_action(&w, &a, "site", "add", NULL);
+		if (web_act(&w, &a, &f) == ADMIN_OK) {
+			exchange_flash(x, FLASH_INFO, "Site %s is made. Now it needs a gateway.", form_value(&f, "name"));
+			exchange_redirect(x, "%s", web_path(&w, "/sites/%s/new_token", web_id(&w, &a.reply.id)));
+		} else {
+			show_form(&w, NULL, &f, web_form_failed(&f, &a));
+		}
+		action_end(&a);
+	} else {
+		show_form(&w, NULL, &f, 200);
+	}
+	web_end(&w);
+}
+
+void page_site_edit(struct exchange *x)
+{
+	struct form_field fields[] = SITE_FIELDS;
+	struct form f = { .submit = "Save name", FORM_FIELDS(fields) };
+	const struct site *site;
+	struct web w;
+	struct action a;
+
+	if (!web_begin(&w, x, SECTION_SITES))
+		return;
+	site = web_get(&w, KIND_SITE, 1);
+	if (site) {
+		f.action = web_path(&w, "/sites/%s/edit", web_id(&w, &site->e.id));
+		f.cancel_href = web_path(&w, "/sites/%s", web_id(&w, &site->e.id));
+		form_set(&f, "name", site->name);
+		if (x->method == METHOD_POST) {
+			web_action(&w, &a, "site", "update", &site->e.id);
+			if (web_act(&w, &a, &f) == ADMIN_OK) {
+				exchange_flash(x, FLASH_INFO, "The site is called %s now.", form_value(&f, "name"));
+				exchange_redirect(x, "%s", f.cancel_href);
+			} else {
+				show_form(&w, site, &f, web_form_failed(&f, &a));
+			}
+			action_end(&a);
+		} else {
+			show_form(&w, site, &f, 200);
+		}
+	}
+	web_end(&w);
+}
+
+/* ---- one site ----------------------------------------------------------------------------------------------------------------------- */
+
+struct gathering {
+	struct web *w;
+	struct gateway_row *rows;
+	u32 n, n_offline;
+	struct hub_presence found;
+	const struct uuid *wanted;
+};
+
+static int find_presence(void *ctx, const struct hub_presence *p)
+{
+	struct gathering *g = ctx;
+
+	if (uuid_eq(&p->id, g->wanted))
+		g->found = *p;
+	return 0;
+}
+
+/* What the hub knows of a connected gateway; family 0 of remote_ip when it is not connected. */
+static struct hub_presence presence_of(struct web *w, const struct uuid *id)
+{
+	struct gathering g = { .wanted = id };
+
+	(void)hub_each(w->x->portal->hub, MSG_ROLE_GATEWAY, &w->account->e.id, find_presence, &g);
+	if (g.found.version)
+		g.found.version = web_text(w, "%s", g.found.version);
+	return g.found;
+}
+
+static struct gateway_row gateway_row(struct web *w, const struct gateway *gw)
+{
+	struct gateway_row row = { .gateway = gw, .href = web_path(w, "/gateways/%s", web_id(w, &gw->d.e.id)), .version = "" };
+	struct hub_presence p;
+	struct store_session last;
+
+	row.is_online = web_is_online(w, KIND_GATEWAY, &gw->d.e.id);
+	if (row.is_online) {
+		p = presence_of(w, &gw->d.e.id);
+		row.remote_ip = p.remote_ip;
+		row.version = p.version ? p.version : "";
+	} else if (store_latest_gateway_session(w->x->portal->store, &w->account->e.id, &gw->d.e.id, &last) == 0) {
+		(void)ip_parse(SPAN(last.remote_ip, strlen(last.remote_ip)), &row.remote_ip);
+		row.version = web_text(w, "%s", last.version);
+	}
+	return row;
+}
+
+static bool load_gateways(struct web *w, struct site_view *v)
+{
+	struct web_list l;
+	const char *id = web_id(w, &v->site->e.id);
+
+	web_list_begin(w, &l, KIND_GATEWAY, "gateways", v->href, NULL, 0, NULL, NULL, 0);
+	l.query.cursor = NULL;
+	l.query.limit = STORE_PAGE_MAX;
+	l.query.filters[l.query.n_filters++] = (struct store_filter){ "site_id", FILTER_IS, id };
+	if (!web_list_load(w, &l))
+		return false;
+	v->gateways = exchange_alloc(w->x, (l.n + 1) * sizeof(*v->gateways));
+	for (u32 i = 0; v->gateways && i < l.n; i++) {
+		struct gateway_row row = gateway_row(w, l.rows[i]);
+		if (row.is_online)
+			v->gateways[v->n_gateways++] = row;
+		else
+			v->n_offline++;
+	}
+	return true;
+}
+
+static bool load_resources(struct web *w, struct site_view *v)
+{
+	struct web_list l;
+	const char *id = web_id(w, &v->site->e.id);
+
+	web_list_begin(w, &l, KIND_RESOURCE, "resources", v->href, NULL, 0, NULL, NULL, 0);
+	l.query.cursor = NULL;
+	l.query.limit = ROWS_SHOWN;
+	l.query.sort = "name";
+	l.query.filters[l.query.n_filters++] = (struct store_filter){ "site_id", FILTER_IS, id };
+	if (!web_list_load(w, &l))
+		return false;
+	v->resources = exchange_alloc(w->x, (l.n + 1) * sizeof(*v->resources));
+	for (u32 i = 0; v->resources && i < l.n; i++)
+		v->resources[v->n_resources++] = resource_row(w, l.rows[i]);
+	v->n_all_resources = l.page.count;
+	return true;
+}
+
+static bool load_tokens(struct web *w, struct site_view *v)
+{
+	if (store_tally_of(w->x->portal->store, TALLY_TOKENS_OF_SITE, &w->account->e.id, &v->site->e.id, &v->tokens) == 0)
+		return true;
+	web_store_failed(w);
+	return false;
+}
+
+void page_site(struct exchange *x)
+{
+	struct web w;
+	struct site_view v = { .n_gateways = 0 };
+
+	if (!web_begin(&w, x, SECTION_SITES))
+		return;
+	v.site = web_get(&w, KIND_SITE, 1);
+	if (v.site) {
+		v.href = web_path(&w, "/sites/%s", web_id(&w, &v.site->e.id));
+		v.is_internet = v.site->managed_by == MANAGED_BY_SYSTEM;
+		v.gateways_href = web_text(&w, "%s/gateways", v.href);
+		v.revoke_href = web_text(&w, "%s/revoke_tokens", v.href);
+		v.edit_href = web_text(&w, "%s/edit", v.href);
+		v.delete_href = web_text(&w, "%s/delete", v.href);
+		v.new_resource_href = web_path(&w, "/resources/new?site=%s", web_id(&w, &v.site->e.id));
+		if (load_gateways(&w, &v) && load_resources(&w, &v) && load_tokens(&w, &v)) {
+			page_crumb(&w.page, "Sites", web_path(&w, "/sites"));
+			w.page.title = v.site->name;
+			w.page.lead = v.is_internet ? "Its gateways carry traffic to the whole internet, for those who may use the Internet resource." : NULL;
+			w.page.action = "Deploy a gateway";
+			w.page.action_href = web_path(&w, "/sites/%s/new_token", web_id(&w, &v.site->e.id));
+			w.page.live_topics = "gateways";
+			template_site(&x->out, &w.page, &v);
+			web_send(&w, 200);
+		}
+	}
+	web_end(&w);
+}
+
+void page_site_gateways(struct exchange *x)
+{
+	static const struct column columns[] = { { .label = "Gateway", .sort = "name" }, { .label = "Status" }, { .label = "Address" }, { .label = "Version" }, { .label = "Last started", .sort = "last_seen_at" } };
+	const struct site *site;
+	struct gateways_view v = { .n = 0 };
+	struct web_list l;
+	struct web w;
+
+	if (!web_begin(&w, x, SECTION_SITES))
+		return;
+	site = web_get(&w, KIND_SITE, 1);
+	if (site) {
+		const char *href = web_path(&w, "/sites/%s", web_id(&w, &site->e.id));
+		web_list_begin(&w, &l, KIND_GATEWAY, "gateways", web_text(&w, "%s/gateways", href), columns, ARRAY_LEN(columns), NULL, NULL, 0);
+		l.query.filters[l.query.n_filters++] = (struct store_filter){ "site_id", FILTER_IS, web_id(&w, &site->e.id) };
+		if (web_list_load(&w, &l)) {
+			v.list = l.list;
+			v.rows = exchange_alloc(x, (l.n + 1) * sizeof(*v.rows));
+			for (u32 i = 0; v.rows && i < l.n; i++)
+				v.rows[v.n++] = gateway_row(&w, l.rows[i]);
+			page_crumb(&w.page, "Sites", web_path(&w, "/sites"));
+			page_crumb(&w.page, site->name, href);
+			w.page.title = "Gateways";
+			w.page.lead = "All gateways that ever joined this site, also those that are away.";
+			w.page.live_topics = "gateways";
+			template_gateways(&x->out, &w.page, &v);
+			web_send(&w, 200);
+		}
+	}
+	web_end(&w);
+}
+
+/* ---- deleting ----------------------------------------------------------------------------------------------------------------------- */
+
+void page_site_delete(struct exchange *x)
+{
+	const struct site *site;
+	struct web w;
+
+	if (!web_begin(&w, x, SECTION_SITES))
+		return;
+	site = web_get(&w, KIND_SITE, 1);
+	if (site)
+		web_delete(&w, &(struct web_deletion){ .kind = KIND_SITE,
+						       .id = &site->e.id,
+						       .name = site->name,
+						       .href = web_path(&w, "/sites/%s", web_id(&w, &site->e.id)),
+						       .list_href = web_path(&w, "/sites"),
+						       .list_label = "Sites",
+						       .is_typed = true });
+	web_end(&w);
+}
+
+void page_site_revoke(struct exchange *x)
+{
+	const struct site *site;
+	struct web w;
+	struct action a;
+
+	if (!web_begin(&w, x, SECTION_SITES))
+		return;
+	site = web_get(&w, KIND_SITE, 1);
+	if (site) {
+		web_action(&w, &a, "token", "revoke", NULL);
+		action_set_id(&a, "site", &site->e.id);
+		web_do(&w, &a, web_path(&w, "/sites/%s", web_id(&w, &site->e.id)), "All tokens of this site are revoked; its gateways were disconnected.");
+	}
+	web_end(&w);
+}
+
+/* ---- deploying ---------------------------------------------------------------------------------------------------------------------- */
+
+static const char *new_id(struct web *w)
+{
+	struct uuid id;
+
+	rng_fill(w->x->portal->rng, id.b, sizeof(id.b));
+	id.b[6] = (u8)((id.b[6] & 0x0f) | 0x40);
+	id.b[8] = (u8)((id.b[8] & 0x3f) | 0x80);
+	return web_id(w, &id);
+}
+
+static void fill_commands(struct web *w, struct deploy_view *v)
+{
+	v->id = new_id(w);
+	v->api_url = web_text(w, "%s", w->x->portal->api_url ? w->x->portal->api_url : "");
+	v->debian = web_text(w,
+			     "# as root, with the emberbox binary in /usr/local/bin\n"
+			     "install -d -m 700 /etc/emberbox\n"
+			     "printf '%%s' '%s' > /etc/emberbox/gateway.token\n"
+			     "chmod 600 /etc/emberbox/gateway.token\n"
+			     "cat > /etc/systemd/system/emberbox-gateway.service <<'END'\n"
+			     "[Unit]\nDescription=emberbox gateway\nAfter=network-online.target\nWants=network-online.target\n"
+			     "[Service]\nEnvironment=FIREZONE_ID=%s FIREZONE_API_URL=%s\n"
+			     "LoadCredential=FIREZONE_TOKEN:/etc/emberbox/gateway.token\n"
+			     "ExecStart=/usr/local/bin/emberbox gateway\nRestart=always\n"
+			     "[Install]\nWantedBy=multi-user.target\nEND\n"
+			     "systemctl daemon-reload && systemctl enable --now emberbox-gateway\n",
+			     v->token, v->id, v->api_url);
+	v->openwrt = web_text(w,
+			      "# /usr/bin/emberbox is on the router\n"
+			      "touch /etc/config/emberbox\n"
+			      "uci set emberbox.gateway=gateway\n"
+			      "uci set emberbox.gateway.id='%s'\n"
+			      "uci set emberbox.gateway.api_url='%s'\n"
+			      "uci set emberbox.gateway.token='%s'\n"
+			      "uci commit emberbox && chmod 600 /etc/config/emberbox\n"
+			      "cat > /etc/init.d/emberbox-gateway <<'END'\n"
+			      "#!/bin/sh /etc/rc.common\nSTART=95\nUSE_PROCD=1\n"
+			      "start_service() {\n"
+			      "\tprocd_open_instance\n"
+			      "\tprocd_set_param command /usr/bin/emberbox gateway\n"
+			      "\tprocd_set_param env FIREZONE_ID=\"$(uci get emberbox.gateway.id)\" \\\n"
+			      "\t\tFIREZONE_API_URL=\"$(uci get emberbox.gateway.api_url)\" FIREZONE_TOKEN=\"$(uci get emberbox.gateway.token)\"\n"
+			      "\tprocd_set_param respawn\n\tprocd_close_instance\n}\n"
+			      "END\n"
+			      "chmod 755 /etc/init.d/emberbox-gateway\n"
+			      "/etc/init.d/emberbox-gateway enable && /etc/init.d/emberbox-gateway start\n",
+			      v->id, v->api_url, v->token);
+	v->docker = web_text(w,
+			     "docker run -d --name emberbox-gateway --restart unless-stopped \\\n"
+			     "  --cap-add NET_ADMIN --device /dev/net/tun --sysctl net.ipv4.ip_forward=1 \\\n"
+			     "  --sysctl net.ipv6.conf.all.disable_ipv6=0 --sysctl net.ipv6.conf.all.forwarding=1 \\\n"
+			     "  -e FIREZONE_ID='%s' \\\n  -e FIREZONE_TOKEN='%s' \\\n  -e FIREZONE_API_URL='%s' \\\n"
+			     "  -v /usr/local/bin/emberbox:/emberbox:ro debian:stable-slim /emberbox gateway\n",
+			     v->id, v->token, v->api_url);
+	v->terraform = web_text(w,
+				"# user data of a machine; any provider's instance takes it\n"
+				"locals {\n  gateway_user_data = <<-END\n"
+				"    #cloud-config\n"
+				"    write_files:\n"
+				"      - path: /etc/emberbox/gateway.env\n        permissions: \"0600\"\n        content: |\n"
+				"          FIREZONE_ID=%s\n          FIREZONE_TOKEN=%s\n          FIREZONE_API_URL=%s\n"
+				"      - path: /etc/systemd/system/emberbox-gateway.service\n        content: |\n"
+				"          [Service]\n          EnvironmentFile=/etc/emberbox/gateway.env\n"
+				"          ExecStart=/usr/local/bin/emberbox gateway\n          Restart=always\n"
+				"          [Install]\n          WantedBy=multi-user.target\n"
+				"    runcmd:\n      - systemctl enable --now emberbox-gateway\n  END\n}\n",
+				v->id, v->token, v->api_url);
+	v->plain = web_text(w, "FIREZONE_ID='%s' \\\nFIREZONE_TOKEN='%s' \\\nFIREZONE_API_URL='%s' \\\nemberbox gateway\n", v->id, v->token,
+			    v->api_url);
+}
+
+void page_site_deploy(struct exchange *x)
+{
+	struct deploy_view v = { .token = NULL };
+	struct web w;
+	struct action a;
+	u16 status = 200;
+
+	if (!web_begin(&w, x, SECTION_SITES))
+		return;
+	v.site = web_get(&w, KIND_SITE, 1);
+	if (v.site) {
+		v.site_href = web_path(&w, "/sites/%s", web_id(&w, &v.site->e.id));
+		v.action = web_text(&w, "%s/new_token", v.site_href);
+		if (x->method == METHOD_POST) {
+			web_action(&w, &a, "token", "add", NULL);
+			action_set_id(&a, "site", &v.site->e.id);
+			if (action_run(&a, x->portal) == ADMIN_OK) {
+				v.token = web_text(&w, "%s", a.reply.secret);
+				v.token_id = web_id(&w, &a.reply.id);
+				fill_commands(&w, &v);
+				w.page.live_topics = web_text(&w, "gateways,token-%s", v.token_id);
+			} else {
+				w.page.flash = (struct notice){ .tone = TONE_BAD, .text = web_text(&w, "%s", a.reply.reason) };
+				status = web_status_of(a.reply.class);
+			}
+			action_end(&a);
+		}
+		page_crumb(&w.page, "Sites", web_path(&w, "/sites"));
+		page_crumb(&w.page, v.site->name, v.site_href);
+		w.page.title = "Deploy a gateway";
+		w.page.lead = "A gateway is a machine in the site that clients reach resources through. It needs no open port.";
+		template_deploy(&x->out, &w.page, &v);
+		web_send(&w, status);
+	}
+	web_end(&w);
+}
+
+/* ---- one gateway -------------------------------------------------------------------------------------------------------------------- */
+
+void page_gateway(struct exchange *x)
+{
+	const struct gateway *gw;
+	struct gateway_view v = { .version = "", .user_agent = "", .region = "" };
+	struct connections connections;
+	struct store_session last;
+	struct web w;
+
+	if (!web_begin(&w, x, SECTION_SITES))
+		return;
+	v.gateway = gw = web_get(&w, KIND_GATEWAY, 1);
+	if (gw && connections_of(&w, KIND_GATEWAY, &gw->d.e.id, &connections)) {
+		v.site = web_find(&w, KIND_SITE, &gw->d.owner_id);
+		v.site_href = web_path(&w, "/sites/%s", web_id(&w, &gw->d.owner_id));
+		v.delete_href = web_path(&w, "/gateways/%s/delete", web_id(&w, &gw->d.e.id));
+		v.is_online = web_is_online(&w, KIND_GATEWAY, &gw->d.e.id);
+		v.ipv4 = pool_ip(POOL_IPV4, gw->d.ipv4);
+		v.ipv6 = pool_ip(POOL_IPV6, gw->d.ipv6);
+		if (store_latest_gateway_session(x->portal->store, &w.account->e.id, &gw->d.e.id, &last) == 0) {
+			(void)ip_parse(SPAN(last.remote_ip, strlen(last.remote_ip)), &v.remote_ip);
+			v.version = web_text(&w, "%s", last.version);
+			v.user_agent = web_text(&w, "%s", last.user_agent);
+			v.region = web_text(&w, "%s", last.region);
+			v.last_started = last.at;
+		}
+		v.connections = &connections;
+		page_crumb(&w.page, "Sites", web_path(&w, "/sites"));
+		if (v.site)
+			page_crumb(&w.page, v.site->name, v.site_href);
+		w.page.title = gw->d.name;
+		w.page.live_topics = "gateways";
+		template_gateway(&x->out, &w.page, &v);
+		web_send(&w, 200);
+	}
+	web_end(&w);
+}
+
+void page_gateway_delete(struct exchange *x)
+{
+	const struct gateway *gw;
+	struct web w;
+
+	if (!web_begin(&w, x, SECTION_SITES))
+		return;
+	gw = web_get(&w, KIND_GATEWAY, 1);
+	if (gw)
+		web_delete(&w, &(struct web_deletion){ .kind = KIND_GATEWAY,
+						       .id = &gw->d.e.id,
+						       .name = gw->d.name,
+						       .href = web_path(&w, "/gateways/%s", web_id(&w, &gw->d.e.id)),
+						       .list_href = web_path(&w, "/sites/%s/gateways", web_id(&w, &gw->d.owner_id)),
+						       .list_label = "Gateways",
+						       .note = "If its token is still valid it comes back as a new gateway when it reconnects." });
+	web_end(&w);
+}

@@ -1,0 +1,481 @@
+#define LOG_TARGET "portal::web"
+
+#include "applets/portal/web/web.h"
+
+#include "applets/portal/auth/session.h"
+#include "applets/portal/http/assets.h"
+#include "applets/portal/model/directory.h"
+#include "core/base/log.h"
+#include "core/http/url.h"
+#include "applets/portal/web/templates.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct web_kept {
+	struct web_kept *next;
+	enum kind kind;
+	union any_entity entity;
+};
+
+/* ---- text --------------------------------------------------------------------------------------------------------------------------- */
+
+const char *web_text(struct web *w, const char *fmt, ...)
+{
+	va_list ap, again;
+	char *to = NULL;
+
+	va_start(ap, fmt);
+	va_copy(again, ap);
+	int n = vsnprintf(NULL, 0, fmt, ap);
+	if (n >= 0)
+		to = exchange_alloc(w->x, (size_t)n + 1);
+	if (to)
+		vsnprintf(to, (size_t)n + 1, fmt, again);
+	va_end(again);
+	va_end(ap);
+	return to ? to : "";
+}
+
+const char *web_id(struct web *w, const struct uuid *id)
+{
+	char *to = exchange_alloc(w->x, UUID_STRLEN);
+
+	return to ? uuid_format(id, to) : "";
+}
+
+/* ---- the frame ---------------------------------------------------------------------------------------------------------------------- */
+
+/* The viewer's choice of colours, a cookie of the script: no secret, not signed. */
+static const char *pinned_theme(const struct exchange *x)
+{
+	struct span cookies = http_field(x->head, "cookie");
+	static const char *const themes[] = { "light", "dark" };
+	char wanted[16];
+
+	for (size_t i = 0; i < ARRAY_LEN(themes) && cookies.n > 0; i++) {
+		int n = snprintf(wanted, sizeof(wanted), "theme=%s", themes[i]);
+		const u8 *at = memmem(cookies.p, cookies.n, wanted, (size_t)n);
+		if (at && (at == cookies.p || at[-1] == ' ' || at[-1] == ';'))
+			return themes[i];
+	}
+	return NULL;
+}
+
+static void take_flash(struct web *w)
+{
+	enum flash kind;
+	const char *text = exchange_take_flash(w->x, &kind);
+
+	if (text)
+		w->page.flash = (struct notice){ .tone = kind == FLASH_ERROR ? TONE_BAD : TONE_GOOD, .text = text };
+}
+
+static void add_banners(struct web *w)
+{
+	const struct account *a = w->account;
+
+	if (a->disabled_at)
+		page_banner(&w->page, TONE_BAD, a->disabled_reason ? a->disabled_reason : "This account is disabled: nobody can connect.", NULL, NULL);
+	if (a->users_limit_exceeded || a->seats_limit_exceeded)
+		page_banner(&w->page, TONE_WARN, "There are more people than this account allows: clients cannot sign in.",
+			    web_path(w, "/settings/account"), "See the limits");
+	else if (a->service_accounts_limit_exceeded)
+		page_banner(&w->page, TONE_WARN, "There are more service accounts than this account allows: they cannot connect.",
+			    web_path(w, "/settings/account"), "See the limits");
+}
+
+bool web_begin(struct web *w, struct exchange *x, enum section section)
+{
+	memset(w, 0, sizeof(*w));
+	w->x = x;
+	if (!session_required(x, &w->account, &w->me))
+		return false;
+	w->page = (struct page){
+		.account_name = w->account->name,
+		.account_slug = w->account->slug,
+		.base = web_path(w, ""),
+		.viewer_name = w->me.actor_name,
+		.viewer_email = w->me.actor_email,
+		.csrf = exchange_csrf(x),
+		.nonce = x->nonce,
+		.css = asset_url("app.css"),
+		.js = asset_url("app.js"),
+		.icons = asset_url("icons.svg"),
+		.favicon = asset_url("favicon.svg"),
+		.theme = pinned_theme(x),
+		.now = (i64)(x->wall / 1000),
+		.section = section,
+		.title = page_sections[section].label,
+	};
+	add_banners(w);
+	take_flash(w);
+	return true;
+}
+
+void web_send(struct web *w, u16 status)
+{
+	if (!strbuf_ok(&w->x->out)) {
+		log_warn("a page could not be made: out of memory");
+		exchange_problem(w->x, 503, NULL);
+		return;
+	}
+	exchange_status(w->x, status);
+	exchange_send(w->x);
+}
+
+void web_end(struct web *w)
+{
+	while (w->kept) {
+		struct web_kept *k = w->kept;
+		w->kept = k->next;
+		entity_deinit(k->kind, &k->entity);
+		free(k);
+	}
+}
+
+void web_not_found(struct web *w, const char *what)
+{
+	exchange_problem(w->x, 404, web_text(w, "There is no such %s here. It may have been deleted.", what));
+}
+
+void web_store_failed(struct web *w)
+{
+	log_warn("a page could not be made", kv_s("reason", store_reason(w->x->portal->store)));
+	exchange_problem(w->x, 503, "The portal cannot read its data just now. Try again in a moment.");
+}
+
+/* ---- things ------------------------------------------------------------------------------------------------------------------------- */
+
+const void *web_keep(struct web *w, enum kind k, const void *entity)
+{
+	struct web_kept *kept = calloc(1, sizeof(*kept));
+
+	if (!kept || entity_copy(k, &kept->entity, entity)) {
+		free(kept);
+		return NULL;
+	}
+	kept->kind = k;
+	kept->next = w->kept;
+	w->kept = kept;
+	return &kept->entity;
+}
+
+static const void *fetch(struct web *w, enum kind k, const struct uuid *id, int *rc)
+{
+	union any_entity e;
+	const void *kept;
+
+	*rc = 0;
+	if (directory_holds(k)) {
+		const void *lent = directory_get(hub_directory(w->x->portal->hub), k, &w->account->e.id, id);
+		return lent ? web_keep(w, k, lent) : NULL;
+	}
+	*rc = store_get(w->x->portal->store, k, &w->account->e.id, id, &e);
+	if (*rc)
+		return NULL;
+	kept = web_keep(w, k, &e);
+	entity_deinit(k, &e);
+	return kept;
+}
+
+const void *web_find(struct web *w, enum kind k, const struct uuid *id)
+{
+	int rc;
+
+	return uuid_is_null(id) ? NULL : fetch(w, k, id, &rc);
+}
+
+const void *web_get(struct web *w, enum kind k, u32 param)
+{
+	const void *e = NULL;
+	struct uuid id;
+	int rc = 0;
+
+	if (uuid_parse(w->x->param[param], &id) == 0)
+		e = fetch(w, k, &id, &rc);
+	if (!e && rc && rc != ERR_NOT_FOUND)
+		web_store_failed(w);
+	else if (!e)
+		web_not_found(w, kinds[k].name);
+	return e;
+}
+
+bool web_is_online(const struct web *w, enum kind k, const struct uuid *id)
+{
+	return hub_is_online(w->x->portal->hub, k, &w->account->e.id, id);
+}
+
+/* ---- lists -------------------------------------------------------------------------------------------------------------------------- */
+
+static const char *query_value(void *ctx, const char *name, u32 nth)
+{
+	return exchange_query_nth(ctx, name, nth);
+}
+
+static const char *known_sort(const struct web_list *l, const char *asked)
+{
+	for (u32 i = 0; asked && i < l->list.n_columns; i++)
+		if (l->list.columns[i].sort && strcmp(l->list.columns[i].sort, asked) == 0)
+			return l->list.columns[i].sort;
+	return NULL;
+}
+
+/* The filters as they stand, for links to the other pages of the list. */
+static const char *filters_text(struct web *w, const struct form *form)
+{
+	u8 buf[2048];
+	struct wr out = wr_init(buf, sizeof(buf));
+	bool is_first = true;
+
+	for (u32 i = 0; form && i < form->n_fields; i++) {
+		const char *value = form->fields[i].value;
+		if (value && *value)
+			form_append(&out, &is_first, form->fields[i].name, SPAN(value, strlen(value)));
+	}
+	return wr_ok(&out) ? web_text(w, "%.*s", (int)wr_len(&out), (const char *)buf) : "";
+}
+
+void web_list_begin(struct web *w, struct web_list *l, enum kind k, const char *what, const char *path, const struct column *columns, u32 n_columns,
+		    struct form *form, const struct web_filter *filters, u32 n_filters)
+{
+	struct exchange *x = w->x;
+	const char *dir = exchange_query(x, "dir"), *after = exchange_query(x, "after"), *before = exchange_query(x, "before");
+
+	memset(l, 0, sizeof(*l));
+	l->list = (struct list){ .what = what, .path = path, .columns = columns, .n_columns = n_columns };
+	l->query = (struct store_query){ .kind = k, .account = w->account->e.id, .wants_count = true };
+	l->list.sort = known_sort(l, exchange_query(x, "sort"));
+	l->list.is_descending = dir && strcmp(dir, "desc") == 0;
+	l->query.sort = l->list.sort;
+	l->query.is_descending = l->list.is_descending;
+	l->query.cursor = after && *after ? after : before && *before ? before : NULL;
+	if (!form)
+		return;
+	form_fill(form, query_value, x);
+	l->list.filters = filters_text(w, form);
+	l->query.text = form_value(form, "q");
+	for (u32 i = 0; i < n_filters; i++) {
+		const char *value = form_value(form, filters[i].name);
+		if (filters[i].field && *value && l->query.n_filters < STORE_FILTERS_MAX)
+			l->query.filters[l->query.n_filters++] = (struct store_filter){ filters[i].field, FILTER_IS, value };
+	}
+}
+
+struct loading {
+	struct web *w;
+	struct web_list *l;
+};
+
+static int keep_row(void *ctx, enum kind k, const void *entity)
+{
+	struct loading *g = ctx;
+
+	g->l->rows[g->l->n] = web_keep(g->w, k, entity);
+	return g->l->rows[g->l->n] ? (void)g->l->n++, 0 : ERR_NOMEM;
+}
+
+bool web_list_load(struct web *w, struct web_list *l)
+{
+	struct loading g = { w, l };
+	int rc;
+
+	l->rows = exchange_alloc(w->x, STORE_PAGE_MAX * sizeof(*l->rows));
+	rc = l->rows ? store_page(w->x->portal->store, &l->query, keep_row, &g, &l->page) : ERR_NOMEM;
+	if (rc == ERR_INVAL) {
+		exchange_redirect(w->x, "%s", l->list.path);
+		return false;
+	}
+	if (rc) {
+		web_store_failed(w);
+		return false;
+	}
+	l->list.shown = l->n;
+	l->list.total = (u64)MAX(l->page.count, 0);
+	l->list.next = l->page.has_next ? l->page.next : NULL;
+	l->list.prev = l->page.has_prev ? l->page.prev : NULL;
+	return true;
+}
+
+/* ---- choices ------------------------------------------------------------------------------------------------------------------------ */
+
+static const char *name_of(enum kind k, const void *e)
+{
+	switch ((int)k) {
+	case KIND_ACTOR:
+		return ((const struct actor *)e)->name;
+	case KIND_GROUP:
+		return ((const struct group *)e)->name;
+	case KIND_SITE:
+		return ((const struct site *)e)->name;
+	case KIND_RESOURCE:
+		return ((const struct resource *)e)->name;
+	}
+	return "";
+}
+
+static int by_label(const void *a, const void *b)
+{
+	return strcasecmp(((const struct choice *)a)->label, ((const struct choice *)b)->label);
+}
+
+struct choice *web_choices(struct web *w, enum kind k, bool (*keep)(const void *entity), u32 *n)
+{
+	u32 all, kept = 0;
+	void *const *list = directory_all(hub_directory(w->x->portal->hub), k, &w->account->e.id, &all);
+	struct choice *out = exchange_alloc(w->x, (all + 1) * sizeof(*out));
+
+	for (u32 i = 0; out && i < all; i++) {
+		const struct entity *e = list[i];
+		if (!keep || keep(e))
+			out[kept++] = (struct choice){ .value = web_id(w, &e->id), .label = web_text(w, "%s", name_of(k, e)) };
+	}
+	if (out)
+		qsort(out, kept, sizeof(*out), by_label);
+	*n = out ? kept : 0;
+	return out;
+}
+
+/* ---- changes ------------------------------------------------------------------------------------------------------------------------ */
+
+static const char *form_sent(void *ctx, const char *name, u32 nth)
+{
+	return exchange_form_nth(ctx, name, nth);
+}
+
+void web_action(struct web *w, struct action *a, const char *noun, const char *verb, const struct uuid *target)
+{
+	action_begin(a, noun, verb, &w->me);
+	if (target)
+		action_set_id(a, "target", target);
+}
+
+enum admin_class web_act(struct web *w, struct action *a, struct form *form)
+{
+	form_fill(form, form_sent, w->x);
+	for (u32 i = 0; i < form->n_fields; i++) {
+		const struct form_field *f = &form->fields[i];
+		const char *value;
+
+		if (f->kind == INPUT_HIDDEN)
+			continue;
+		if (f->kind == INPUT_CHECKBOX)
+			action_set_bool(a, f->name, strcmp(form_value(form, f->name), "true") == 0);
+		else
+			for (u32 nth = 0; (value = exchange_form_nth(w->x, f->name, nth)); nth++)
+				action_set(a, f->name, value);
+	}
+	return action_run(a, w->x->portal);
+}
+
+u16 web_status_of(enum admin_class class)
+{
+	switch (class) {
+	case ADMIN_OK:
+		return 200;
+	case ADMIN_INVALID:
+		return 422;
+	case ADMIN_NOT_FOUND:
+		return 404;
+	case ADMIN_DENIED:
+	case ADMIN_LIMIT:
+		return 403;
+	case ADMIN_CONFLICT:
+		return 409;
+	case ADMIN_UNAVAILABLE:
+		return 503;
+	}
+	return 500;
+}
+
+u16 web_form_failed(struct form *form, const struct action *a)
+{
+	form_error(form, a->reply.field, a->reply.reason);
+	return web_status_of(a->reply.class);
+}
+
+bool web_do(struct web *w, struct action *a, const char *path, const char *done)
+{
+	bool is_done = action_run(a, w->x->portal) == ADMIN_OK;
+
+	if (is_done)
+		exchange_flash(w->x, FLASH_INFO, "%s", done);
+	else
+		exchange_flash(w->x, FLASH_ERROR, "%s", a->reply.reason);
+	action_end(a);
+	exchange_redirect(w->x, "%s", path);
+	return is_done;
+}
+
+/* ---- deleting ----------------------------------------------------------------------------------------------------------------------- */
+
+static const char *what_happens(enum kind of, const char *one)
+{
+	if (of == KIND_GROUP && strcmp(one, "policy") == 0)
+		return "grant nothing any more";
+	if (strcmp(one, "token") == 0 || strcmp(one, "client token") == 0 || strcmp(one, "gateway token") == 0)
+		return "stop working";
+	return "are deleted";
+}
+
+static bool loses_access(const struct dependents *d)
+{
+	for (u32 i = 0; i < d->n; i++)
+		if (d->at[i].n > 0)
+			return true;
+	return false;
+}
+
+static void ask_before_deletion(struct web *w, const struct web_deletion *d, const char *error, u16 status)
+{
+	struct dependents found = { .n = 0 };
+	struct confirm_item *items = exchange_alloc(w->x, DEPENDENTS_MAX * sizeof(*items));
+	struct confirm c = { .kind = d->noun ? d->noun : kinds[d->kind].name, .name = d->name, .action = web_text(w, "%s/delete", d->href),
+			     .cancel_href = d->href, .dependents = items, .error = error };
+	int rc = items ? admin_dependents(w->x->portal, d->kind, &w->account->e.id, d->id, &found) : ERR_NOMEM;
+
+	if (rc) {
+		web_store_failed(w);
+		return;
+	}
+	for (u32 i = 0; i < found.n; i++)
+		items[c.n_dependents++] = (struct confirm_item){ .n = (u64)found.at[i].n, .one = found.at[i].one, .many = found.at[i].many,
+								 .what = what_happens(d->kind, found.at[i].one) };
+	if (d->is_typed && loses_access(&found))
+		c.typed = d->name;
+	c.submit = web_text(w, "Delete %s", c.kind);
+	page_crumb(&w->page, d->list_label, d->list_href);
+	page_crumb(&w->page, d->name, d->href);
+	w->page.title = web_text(w, "Delete %s?", d->name);
+	w->page.lead = d->note;
+	template_confirm(&w->x->out, &w->page, &c);
+	web_send(w, status);
+}
+
+void web_delete(struct web *w, const struct web_deletion *d)
+{
+	const char *typed = exchange_form(w->x, "confirm");
+	struct dependents found = { .n = 0 };
+	struct action a;
+
+	if (w->x->method != METHOD_POST) {
+		ask_before_deletion(w, d, NULL, 200);
+		return;
+	}
+	if (d->is_typed && admin_dependents(w->x->portal, d->kind, &w->account->e.id, d->id, &found) == 0 && loses_access(&found) &&
+	    (!typed || strcmp(typed, d->name) != 0)) {
+		ask_before_deletion(w, d, "That is not its name. Type it exactly as it is written.", 422);
+		return;
+	}
+	web_action(w, &a, d->noun ? d->noun : kinds[d->kind].name, "delete", d->id);
+	if (action_run(&a, w->x->portal) == ADMIN_OK) {
+		exchange_flash(w->x, FLASH_INFO, "%s was deleted.", d->name);
+		exchange_redirect(w->x, "%s", d->list_href);
+	} else {
+		exchange_flash(w->x, FLASH_ERROR, "%s", a.reply.reason);
+		exchange_redirect(w->x, "%s", d->href);
+	}
+	action_end(&a);
+}
