@@ -239,7 +239,7 @@ static int run_serve(const char *dir, int argc, char **argv)
 
 /* ---- all ------------------------------------------------------------------------------------------------------------------------ */
 
-#define COMMANDS_MAX 24
+#define COMMANDS_MAX 40
 
 int portal_main(int argc, char **argv)
 {

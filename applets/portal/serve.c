@@ -5,6 +5,7 @@
 #include "applets/portal/admin_socket.h"
 #include "applets/portal/auth/auth.h"
 #include "applets/portal/http/conn.h"
+#include "applets/portal/news.h"
 #include "applets/portal/state.h"
 #include "core/base/log.h"
 #include "platform/sys.h"
@@ -279,7 +280,8 @@ static int start(struct serving *s, const struct serve_config *cfg)
 static void init(struct serving *s, const struct serve_config *cfg)
 {
 	s->hub = (struct hub_config){ .api_url = cfg->api_url, .wants_service = conn_service, .ctx = &s->server,
-				      .rate_capacity = cfg->rate_capacity, .rate_refill = cfg->rate_refill };
+				      .rate_capacity = cfg->rate_capacity, .rate_refill = cfg->rate_refill,
+				      .news = &live_news, .news_ctx = &s->state.portal };
 	s->state.lock_fd = -1;
 	s->state.portal.rng = sys_rng();
 	s->server = (struct server){ .portal = &s->state.portal, .cfg = cfg, .changed = rearm, .is_starting = true };

@@ -3,7 +3,6 @@
 #include "applets/portal/admin/rights.h"
 
 #include "core/base/log.h"
-#include "applets/portal/model/pool.h"
 #include "applets/portal/model/rules.h"
 
 #include <ctype.h>
@@ -122,6 +121,9 @@ int admin_store_failed(struct admin *a, int rc)
 
 int admin_begin(struct admin *a)
 {
+	static const struct principal operator = { .kind = PRINCIPAL_OPERATOR };
+
+	store_set_principal(a->portal->store, a->rq->by ? a->rq->by : &operator, a->wall);
 	int rc = store_begin(a->portal->store, STORE_DURABLE);
 
 	return rc ? admin_store_failed(a, rc) : 0;
@@ -179,7 +181,7 @@ int admin_account_named(struct admin *a, const char *name, const struct account 
 	return *out && (!own || uuid_eq(own, &(*out)->e.id)) ? 0 : admin_fail(a, ERR_NOT_FOUND, "there is no account '%s'", name);
 }
 
-static const char *name_of(enum kind k, const void *entity)
+const char *admin_name_of(enum kind k, const void *entity)
 {
 	switch ((int)k) {
 	case KIND_ACTOR:
@@ -196,14 +198,21 @@ static const char *name_of(enum kind k, const void *entity)
 	case KIND_CLIENT_TOKEN:
 	case KIND_GATEWAY_TOKEN:
 	case KIND_RELAY_TOKEN:
+	case KIND_API_TOKEN:
 		return ((const struct token *)entity)->name;
+	case KIND_AUTH_PROVIDER:
+		return ((const struct auth_provider *)entity)->name;
+	case KIND_DIRECTORY:
+		return ((const struct sync_directory *)entity)->name;
+	case KIND_CREDENTIAL:
+		return ((const struct credential *)entity)->name;
 	}
 	return NULL;
 }
 
 static bool is_called(enum kind k, const void *entity, const char *text)
 {
-	const char *name = name_of(k, entity);
+	const char *name = admin_name_of(k, entity);
 	const char *email = k == KIND_ACTOR ? ((const struct actor *)entity)->email : NULL;
 
 	return (name && strcmp(name, text) == 0) || (email && strcasecmp(email, text) == 0);
@@ -211,19 +220,15 @@ static bool is_called(enum kind k, const void *entity, const char *text)
 
 struct search {
 	const char *text;
-	struct uuid id;
-	bool by_id;
 	u32 found;
 	union any_entity *out;
-	int rc;
 };
 
 static int compare_row(void *ctx, enum kind k, const void *entity)
 {
 	struct search *s = ctx;
-	const struct entity *e = entity;
 
-	if (s->by_id ? !uuid_eq(&e->id, &s->id) : !is_called(k, entity, s->text))
+	if (!is_called(k, entity, s->text))
 		return 0;
 	return s->found++ == 0 ? entity_copy(k, s->out, entity) : 0;
 }
@@ -256,10 +261,15 @@ int admin_find(struct admin *a, enum kind k, const struct account *account, cons
 
 int admin_find_row(struct admin *a, enum kind k, const struct uuid *account, const char *text, union any_entity *out)
 {
+	static const struct uuid none;
 	struct search s = { .text = text, .out = out };
+	struct uuid id;
 	int rc;
 
-	s.by_id = uuid_parse(SPAN(text, strlen(text)), &s.id) == 0;
+	if (uuid_parse(SPAN(text, strlen(text)), &id) == 0) {
+		rc = store_get(a->portal->store, k, kinds[k].is_global ? &none : account, &id, out);
+		return rc == ERR_NOT_FOUND ? ambiguous(a, k, text, 0) : rc ? admin_store_failed(a, rc) : 0;
+	}
 	rc = store_list(a->portal->store, k, kinds[k].is_global ? NULL : account, compare_row, &s);
 	if (rc)
 		return admin_store_failed(a, rc);
@@ -296,7 +306,7 @@ int admin_parse_time(const char *text, u64 wall, i64 *out)
 	return 0;
 }
 
-static char *format_time(i64 at, char buf[static 32])
+char *admin_format_time(i64 at, char buf[static 32])
 {
 	time_t t = (time_t)(at / USEC_PER_SEC);
 	struct tm tm;
@@ -306,145 +316,7 @@ static char *format_time(i64 at, char buf[static 32])
 	return buf;
 }
 
-/* ---- showing ------------------------------------------------------------------------------------------------------------------------- */
-
-/* What a table shows besides id and name. */
-static bool is_column(enum kind k, const char *field)
-{
-	static const char *const columns[KIND_COUNT] = {
-		[KIND_ACCOUNT] = " name slug disabled_at ",
-		[KIND_ACTOR] = " name type email disabled_at ",
-		[KIND_GROUP] = " name type ",
-		[KIND_SITE] = " name managed_by ",
-		[KIND_RESOURCE] = " name type address filters ",
-		[KIND_POLICY] = " conditions disabled_at ",
-		[KIND_CLIENT] = " name ipv4 ",
-		[KIND_GATEWAY] = " name ipv4 ",
-		[KIND_CLIENT_TOKEN] = " name expires_at ",
-		[KIND_GATEWAY_TOKEN] = " name ",
-		[KIND_RELAY_TOKEN] = " name ",
-	};
-	char padded[64];
-
-	snprintf(padded, sizeof(padded), " %s ", field);
-	return columns[k] && strstr(columns[k], padded);
-}
-
-static const char *referred(const struct admin *a, const struct uuid *account, const char *field, const struct uuid *id)
-{
-	static const struct {
-		const char *field;
-		enum kind kind;
-	} refs[] = { { "actor_id", KIND_ACTOR }, { "group_id", KIND_GROUP }, { "site_id", KIND_SITE }, { "resource_id", KIND_RESOURCE } };
-
-	for (size_t i = 0; i < ARRAY_LEN(refs); i++) {
-		const void *e = strcmp(refs[i].field, field) == 0 ? directory_get(admin_dir(a), refs[i].kind, account, id) : NULL;
-		if (e)
-			return name_of(refs[i].kind, e);
-	}
-	return NULL;
-}
-
-static const char *reference_name(const char *field)
-{
-	return strcmp(field, "actor_id") == 0	 ? "actor" :
-	       strcmp(field, "group_id") == 0	 ? "group" :
-	       strcmp(field, "site_id") == 0	 ? "site" :
-	       strcmp(field, "resource_id") == 0 ? "resource" :
-						   NULL;
-}
-
-static void show_field(struct admin *a, const struct entity *e, const struct field *f)
-{
-	const void *p = field_of(e, f);
-	char text[64];
-	struct ip ip;
-
-	switch ((enum field_type)f->type) {
-	case FIELD_UUID:
-		sheet_put(&a->sheet, f->name, uuid_is_null(p) ? NULL : uuid_format(p, text));
-		break;
-	case FIELD_TEXT:
-		sheet_put(&a->sheet, f->name, *(char *const *)p);
-		break;
-	case FIELD_INT:
-		if (*(const i64 *)p < 0)
-			sheet_put(&a->sheet, f->name, NULL);
-		else
-			sheet_put_int(&a->sheet, f->name, *(const i64 *)p);
-		break;
-	case FIELD_BOOL:
-		sheet_put_bool(&a->sheet, f->name, *(const bool *)p);
-		break;
-	case FIELD_TIME:
-		sheet_put(&a->sheet, f->name, *(const i64 *)p ? format_time(*(const i64 *)p, text) : NULL);
-		break;
-	case FIELD_ENUM:
-		sheet_put(&a->sheet, f->name, f->names[*(const int *)p][0] ? f->names[*(const int *)p] : NULL);
-		break;
-	case FIELD_IP4:
-	case FIELD_IP6:
-		ip = pool_ip(f->type == FIELD_IP4 ? POOL_IPV4 : POOL_IPV6, *(const u32 *)p);
-		sheet_put(&a->sheet, f->name, ip_format(&ip, text));
-		break;
-	case FIELD_KEY:
-		break;
-	}
-}
-
-void admin_show(struct admin *a, enum kind k, const void *entity)
-{
-	const struct entity *e = entity;
-	char text[UUID_STRLEN];
-
-	if (a->sheet.is_single)
-		a->id = e->id;
-	sheet_row(&a->sheet);
-	sheet_put(&a->sheet, "id", uuid_format(&e->id, text));
-	for (u32 i = 0; i < kinds[k].field_count; i++) {
-		const struct field *f = &kinds[k].fields[i];
-		const char *ref = f->type == FIELD_UUID ? reference_name(f->name) : NULL;
-
-		if (f->flags & FIELD_SECRET)
-			continue;
-		show_field(a, e, f);
-		if (!is_column(k, f->name))
-			sheet_detail(&a->sheet);
-		if (ref)
-			sheet_put(&a->sheet, ref, referred(a, &e->account_id, f->name, field_of(entity, f)));
-	}
-	if (k == KIND_CLIENT || k == KIND_GATEWAY)
-		sheet_put_bool(&a->sheet, "online", hub_is_online(a->portal->hub, k, &e->account_id, &e->id));
-	sheet_put(&a->sheet, "inserted_at", format_time(e->inserted_at, (char[32]){ 0 }));
-	sheet_detail(&a->sheet);
-	sheet_put(&a->sheet, "updated_at", format_time(e->updated_at, (char[32]){ 0 }));
-	sheet_detail(&a->sheet);
-}
-
 /* ---- verbs that are the same for every noun ------------------------------------------------------------------------------------------- */
-
-static int show_each(void *ctx, enum kind k, const void *entity)
-{
-	admin_show(ctx, k, entity);
-	return 0;
-}
-
-int run_list(struct admin *a)
-{
-	const struct account *account = NULL;
-	int rc = 0;
-
-	if (a->noun->kind != KIND_ACCOUNT || rights_account(a))
-		rc = admin_account(a, &account);
-	if (rc)
-		return rc;
-	if (a->noun->kind == KIND_ACCOUNT && account) {
-		admin_show(a, KIND_ACCOUNT, account);
-		return 0;
-	}
-	rc = store_list(a->portal->store, a->noun->kind, account ? &account->e.id : NULL, show_each, a);
-	return rc ? admin_store_failed(a, rc) : 0;
-}
 
 /* The thing the request is about, whatever its kind. */
 static int find_target(struct admin *a, union any_entity *out)
@@ -463,7 +335,8 @@ static int find_target(struct admin *a, union any_entity *out)
 	rc = rc ? rc : admin_find_row(a, a->noun->kind, &account->e.id, target, out);
 	if (rc)
 		return rc;
-	rc = admin_check_unchanged(a, out);
+	rc = admin_is_hidden(a, a->noun->kind, out) ? admin_fail(a, ERR_NOT_FOUND, "there is no %s '%s'", a->noun->name, target) :
+						      admin_check_unchanged(a, out);
 	if (rc)
 		entity_deinit(a->noun->kind, out);
 	return rc;

@@ -37,6 +37,9 @@ struct portal {
 	const char *web_url, *api_url; /* how browsers and peers reach it: "https://portal.example/", ends in '/'; of a portal that serves */
 	struct auth *auth;	       /* what signing in remembers (auth/auth.h); NULL unless it serves */
 	struct live *live;	       /* pages that are open (http/live.h); NULL unless it serves */
+	/* Starts to sync a directory now; ERR_AGAIN while one runs. NULL while nothing serves. */
+	int (*sync_now)(void *ctx, const struct uuid *account, const struct uuid *directory);
+	void *sync_ctx;
 };
 
 struct admin_field {
@@ -79,6 +82,7 @@ void admin_reply_free(struct admin_reply *reply);
 /* What goes, or loses its meaning, with a thing when it is deleted: for the page that asks "really?". Kinds without any are left out. */
 #define DEPENDENTS_MAX 16u
 struct dependent {
+	enum kind kind;
 	const char *one, *many; /* "policy", "policies" */
 	i64 n;
 };

@@ -71,7 +71,7 @@ int admin_dependents(struct portal *p, enum kind k, const struct uuid *account, 
 			continue;
 		rc = store_list(p->store, dep, account, count_row, &c);
 		if (c.n[dep] > 0 && out->n < DEPENDENTS_MAX)
-			out->at[out->n++] = (struct dependent){ words[i].one, words[i].many, c.n[dep] };
+			out->at[out->n++] = (struct dependent){ dep, words[i].one, words[i].many, c.n[dep] };
 	}
 	return rc;
 }

@@ -57,6 +57,11 @@ void sheet_put_bool(struct sheet *s, const char *name, bool value)
 	put(s, name, value ? "true" : "false", CELL_RAW);
 }
 
+void sheet_put_json(struct sheet *s, const char *name, const char *json)
+{
+	put(s, name, json, CELL_RAW);
+}
+
 void sheet_detail(struct sheet *s)
 {
 	if (s->n > 0)

@@ -31,6 +31,8 @@ void sheet_row(struct sheet *s);
 void sheet_put(struct sheet *s, const char *name, const char *value);
 void sheet_put_int(struct sheet *s, const char *name, i64 value);
 void sheet_put_bool(struct sheet *s, const char *name, bool value);
+/* Valid JSON by the caller's word; NULL is null. */
+void sheet_put_json(struct sheet *s, const char *name, const char *json);
 /* The cell put last is left out of tables. */
 void sheet_detail(struct sheet *s);
 

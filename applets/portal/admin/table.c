@@ -1,16 +1,5 @@
 /* Every noun and verb with its options and examples: the command line and the socket both go by this. */
-#include "applets/portal/admin/verbs.h"
-
-#define A(f) offsetof(struct admin_args, f)
-#define ACCOUNT { "account", 0, "EMBERBOX_ACCOUNT", OPT_STR, A(account), .meta = "SLUG", .help = "which account; needless while there is only one" }
-#define JSON { "json", 0, NULL, OPT_FLAG, A(json), .help = "print JSON" }
-#define TARGET(what) { "target", 0, NULL, OPT_STR, A(target), .meta = what, .help = "id or name", .flags = OPT_POSITIONAL | OPT_REQUIRED }
-#define TEXT(option, member, what, text) { option, 0, NULL, OPT_STR, A(member), .meta = what, .help = text }
-#define NEEDED(option, member, what, text) { option, 0, NULL, OPT_STR, A(member), .meta = what, .help = text, .flags = OPT_REQUIRED }
-
-#define VERB(word, text, f, list, ex) { word, text, f, list, ARRAY_LEN(list), ex, 0 }
-#define READS(word, text, f, list, ex) { word, text, f, list, ARRAY_LEN(list), ex, VERB_READS }
-#define OPERATORS(word, text, f, list, ex) { word, text, f, list, ARRAY_LEN(list), ex, VERB_OPERATORS }
+#include "applets/portal/admin/table.h"
 
 static const struct opt_def o_list[] = { ACCOUNT, JSON };
 static const struct opt_def o_json[] = { JSON };
@@ -21,6 +10,17 @@ static const struct opt_def o_json[] = { JSON };
 	TEXT("limit-users", limit_users, "N|none", "most users"),                                                  \
 		TEXT("limit-service-accounts", limit_service_accounts, "N|none", "most service accounts"),         \
 		TEXT("limit-sites", limit_sites, "N|none", "most sites"), TEXT("limit-admins", limit_admins, "N|none", "most admins"),               \
+		TEXT("limit-monthly-active-users", limit_active_users, "N|none", "most users with a session within a month"),               \
+		TEXT("limit-api-clients", limit_api_clients, "N|none", "most API clients"),                        \
+		TEXT("limit-api-tokens-per-client", limit_api_tokens, "N|none", "most tokens of an API client"),   \
+		TEXT("api-refill-rate", api_refill_rate, "N|none", "tokens a second of the REST API; a request costs 10"),                     \
+		TEXT("api-capacity", api_capacity, "N|none", "most tokens of the REST API at once"),               \
+		TEXT("policy-conditions", policy_conditions, "on|off", "whether policies may have conditions"),    \
+		TEXT("traffic-filters", traffic_filters, "on|off", "whether resources may have filters"),          \
+		TEXT("idp-sync", idp_sync, "on|off", "whether directories are synced"),                            \
+		TEXT("rest-api", rest_api, "on|off", "whether the REST API answers"),                              \
+		TEXT("internet-resource", internet_resource, "on|off", "whether the internet can be a resource"),  \
+		TEXT("notify-outdated-gateway", notify_outdated_gateway, "on|off", "mails to admins about outdated gateways"),                 \
 		TEXT("client-to-client", client_to_client, "on|off", "whether clients may reach devices of pools; off when never given")
 #define DNS                                                                                                        \
 	TEXT("search-domain", search_domain, "DOMAIN", "appended by clients to single-label names"),               \
@@ -29,15 +29,17 @@ static const struct opt_def o_json[] = { JSON };
 static const struct opt_def o_account_add[] = {
 	NEEDED("name", name, "NAME", "what it is called"),
 	TEXT("slug", slug, "SLUG", "short name in addresses: letters, digits, _"),
+	TEXT("legal-name", legal_name, "NAME", "of the company"),
 	TEXT("admin-email", admin_email, "ADDRESS", "makes a first admin"),
 	TEXT("admin-name", admin_name, "NAME", "his or her name"),
 	DNS,
 	LIMITS,
 	JSON,
 };
-static const struct opt_def o_account_update[] = { { "target", 0, NULL, OPT_STR, A(target), .meta = "SLUG", .help = "which, when there are several", .flags = OPT_POSITIONAL }, TEXT("name", name, "NAME", "new name"), TEXT("slug", slug, "SLUG", "new short name"),
+static const struct opt_def o_account_update[] = { { "target", 0, NULL, OPT_STR, A(target), .meta = "SLUG", .help = "which, when there are several", .flags = OPT_POSITIONAL }, TEXT("name", name, "NAME", "new name"), TEXT("slug", slug, "SLUG", "new short name"), TEXT("legal-name", legal_name, "NAME", "of the company"),
 						   DNS, LIMITS, JSON };
 static const struct opt_def o_account_target[] = { TARGET("SLUG"), JSON };
+static const struct opt_def o_account_disable[] = { TARGET("SLUG"), TEXT("reason", reason, "TEXT", "shown to its admins"), JSON };
 
 static const struct verb v_account[] = {
 	OPERATORS("add", "make an account with its Everyone group, a first site and the Internet site", run_account_add, o_account_add,
@@ -46,7 +48,7 @@ static const struct verb v_account[] = {
 	READS("show", "one account", run_show, o_account_target, "  emberbox portal account show acme\n"),
 	VERB("update", "change name, DNS or limits; connected clients learn of it at once", run_account_update, o_account_update,
 	     "  emberbox portal account update acme --dns custom:9.9.9.9,2620:fe::fe --search-domain corp.acme.example\n"),
-	OPERATORS("disable", "end all sessions and revoke all access", run_account_disable, o_account_target,
+	OPERATORS("disable", "end all sessions and revoke all access", run_account_disable, o_account_disable,
 	     "  emberbox portal account disable acme\n"),
 	OPERATORS("enable", "undo disable; clients need new tokens", run_account_enable, o_account_target, "  emberbox portal account enable acme\n"),
 	OPERATORS("delete", "delete it with everything in it", run_delete, o_account_target, "  emberbox portal account delete acme\n"),
@@ -54,23 +56,27 @@ static const struct verb v_account[] = {
 
 /* ---- actor ---- */
 
+#define EMAIL_OTP TEXT("allow-email-otp-sign-in", email_otp, "on|off", "whether codes sent by mail are enough to sign in")
+
 static const struct opt_def o_actor_add[] = {
 	TEXT("name", name, "NAME", "what it is called (users: the e-mail address when not given)"),
 	TEXT("email", email, "ADDRESS", "of a user or admin"),
 	{ "type", 0, NULL, OPT_STR, A(type), .meta = "TYPE", .dflt = "user", .help = "user, admin, service-account, api-client" },
+	EMAIL_OTP,
 	ACCOUNT,
 	JSON,
 };
 static const struct opt_def o_actor_update[] = { TARGET("ACTOR"), TEXT("name", name, "NAME", "new name"),
 						 TEXT("email", email, "ADDRESS", "new e-mail address"),
-						 TEXT("type", type, "TYPE", "user or admin"), ACCOUNT, JSON };
+						 TEXT("type", type, "TYPE", "user or admin"), EMAIL_OTP, ACCOUNT, JSON };
+static const struct opt_def o_actor_list[] = { TEXT("type", type, "TYPE", "only these"), ACCOUNT, JSON };
 static const struct opt_def o_actor_target[] = { TARGET("ACTOR"), ACCOUNT, JSON };
 
 static const struct verb v_actor[] = {
 	VERB("add", "make a user, an admin or a service account", run_actor_add, o_actor_add,
 	     "  emberbox portal actor add --email jo@acme.example --name Jo\n"
 	     "  emberbox portal actor add --type service-account --name backup\n"),
-	READS("list", "all actors", run_list, o_list, "  emberbox portal actor list --json\n"),
+	READS("list", "all actors", run_list, o_actor_list, "  emberbox portal actor list --json\n"),
 	READS("show", "one actor", run_show, o_actor_target, "  emberbox portal actor show jo@acme.example\n"),
 	VERB("update", "change name, address or role", run_actor_update, o_actor_update,
 	     "  emberbox portal actor update jo@acme.example --type admin\n"),
@@ -88,11 +94,20 @@ static const struct opt_def o_group_add[] = { NEEDED("name", name, "NAME", "what
 static const struct opt_def o_group_update[] = { TARGET("GROUP"), NEEDED("name", name, "NAME", "new name"), ACCOUNT, JSON };
 static const struct opt_def o_group_target[] = { TARGET("GROUP"), ACCOUNT, JSON };
 
+static const struct opt_def o_group_set[] = {
+	TARGET("GROUP"),
+	{ "member", 0, NULL, OPT_LIST, A(member), .meta = "ACTOR", .help = "id or e-mail address; repeatable; none empties the group" },
+	ACCOUNT,
+	JSON,
+};
+
 static const struct verb v_group[] = {
 	VERB("add", "make a group", run_group_add, o_group_add, "  emberbox portal group add --name Engineers\n"),
 	READS("list", "all groups", run_list, o_list, "  emberbox portal group list\n"),
 	READS("show", "one group", run_show, o_group_target, "  emberbox portal group show Engineers\n"),
 	VERB("update", "rename it", run_group_update, o_group_update, "  emberbox portal group update Engineers --name Makers\n"),
+	VERB("set-members", "let these be its members, and nobody else", run_group_set_members, o_group_set,
+	     "  emberbox portal group set-members Engineers --member jo@acme.example --member sam@acme.example\n"),
 	VERB("delete", "delete it; its policies then grant nothing", run_delete, o_group_target, "  emberbox portal group delete Engineers\n"),
 };
 
@@ -226,6 +241,12 @@ static const struct opt_def o_token_add[] = {
 	ACCOUNT,
 	JSON,
 };
+static const struct opt_def o_token_delete_all[] = {
+	TEXT("actor", actor, "ACTOR", "those of its clients"),
+	TEXT("site", site, "SITE", "those of its gateways"),
+	ACCOUNT,
+	JSON,
+};
 static const struct opt_def o_token_target[] = { TARGET("ID"), ACCOUNT, JSON };
 
 static const struct verb v_token[] = {
@@ -236,6 +257,8 @@ static const struct verb v_token[] = {
 	READS("list", "all tokens, without their secrets", run_token_list, o_list, "  emberbox portal token list\n"),
 	VERB("delete", "revoke it; who uses it is disconnected at once", run_token_delete, o_token_target,
 	     "  emberbox portal token delete 0b8c1d2e-0000-4000-8000-000000000001\n"),
+	VERB("delete-all", "revoke all of a site or an actor; who uses them is disconnected at once", run_token_delete_all,
+	     o_token_delete_all, "  emberbox portal token delete-all --site Berlin\n"),
 };
 
 /* ---- client, gateway, status ---- */
@@ -279,6 +302,14 @@ const struct noun nouns[] = {
 	NOUN("token", "what clients, gateways and relays prove themselves with", KIND_CLIENT_TOKEN, API_ALL, v_token),
 	NOUN("client", "devices of users", KIND_CLIENT, API_ALL, v_client),
 	NOUN("gateway", "gateways of sites", KIND_GATEWAY, API_ALL, v_gateway),
+	NOUN("provider", "ways to sign in", KIND_AUTH_PROVIDER, API_READS, v_provider),
+	NOUN("identity", "who actors are at identity providers", KIND_IDENTITY, API_ALL, v_identity),
+	NOUN("session", "who is signed in", KIND_PORTAL_SESSION, API_NOTHING, v_session),
+	NOUN("credential", "passkeys, passwords and recovery codes", KIND_CREDENTIAL, API_NOTHING, v_credential),
+	NOUN("api-client", "programs that use the REST API", KIND_ACTOR, API_NOTHING, v_api_client),
+	NOUN("api-token", "what API clients prove themselves with", KIND_API_TOKEN, API_NOTHING, v_api_token),
+	NOUN("directory", "where people and groups are copied from", KIND_DIRECTORY, API_READS, v_directory),
+	NOUN("mail", "mails on their way", KIND_MAIL, API_NOTHING, v_mail),
 	NOUN("status", "the serving portal", KIND_ACCOUNT, API_NOTHING, v_status),
 };
 const u32 n_nouns = ARRAY_LEN(nouns);

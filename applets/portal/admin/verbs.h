@@ -17,7 +17,14 @@ struct admin_args {
 	const char *target, *account, *name, *slug, *email, *type, *admin_email, *admin_name, *search_domain, *dns, *site, *address,
 		*description, *ip_stack, *group, *resource, *actor, *expires, *limit_users, *limit_service_accounts, *limit_sites,
 		*limit_admins, *client_to_client, *client, *dir;
-	struct opt_list filter, condition;
+	const char *limit_active_users, *limit_api_clients, *limit_api_tokens, *legal_name, *policy_conditions, *traffic_filters, *idp_sync,
+		*rest_api, *internet_resource, *notify_outdated_gateway, *api_refill_rate, *api_capacity, *email_otp, *reason;
+	const char *issuer, *client_id, *client_secret, *discovery, *okta_domain, *email_claim, *context, *client_lifetime, *portal_lifetime,
+		*legacy, *verified, *is_default, *purpose, *provider;
+	const char *domain, *impersonation_email, *service_account_key, *tenant_id, *jwk, *kid, *group_sync_mode, *email_field, *orgunit_sync,
+		*sync_all_groups;
+	const char *from, *to, *kind, *op, *text, *limit, *state;
+	struct opt_list filter, condition, member;
 	bool relay, no_filters, no_conditions, json;
 };
 
@@ -95,10 +102,46 @@ int admin_find_row(struct admin *a, enum kind k, const struct uuid *account, con
 int admin_begin(struct admin *a) MUST_CHECK;
 int admin_end(struct admin *a, int rc) MUST_CHECK;
 
+/* What it is called; NULL when its kind has no names. */
+const char *admin_name_of(enum kind k, const void *entity);
+/* Not of the noun, although of its kind: an actor who is no API client. */
+bool admin_is_hidden(const struct admin *a, enum kind k, const void *row);
 void admin_show(struct admin *a, enum kind k, const void *entity);
 struct uuid admin_new_id(struct admin *a);
 /* "2027-01-31" (its last second), "2027-01-31T12:00:00Z", or from now on "365d", to microseconds. */
 int admin_parse_time(const char *text, u64 wall, i64 *out) MUST_CHECK;
+char *admin_format_time(i64 at, char buf[static 32]);
+/* Rows of a kind in the account, those that the request's values are true of: `actor`, `site`, ... name what they refer to, `type` and its
+ * like what they are. */
+int admin_list(struct admin *a, enum kind k) MUST_CHECK;
+
+/* ---- common.c: what most verbs do ---- */
+
+/* A value into a field; the field keeps what it has when none was given. Enums take - for _. */
+int admin_set(struct admin *a, char **field, const char *option) MUST_CHECK;
+int admin_set_bool(struct admin *a, bool *field, const char *option) MUST_CHECK;
+int admin_set_enum(struct admin *a, int *field, const char *option, const char *const *names) MUST_CHECK;
+/* Index of a name, as above; negative when it is none. */
+int admin_enum(const char *const *names, const char *text);
+int admin_set_int(struct admin *a, i64 *field, const char *option, i64 min, i64 max) MUST_CHECK;
+/* The id of the thing that an option names. */
+int admin_set_id(struct admin *a, enum kind k, const struct account *account, const char *option, struct uuid *out) MUST_CHECK;
+
+/* `expires`: a date or a span; without one the end of the day that many days ahead. max_days 0: no limit. */
+int admin_set_expiry(struct admin *a, i64 *out, u32 default_days, u32 max_days) MUST_CHECK;
+/* May the account have one more? */
+enum admin_limit { LIMIT_USERS, LIMIT_ADMINS, LIMIT_SERVICE_ACCOUNTS, LIMIT_API_CLIENTS, LIMIT_SITES, LIMIT_ACTIVE_USERS };
+int admin_check_limit(struct admin *a, const struct account *account, enum admin_limit what) MUST_CHECK;
+
+/* Id and account of a thing to be made. */
+struct entity admin_new(struct admin *a, const struct account *account);
+/* A copy of the thing the request is about, to be changed and released by entity_deinit(). */
+int admin_copy_target(struct admin *a, enum kind k, const struct account **account, void *out) MUST_CHECK;
+/* The answer of a verb about one thing, unless it failed before; returns rc. */
+int admin_show_single(struct admin *a, enum kind k, const void *entity, int rc) MUST_CHECK;
+/* One transaction, then admin_show_single(); `exists` (may be NULL) is said when a rule of uniqueness refuses. */
+int admin_insert(struct admin *a, enum kind k, void *x, const char *exists) MUST_CHECK;
+int admin_update(struct admin *a, enum kind k, void *x, const char *exists) MUST_CHECK;
 
 int run_account_add(struct admin *a);
 int run_account_update(struct admin *a);
@@ -133,6 +176,30 @@ int run_client_verify(struct admin *a);
 int run_client_unverify(struct admin *a);
 int run_gateway_update(struct admin *a);
 int run_status_show(struct admin *a);
+int run_group_set_members(struct admin *a);
+int run_token_delete_all(struct admin *a);
+int run_provider_add(struct admin *a);
+int run_provider_update(struct admin *a);
+int run_provider_enable(struct admin *a);
+int run_provider_disable(struct admin *a);
+int run_provider_set_default(struct admin *a);
+int run_provider_revoke_sessions(struct admin *a);
+int run_provider_delete(struct admin *a);
+int run_identity_delete(struct admin *a);
+int run_credential_update(struct admin *a);
+int run_link_add(struct admin *a);
+int run_api_token_add(struct admin *a);
+int run_session_list(struct admin *a);
+int run_session_delete(struct admin *a);
+int run_session_delete_all(struct admin *a);
+int run_directory_add(struct admin *a);
+int run_directory_update(struct admin *a);
+int run_directory_enable(struct admin *a);
+int run_directory_disable(struct admin *a);
+int run_directory_sync(struct admin *a);
+int run_mail_retry(struct admin *a);
+int run_audit_list(struct admin *a);
+int run_audit_export(struct admin *a);
 int run_list(struct admin *a);
 int run_show(struct admin *a);
 int run_delete(struct admin *a);

@@ -7,59 +7,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-static int set(struct admin *a, char **field, const char *option)
-{
-	const char *value = admin_arg(a, option);
-	int rc = value ? text_set(field, value) : 0;
-
-	return rc ? admin_store_failed(a, rc) : 0;
-}
-
-static struct entity new_entity(struct admin *a, const struct account *account)
-{
-	return (struct entity){ .account_id = account->e.id, .id = admin_new_id(a) };
-}
-
-static int show_single(struct admin *a, enum kind k, const void *entity, int rc)
-{
-	if (rc)
-		return rc;
-	a->sheet.is_single = true;
-	admin_show(a, k, entity);
-	return 0;
-}
-
-/* The thing an option names, as its id. */
-static int find_id(struct admin *a, enum kind k, const struct account *account, const char *option, struct uuid *out)
-{
-	const char *name = admin_arg(a, option);
-	const void *found;
-	int rc;
-
-	if (!name)
-		return 0;
-	rc = admin_find(a, k, account, name, &found);
-	if (!rc)
-		*out = ((const struct entity *)found)->id;
-	return rc ? admin_fail(a, rc, "--%s: there is no %s '%s', or there are several", option, kinds[k].name, name) : 0;
-}
-
-/* A copy of the target, to be changed. */
-static int find_copy(struct admin *a, enum kind k, const struct account **account, void *out)
-{
-	const char *target = admin_arg(a, "target");
-	const void *found;
-	int rc = admin_account(a, account);
-
-	if (rc)
-		return rc;
-	if (!target)
-		return admin_fail(a, ERR_INVAL, "which %s?", a->noun->name);
-	rc = admin_find(a, k, *account, target, &found);
-	rc = rc ? rc : admin_check_unchanged(a, found);
-	return rc ? rc : entity_copy(k, out, found);
-}
-
 /* ---- site ----------------------------------------------------------------------------------------------------------------------- */
 
 int run_site_add(struct admin *a)
@@ -67,19 +14,16 @@ int run_site_add(struct admin *a)
 	const struct account *account;
 	struct complaint c;
 	struct site x;
-	i64 n;
 	int rc = admin_account(a, &account);
 
 	if (rc)
 		return rc;
 	entity_init(KIND_SITE, &x);
-	x.e = new_entity(a, account);
-	rc = set(a, &x.name, "name");
+	x.e = admin_new(a, account);
+	rc = admin_set(a, &x.name, "name");
 	if (!rc && check_site(&x, &c))
 		rc = admin_complain(a, &c);
-	if (!rc && store_count(a->portal->store, COUNT_SITES, &account->e.id, &n) == 0 && account->limit_sites >= 0 &&
-	    n >= account->limit_sites)
-		rc = admin_fail(a, ERR_LIMIT, "the account's limit of %lld sites is reached", (long long)account->limit_sites);
+	rc = rc ? rc : admin_check_limit(a, account, LIMIT_SITES);
 	rc = rc ? rc : admin_begin(a);
 	if (!rc) {
 		rc = store_insert(a->portal->store, KIND_SITE, &x, a->wall);
@@ -87,7 +31,7 @@ int run_site_add(struct admin *a)
 			(void)admin_fail(a, rc, "--name: there is already a site '%s'", x.name);
 		rc = admin_end(a, rc);
 	}
-	rc = show_single(a, KIND_SITE, &x, rc);
+	rc = admin_show_single(a, KIND_SITE, &x, rc);
 	entity_deinit(KIND_SITE, &x);
 	return rc;
 }
@@ -97,19 +41,19 @@ int run_site_update(struct admin *a)
 	const struct account *account;
 	struct complaint c;
 	struct site x;
-	int rc = find_copy(a, KIND_SITE, &account, &x);
+	int rc = admin_copy_target(a, KIND_SITE, &account, &x);
 
 	if (rc)
 		return rc;
 	if (x.managed_by == MANAGED_BY_SYSTEM)
 		rc = admin_fail(a, ERR_DENIED, "the site '%s' is managed by the portal", x.name);
-	rc = rc ? rc : set(a, &x.name, "name");
+	rc = rc ? rc : admin_set(a, &x.name, "name");
 	if (!rc && check_site(&x, &c))
 		rc = admin_complain(a, &c);
 	rc = rc ? rc : admin_begin(a);
 	if (!rc)
 		rc = admin_end(a, store_update(a->portal->store, KIND_SITE, &x, a->wall));
-	rc = show_single(a, KIND_SITE, &x, rc);
+	rc = admin_show_single(a, KIND_SITE, &x, rc);
 	entity_deinit(KIND_SITE, &x);
 	return rc;
 }
@@ -132,11 +76,11 @@ static int read_resource(struct admin *a, const struct account *account, struct 
 	static const char *const stacks[] = { "", "dual", "ipv4-only", "ipv6-only", NULL };
 	const char *type = admin_arg(a, "type"), *stack = admin_arg(a, "ip-stack");
 	char *filters;
-	int rc = set(a, &x->address, "address");
+	int rc = admin_set(a, &x->address, "address");
 
-	rc = rc ? rc : set(a, &x->name, "name");
-	rc = rc ? rc : set(a, &x->address_description, "description");
-	rc = rc ? rc : find_id(a, KIND_SITE, account, "site", &x->site_id);
+	rc = rc ? rc : admin_set(a, &x->name, "name");
+	rc = rc ? rc : admin_set(a, &x->address_description, "description");
+	rc = rc ? rc : admin_set_id(a, KIND_SITE, account, "site", &x->site_id);
 	if (rc)
 		return rc;
 	if (type) {
@@ -180,7 +124,7 @@ int run_resource_add(struct admin *a)
 	if (rc)
 		return rc;
 	entity_init(KIND_RESOURCE, &x);
-	x.e = new_entity(a, account);
+	x.e = admin_new(a, account);
 	rc = read_resource(a, account, &x);
 	if (!rc && uuid_is_null(&x.site_id))
 		rc = admin_fail(a, ERR_INVAL, "--site: say where it is");
@@ -190,7 +134,7 @@ int run_resource_add(struct admin *a)
 	rc = rc ? rc : admin_begin(a);
 	if (!rc)
 		rc = admin_end(a, store_insert(a->portal->store, KIND_RESOURCE, &x, a->wall));
-	rc = show_single(a, KIND_RESOURCE, &x, rc);
+	rc = admin_show_single(a, KIND_RESOURCE, &x, rc);
 	entity_deinit(KIND_RESOURCE, &x);
 	return rc;
 }
@@ -206,7 +150,7 @@ int run_resource_update(struct admin *a)
 	const struct resource *was;
 	struct complaint c;
 	struct resource x;
-	int rc = find_copy(a, KIND_RESOURCE, &account, &x);
+	int rc = admin_copy_target(a, KIND_RESOURCE, &account, &x);
 
 	if (rc)
 		return rc;
@@ -229,7 +173,7 @@ int run_resource_update(struct admin *a)
 			rc = store_revoke(a->portal->store, REVOKE_AUTHORIZATIONS_OF_RESOURCE, &x.e.account_id, &x.e.id);
 		rc = admin_end(a, rc);
 	}
-	rc = show_single(a, KIND_RESOURCE, &x, rc);
+	rc = admin_show_single(a, KIND_RESOURCE, &x, rc);
 	entity_deinit(KIND_RESOURCE, &x);
 	return rc;
 }
@@ -269,10 +213,10 @@ static int check_zones(struct admin *a, const struct policy *x)
 static int read_policy(struct admin *a, const struct account *account, struct policy *x)
 {
 	struct complaint c;
-	int rc = find_id(a, KIND_GROUP, account, "group", &x->group_id);
+	int rc = admin_set_id(a, KIND_GROUP, account, "group", &x->group_id);
 
-	rc = rc ? rc : find_id(a, KIND_RESOURCE, account, "resource", &x->resource_id);
-	rc = rc ? rc : set(a, &x->description, "description");
+	rc = rc ? rc : admin_set_id(a, KIND_RESOURCE, account, "resource", &x->resource_id);
+	rc = rc ? rc : admin_set(a, &x->description, "description");
 	rc = rc ? rc : read_conditions(a, x);
 	if (!rc && check_policy(x, &c))
 		rc = admin_complain(a, &c);
@@ -288,7 +232,7 @@ int run_policy_add(struct admin *a)
 	if (rc)
 		return rc;
 	entity_init(KIND_POLICY, &x);
-	x.e = new_entity(a, account);
+	x.e = admin_new(a, account);
 	rc = read_policy(a, account, &x);
 	rc = rc ? rc : admin_begin(a);
 	if (!rc) {
@@ -297,7 +241,7 @@ int run_policy_add(struct admin *a)
 			(void)admin_fail(a, rc, "--resource: this group already has a policy for this resource");
 		rc = admin_end(a, rc);
 	}
-	rc = show_single(a, KIND_POLICY, &x, rc);
+	rc = admin_show_single(a, KIND_POLICY, &x, rc);
 	entity_deinit(KIND_POLICY, &x);
 	return rc;
 }
@@ -317,7 +261,7 @@ static int save_policy(struct admin *a, struct policy *x)
 			rc = store_revoke(a->portal->store, REVOKE_AUTHORIZATIONS_OF_POLICY, &x->e.account_id, &x->e.id);
 		rc = admin_end(a, rc);
 	}
-	rc = show_single(a, KIND_POLICY, x, rc);
+	rc = admin_show_single(a, KIND_POLICY, x, rc);
 	entity_deinit(KIND_POLICY, x);
 	return rc;
 }
@@ -326,7 +270,7 @@ int run_policy_update(struct admin *a)
 {
 	const struct account *account;
 	struct policy x;
-	int rc = find_copy(a, KIND_POLICY, &account, &x);
+	int rc = admin_copy_target(a, KIND_POLICY, &account, &x);
 
 	if (rc)
 		return rc;
@@ -341,7 +285,7 @@ int run_policy_disable(struct admin *a)
 {
 	const struct account *account;
 	struct policy x;
-	int rc = find_copy(a, KIND_POLICY, &account, &x);
+	int rc = admin_copy_target(a, KIND_POLICY, &account, &x);
 
 	if (rc)
 		return rc;
@@ -353,7 +297,7 @@ int run_policy_enable(struct admin *a)
 {
 	const struct account *account;
 	struct policy x;
-	int rc = find_copy(a, KIND_POLICY, &account, &x);
+	int rc = admin_copy_target(a, KIND_POLICY, &account, &x);
 
 	if (rc)
 		return rc;
@@ -391,17 +335,6 @@ static int token_kind(struct admin *a, enum kind *kind, enum token_type *type)
 	return 0;
 }
 
-static int set_expiry(struct admin *a, struct token *x)
-{
-	const char *expires = admin_arg(a, "expires");
-
-	if (!expires)
-		x->expires_at = (i64)((a->wall / NSEC_PER_SEC / 86400 + DEFAULT_LIFETIME_DAYS + 1) * 86400 - 1) * 1000000;
-	else if (admin_parse_time(expires, a->wall, &x->expires_at))
-		return admin_fail(a, ERR_INVAL, "--expires: '%s' is neither a date (2027-01-31) nor a span (365d)", expires);
-	return x->expires_at > (i64)(a->wall / 1000) ? 0 : admin_fail(a, ERR_INVAL, "--expires: '%s' is over", expires);
-}
-
 static int set_owner(struct admin *a, enum kind kind, struct token *x)
 {
 	const struct account *account;
@@ -415,8 +348,8 @@ static int set_owner(struct admin *a, enum kind kind, struct token *x)
 		return rc;
 	x->e.account_id = account->e.id;
 	if (kind == KIND_GATEWAY_TOKEN)
-		return find_id(a, KIND_SITE, account, "site", &x->owner_id);
-	rc = find_id(a, KIND_ACTOR, account, "actor", &x->owner_id);
+		return admin_set_id(a, KIND_SITE, account, "site", &x->owner_id);
+	rc = admin_set_id(a, KIND_ACTOR, account, "actor", &x->owner_id);
 	if (rc)
 		return rc;
 	actor = directory_get(admin_dir(a), KIND_ACTOR, &account->e.id, &x->owner_id);
@@ -424,7 +357,7 @@ static int set_owner(struct admin *a, enum kind kind, struct token *x)
 		return admin_fail(a, ERR_INVAL, "'%s' is an API client: it cannot connect", actor->name);
 	if (actor->disabled_at)
 		return admin_fail(a, ERR_DENIED, "'%s' is disabled", actor->name);
-	return set_expiry(a, x);
+	return admin_set_expiry(a, &x->expires_at, DEFAULT_LIFETIME_DAYS, 0);
 }
 
 int run_token_add(struct admin *a)
@@ -440,14 +373,14 @@ int run_token_add(struct admin *a)
 		return rc;
 	entity_init(kind, &x);
 	rc = set_owner(a, kind, &x);
-	rc = rc ? rc : set(a, &x.name, "name");
+	rc = rc ? rc : admin_set(a, &x.name, "name");
 	if (!rc && check_token(&x, &c))
 		rc = admin_complain(a, &c);
 	rc = rc ? rc : token_mint(&x, type, "", &a->portal->secrets, a->portal->rng, text);
 	rc = rc ? rc : admin_begin(a);
 	if (!rc)
 		rc = admin_end(a, store_insert(a->portal->store, kind, &x, a->wall));
-	rc = show_single(a, kind, &x, rc);
+	rc = admin_show_single(a, kind, &x, rc);
 	if (!rc) {
 		sheet_put(&a->sheet, "token", text);
 		snprintf(a->secret, sizeof(a->secret), "%s", text);
@@ -526,6 +459,28 @@ int run_token_delete(struct admin *a)
 	return admin_end(a, rc);
 }
 
+/* Revokes all tokens of a site, or of an actor's clients. */
+int run_token_delete_all(struct admin *a)
+{
+	const struct account *account;
+	struct uuid owner = { 0 };
+	enum token_type type = TOKEN_CLIENT;
+	enum kind kind = KIND_CLIENT_TOKEN;
+	int rc = admin_account(a, &account);
+
+	rc = rc ? rc : token_kind(a, &kind, &type);
+	rc = rc ? rc : admin_set_id(a, kind == KIND_GATEWAY_TOKEN ? KIND_SITE : KIND_ACTOR, account,
+				    kind == KIND_GATEWAY_TOKEN ? "site" : "actor", &owner);
+	if (rc)
+		return rc;
+	rc = admin_begin(a);
+	if (!rc)
+		rc = admin_end(a, store_revoke(a->portal->store, kind == KIND_GATEWAY_TOKEN ? REVOKE_TOKENS_OF_SITE : REVOKE_TOKENS_OF_ACTOR,
+					       &account->e.id, &owner));
+	a->is_quiet = true;
+	return rc;
+}
+
 /* ---- client, gateway ------------------------------------------------------------------------------------------------------------------ */
 
 static int find_device(struct admin *a, union any_entity *x)
@@ -558,7 +513,7 @@ static int save_device(struct admin *a, union any_entity *x, bool is_revoking)
 			rc = store_revoke(a->portal->store, REVOKE_AUTHORIZATIONS_OF_CLIENT, &x->e.account_id, &x->e.id);
 		rc = admin_end(a, rc);
 	}
-	rc = show_single(a, k, x, rc);
+	rc = admin_show_single(a, k, x, rc);
 	entity_deinit(k, x);
 	return rc;
 }
@@ -570,7 +525,7 @@ static int rename_device(struct admin *a)
 
 	if (rc)
 		return rc;
-	rc = set(a, &x.device.name, "name");
+	rc = admin_set(a, &x.device.name, "name");
 	if (!rc)
 		return save_device(a, &x, false);
 	entity_deinit(a->noun->kind, &x);

@@ -8,14 +8,6 @@
 
 /* ---- small helpers shared by the verbs of this file --------------------------------------------------------------------------------- */
 
-static int set(struct admin *a, char **field, const char *option)
-{
-	const char *value = admin_arg(a, option);
-	int rc = value ? text_set(field, value) : 0;
-
-	return rc ? admin_store_failed(a, rc) : 0;
-}
-
 static int set_limit(struct admin *a, i64 *field, const char *option)
 {
 	const char *value = admin_arg(a, option);
@@ -34,11 +26,6 @@ static int set_limit(struct admin *a, i64 *field, const char *option)
 		return admin_fail(a, ERR_INVAL, "--%s: '%s' is neither a number nor none", option, value);
 	*field = n;
 	return 0;
-}
-
-static struct entity new_entity(struct admin *a, const struct account *account)
-{
-	return (struct entity){ .account_id = account->e.id, .id = admin_new_id(a) };
 }
 
 /* ---- account ---------------------------------------------------------------------------------------------------------------------------- */
@@ -111,15 +98,27 @@ static int set_client_to_client(struct admin *a, struct account *x)
 static int read_account(struct admin *a, struct account *x)
 {
 	struct complaint c;
-	int rc = set(a, &x->name, "name");
+	int rc = admin_set(a, &x->name, "name");
 
-	rc = rc ? rc : set(a, &x->slug, "slug");
-	rc = rc ? rc : set(a, &x->search_domain, "search-domain");
+	rc = rc ? rc : admin_set(a, &x->legal_name, "legal-name");
+	rc = rc ? rc : admin_set(a, &x->slug, "slug");
+	rc = rc ? rc : admin_set(a, &x->search_domain, "search-domain");
 	rc = rc ? rc : set_dns(a, x);
 	rc = rc ? rc : set_limit(a, &x->limit_users, "limit-users");
 	rc = rc ? rc : set_limit(a, &x->limit_service_accounts, "limit-service-accounts");
 	rc = rc ? rc : set_limit(a, &x->limit_sites, "limit-sites");
 	rc = rc ? rc : set_limit(a, &x->limit_admins, "limit-admins");
+	rc = rc ? rc : set_limit(a, &x->limit_monthly_active_users, "limit-monthly-active-users");
+	rc = rc ? rc : set_limit(a, &x->limit_api_clients, "limit-api-clients");
+	rc = rc ? rc : set_limit(a, &x->limit_api_tokens_per_client, "limit-api-tokens-per-client");
+	rc = rc ? rc : set_limit(a, &x->api_refill_rate, "api-refill-rate");
+	rc = rc ? rc : set_limit(a, &x->api_capacity, "api-capacity");
+	rc = rc ? rc : admin_set_bool(a, &x->has_policy_conditions, "policy-conditions");
+	rc = rc ? rc : admin_set_bool(a, &x->has_traffic_filters, "traffic-filters");
+	rc = rc ? rc : admin_set_bool(a, &x->has_idp_sync, "idp-sync");
+	rc = rc ? rc : admin_set_bool(a, &x->has_rest_api, "rest-api");
+	rc = rc ? rc : admin_set_bool(a, &x->has_internet_resource, "internet-resource");
+	rc = rc ? rc : admin_set_bool(a, &x->notify_outdated_gateway, "notify-outdated-gateway");
 	rc = rc ? rc : set_client_to_client(a, x);
 	if (rc)
 		return rc;
@@ -138,7 +137,6 @@ static int make_key(struct admin *a, struct account *x)
 	return text_set(&x->key, key);
 }
 
-/* What every account begins with (spec 60 §1.2). */
 /* The two ways to sign in that need nobody else. */
 static int insert_own_providers(struct admin *a, const struct account *x)
 {
@@ -153,7 +151,7 @@ static int insert_own_providers(struct admin *a, const struct account *x)
 		struct complaint c;
 
 		entity_init(KIND_AUTH_PROVIDER, &p);
-		p.e = new_entity(a, x);
+		p.e = admin_new(a, x);
 		p.type = own[i].type;
 		rc = text_set(&p.name, own[i].name);
 		rc = rc ? rc : check_auth_provider(&p, &c);
@@ -163,13 +161,14 @@ static int insert_own_providers(struct admin *a, const struct account *x)
 	return rc;
 }
 
+/* What every account begins with (spec 60 §1.2). */
 static int insert_beginnings(struct admin *a, const struct account *x)
 {
 	struct store *s = a->portal->store;
-	struct group everyone = { .e = new_entity(a, x), .name = EVERYONE, .type = GROUP_MANAGED };
-	struct site first = { .e = new_entity(a, x), .name = "Default Site", .managed_by = MANAGED_BY_ACCOUNT };
-	struct site internet = { .e = new_entity(a, x), .name = INTERNET_SITE, .managed_by = MANAGED_BY_SYSTEM };
-	struct resource all = { .e = new_entity(a, x), .site_id = internet.e.id, .type = RESOURCE_INTERNET, .name = "Internet" };
+	struct group everyone = { .e = admin_new(a, x), .name = EVERYONE, .type = GROUP_MANAGED };
+	struct site first = { .e = admin_new(a, x), .name = "Default Site", .managed_by = MANAGED_BY_ACCOUNT };
+	struct site internet = { .e = admin_new(a, x), .name = INTERNET_SITE, .managed_by = MANAGED_BY_SYSTEM };
+	struct resource all = { .e = admin_new(a, x), .site_id = internet.e.id, .type = RESOURCE_INTERNET, .name = "Internet" };
 	int rc = store_insert(s, KIND_GROUP, &everyone, a->wall);
 
 	rc = rc ? rc : insert_own_providers(a, x);
@@ -188,7 +187,7 @@ static int insert_first_admin(struct admin *a, const struct account *x)
 	if (!email)
 		return 0;
 	entity_init(KIND_ACTOR, &admin);
-	admin.e = new_entity(a, x);
+	admin.e = admin_new(a, x);
 	admin.type = ACTOR_ADMIN;
 	admin.allow_email_otp_sign_in = true;
 	rc = text_set(&admin.email, email);
@@ -222,10 +221,7 @@ int run_account_add(struct admin *a)
 		rc = rc ? rc : insert_first_admin(a, &x);
 		rc = admin_end(a, rc);
 	}
-	if (!rc) {
-		a->sheet.is_single = true;
-		admin_show(a, KIND_ACCOUNT, &x);
-	}
+	rc = admin_show_single(a, KIND_ACCOUNT, &x, rc);
 	entity_deinit(KIND_ACCOUNT, &x);
 	return rc;
 }
@@ -254,10 +250,7 @@ static int save_account(struct admin *a, struct account *x)
 			rc = store_revoke(a->portal->store, REVOKE_AUTHORIZATIONS_OF_ACCOUNT, &x->e.id, NULL);
 		rc = admin_end(a, rc);
 	}
-	if (!rc) {
-		a->sheet.is_single = true;
-		admin_show(a, KIND_ACCOUNT, x);
-	}
+	rc = admin_show_single(a, KIND_ACCOUNT, x, rc);
 	entity_deinit(KIND_ACCOUNT, x);
 	return rc;
 }
@@ -284,7 +277,11 @@ int run_account_disable(struct admin *a)
 	if (rc)
 		return rc;
 	x.disabled_at = (i64)(a->wall / 1000);
-	return save_account(a, &x);
+	rc = admin_set(a, &x.disabled_reason, "reason");
+	if (!rc)
+		return save_account(a, &x);
+	entity_deinit(KIND_ACCOUNT, &x);
+	return rc;
 }
 
 int run_account_enable(struct admin *a)
@@ -295,6 +292,7 @@ int run_account_enable(struct admin *a)
 	if (rc)
 		return rc;
 	x.disabled_at = 0;
+	(void)text_set(&x.disabled_reason, NULL);
 	return save_account(a, &x);
 }
 
@@ -316,28 +314,27 @@ static int parse_actor_type(struct admin *a, int *type)
 	return 0;
 }
 
-static int check_limit(struct admin *a, const struct account *account, int type)
+/* May there be one more of that type? */
+static int check_limits(struct admin *a, const struct account *account, int type)
 {
-	static const struct {
-		enum store_count count;
-		const char *what;
-	} counted[] = { [ACTOR_USER] = { COUNT_USERS, "users" },
-			[ACTOR_ADMIN] = { COUNT_ADMINS, "admins" },
-			[ACTOR_SERVICE] = { COUNT_SERVICE_ACCOUNTS, "service accounts" } };
-	i64 limit, n;
 	int rc;
 
-	if (account->disabled_at)
-		return admin_fail(a, ERR_DENIED, "the account is disabled");
-	if (type == ACTOR_API)
-		return 0;
-	limit = type == ACTOR_USER ? account->limit_users : type == ACTOR_ADMIN ? account->limit_admins : account->limit_service_accounts;
-	rc = store_count(a->portal->store, counted[type].count, &account->e.id, &n);
-	if (rc)
-		return admin_store_failed(a, rc);
-	return limit >= 0 && n >= limit ? admin_fail(a, ERR_LIMIT, "the account's limit of %lld %s is reached", (long long)limit,
-						      counted[type].what) :
-					  0;
+	switch ((enum actor_type)type) {
+	case ACTOR_USER:
+	case ACTOR_ADMIN:
+		rc = admin_check_limit(a, account, LIMIT_USERS);
+		return rc || type == ACTOR_USER ? rc : admin_check_limit(a, account, LIMIT_ADMINS);
+	case ACTOR_SERVICE:
+		return admin_check_limit(a, account, LIMIT_SERVICE_ACCOUNTS);
+	case ACTOR_API:
+		return admin_check_limit(a, account, LIMIT_API_CLIENTS);
+	}
+	return 0;
+}
+
+static bool is_about_api_clients(const struct admin *a)
+{
+	return strcmp(a->noun->name, "api-client") == 0;
 }
 
 int run_actor_add(struct admin *a)
@@ -350,15 +347,17 @@ int run_actor_add(struct admin *a)
 	if (rc)
 		return rc;
 	entity_init(KIND_ACTOR, &x);
-	x.e = new_entity(a, account);
+	x.e = admin_new(a, account);
+	x.type = is_about_api_clients(a) ? ACTOR_API : ACTOR_USER;
 	rc = parse_actor_type(a, &x.type);
-	rc = rc ? rc : set(a, &x.name, "name");
-	rc = rc ? rc : set(a, &x.email, "email");
+	rc = rc ? rc : admin_set(a, &x.name, "name");
+	rc = rc ? rc : admin_set(a, &x.email, "email");
+	rc = rc ? rc : admin_set_bool(a, &x.allow_email_otp_sign_in, "allow-email-otp-sign-in");
 	if (!rc && !x.name && x.email)
 		rc = text_set(&x.name, x.email);
 	if (!rc && check_actor(&x, &c))
 		rc = admin_complain(a, &c);
-	rc = rc ? rc : check_limit(a, account, x.type);
+	rc = rc ? rc : check_limits(a, account, x.type);
 	rc = rc ? rc : admin_begin(a);
 	if (!rc) {
 		rc = store_insert(a->portal->store, KIND_ACTOR, &x, a->wall);
@@ -366,10 +365,7 @@ int run_actor_add(struct admin *a)
 			(void)admin_fail(a, rc, "--email: there is already an actor with the e-mail address '%s'", x.email);
 		rc = admin_end(a, rc);
 	}
-	if (!rc) {
-		a->sheet.is_single = true;
-		admin_show(a, KIND_ACTOR, &x);
-	}
+	rc = admin_show_single(a, KIND_ACTOR, &x, rc);
 	entity_deinit(KIND_ACTOR, &x);
 	return rc;
 }
@@ -381,6 +377,8 @@ static int find_actor(struct admin *a, struct actor *x)
 	int rc = admin_account(a, &account);
 
 	rc = rc ? rc : admin_find(a, KIND_ACTOR, account, admin_arg(a, "target") ? admin_arg(a, "target") : "", &found);
+	if (!rc && admin_is_hidden(a, KIND_ACTOR, found))
+		rc = admin_fail(a, ERR_NOT_FOUND, "there is no API client '%s'", admin_arg(a, "target"));
 	rc = rc ? rc : admin_check_unchanged(a, found);
 	return rc ? rc : entity_copy(KIND_ACTOR, x, found);
 }
@@ -412,8 +410,26 @@ static int protect_self(struct admin *a, const struct actor *x)
 	return was->type == x->type ? 0 : admin_fail(a, ERR_DENIED, "--type: you cannot change your own role: ask another admin");
 }
 
+/* What an actor has in his hands that he may no longer have (spec 60 §3.11). */
+static int revoke_of_actor(struct admin *a, const struct actor *x, bool was_admin)
+{
+	struct store *s = a->portal->store;
+	int rc = 0;
+
+	if (x->disabled_at) {
+		rc = store_revoke(s, REVOKE_TOKENS_OF_ACTOR, &x->e.account_id, &x->e.id);
+		rc = rc ? rc : store_revoke(s, REVOKE_PASSCODES_OF_ACTOR, &x->e.account_id, &x->e.id);
+		rc = rc ? rc : store_revoke(s, REVOKE_LINKS_OF_ACTOR, &x->e.account_id, &x->e.id);
+	}
+	if (!rc && (x->disabled_at || (was_admin && x->type != ACTOR_ADMIN)))
+		rc = store_revoke(s, REVOKE_SESSIONS_OF_ACTOR, &x->e.account_id, &x->e.id);
+	return rc;
+}
+
 static int save_actor(struct admin *a, struct actor *x)
 {
+	const struct actor *was = directory_get(admin_dir(a), KIND_ACTOR, &x->e.account_id, &x->e.id);
+	bool was_admin = was->type == ACTOR_ADMIN;
 	int rc = protect_self(a, x);
 
 	rc = rc ? rc : protect_last_admin(a, x);
@@ -423,14 +439,10 @@ static int save_actor(struct admin *a, struct actor *x)
 		rc = store_update(a->portal->store, KIND_ACTOR, x, a->wall);
 		if (rc == ERR_EXISTS)
 			(void)admin_fail(a, rc, "--email: there is already an actor with the e-mail address '%s'", x->email);
-		if (!rc && x->disabled_at)
-			rc = store_revoke(a->portal->store, REVOKE_TOKENS_OF_ACTOR, &x->e.account_id, &x->e.id);
+		rc = rc ? rc : revoke_of_actor(a, x, was_admin);
 		rc = admin_end(a, rc);
 	}
-	if (!rc) {
-		a->sheet.is_single = true;
-		admin_show(a, KIND_ACTOR, x);
-	}
+	rc = admin_show_single(a, KIND_ACTOR, x, rc);
 	entity_deinit(KIND_ACTOR, x);
 	return rc;
 }
@@ -447,10 +459,13 @@ int run_actor_update(struct admin *a)
 	rc = parse_actor_type(a, &x.type);
 	if (!rc && type != x.type && (type > ACTOR_ADMIN || x.type > ACTOR_ADMIN))
 		rc = admin_fail(a, ERR_INVAL, "only a user can become an admin and an admin a user");
-	rc = rc ? rc : set(a, &x.name, "name");
-	rc = rc ? rc : set(a, &x.email, "email");
+	rc = rc ? rc : admin_set(a, &x.name, "name");
+	rc = rc ? rc : admin_set(a, &x.email, "email");
+	rc = rc ? rc : admin_set_bool(a, &x.allow_email_otp_sign_in, "allow-email-otp-sign-in");
 	if (!rc && check_actor(&x, &c))
 		rc = admin_complain(a, &c);
+	if (!rc && x.type == ACTOR_ADMIN && type != x.type)
+		rc = admin_check_limit(a, directory_account(admin_dir(a), &x.e.account_id), LIMIT_ADMINS);
 	if (!rc)
 		return save_actor(a, &x);
 	entity_deinit(KIND_ACTOR, &x);
@@ -475,8 +490,13 @@ int run_actor_enable(struct admin *a)
 
 	if (rc)
 		return rc;
+	if (x.disabled_at)
+		rc = check_limits(a, directory_account(admin_dir(a), &x.e.account_id), x.type);
 	x.disabled_at = 0;
-	return save_actor(a, &x);
+	if (!rc)
+		return save_actor(a, &x);
+	entity_deinit(KIND_ACTOR, &x);
+	return rc;
 }
 
 /* ---- group, member ----------------------------------------------------------------------------------------------------------------------- */
@@ -491,8 +511,8 @@ int run_group_add(struct admin *a)
 	if (rc)
 		return rc;
 	entity_init(KIND_GROUP, &x);
-	x.e = new_entity(a, account);
-	rc = set(a, &x.name, "name");
+	x.e = admin_new(a, account);
+	rc = admin_set(a, &x.name, "name");
 	if (!rc && check_group(&x, &c))
 		rc = admin_complain(a, &c);
 	rc = rc ? rc : admin_begin(a);
@@ -502,10 +522,7 @@ int run_group_add(struct admin *a)
 			(void)admin_fail(a, rc, "--name: there is already a group '%s'", x.name);
 		rc = admin_end(a, rc);
 	}
-	if (!rc) {
-		a->sheet.is_single = true;
-		admin_show(a, KIND_GROUP, &x);
-	}
+	rc = admin_show_single(a, KIND_GROUP, &x, rc);
 	entity_deinit(KIND_GROUP, &x);
 	return rc;
 }
@@ -533,21 +550,18 @@ int run_group_update(struct admin *a)
 	rc = rc ? rc : find_group(a, "target", account, &found);
 	if (rc)
 		return rc;
-	if (found->type == GROUP_MANAGED)
-		return admin_fail(a, ERR_DENIED, "the group '%s' is managed by the portal", found->name);
+	if (found->type == GROUP_MANAGED || found->idp_id)
+		return admin_fail(a, ERR_DENIED, "the group '%s' is managed by %s", found->name, found->idp_id ? "its directory" : "the portal");
 	rc = entity_copy(KIND_GROUP, &x, found);
 	if (rc)
 		return rc;
-	rc = set(a, &x.name, "name");
+	rc = admin_set(a, &x.name, "name");
 	if (!rc && check_group(&x, &c))
 		rc = admin_complain(a, &c);
 	rc = rc ? rc : admin_begin(a);
 	if (!rc)
 		rc = admin_end(a, store_update(a->portal->store, KIND_GROUP, &x, a->wall));
-	if (!rc) {
-		a->sheet.is_single = true;
-		admin_show(a, KIND_GROUP, &x);
-	}
+	rc = admin_show_single(a, KIND_GROUP, &x, rc);
 	entity_deinit(KIND_GROUP, &x);
 	return rc;
 }
@@ -563,6 +577,8 @@ static int find_member(struct admin *a, const struct account **account, const st
 		return rc;
 	if ((*group)->type == GROUP_MANAGED)
 		return admin_fail(a, ERR_DENIED, "the members of '%s' follow from what they are", (*group)->name);
+	if ((*group)->idp_id)
+		return admin_fail(a, ERR_DENIED, "the members of '%s' come from its directory", (*group)->name);
 	rc = name ? admin_find(a, KIND_ACTOR, *account, name, &found) : admin_fail(a, ERR_INVAL, "which actor?");
 	*actor = rc ? NULL : found;
 	return rc;
@@ -578,7 +594,7 @@ int run_member_add(struct admin *a)
 
 	if (rc)
 		return rc;
-	x = (struct membership){ .e = new_entity(a, account), .actor_id = actor->e.id, .group_id = group->e.id };
+	x = (struct membership){ .e = admin_new(a, account), .actor_id = actor->e.id, .group_id = group->e.id };
 	rc = admin_begin(a);
 	if (rc)
 		return rc;
@@ -627,4 +643,78 @@ int run_member_list(struct admin *a)
 			admin_show(a, KIND_ACTOR, list[i]);
 	}
 	return 0;
+}
+
+/* ---- all members of a group at once ------------------------------------------------------------------------------------------------- */
+
+static bool group_is_editable(const struct group *g)
+{
+	return g->type != GROUP_MANAGED && !g->idp_id;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	return memcmp(&((const struct entity *)a)->id, &((const struct entity *)b)->id, sizeof(struct uuid));
+}
+
+/* Actors named by id, separated by spaces, or one by its name or e-mail address. */
+static int find_wanted(struct admin *a, const struct account *account, const char *text, struct index *out)
+{
+	for (const char *p = text ? text + strspn(text, " ") : ""; *p; p += strspn(p, " ")) {
+		size_t n = strcspn(p, " ");
+		char word[256];
+		const void *found;
+
+		snprintf(word, sizeof(word), "%.*s", (int)MIN(n, sizeof(word) - 1), p);
+		if (admin_find(a, KIND_ACTOR, account, word, &found))
+			return admin_fail(a, ERR_NOT_FOUND, "--member: there is no actor '%s'", word);
+		if (index_put(out, (void *)(uintptr_t)found))
+			return ERR_NOMEM;
+		p += n;
+	}
+	return 0;
+}
+
+static int change_members(struct admin *a, const struct account *account, const struct group *group, const struct index *wanted)
+{
+	u32 n;
+	void *const *list = directory_all(admin_dir(a), KIND_ACTOR, &account->e.id, &n);
+	int rc = 0;
+
+	for (u32 i = 0; i < n && !rc; i++) {
+		const struct actor *actor = list[i];
+		struct uuid id;
+		bool is = directory_is_member(admin_dir(a), actor, group, &id), shall = index_find(wanted, actor) != NULL;
+
+		if (is && !shall)
+			rc = store_delete(a->portal->store, KIND_MEMBERSHIP, &account->e.id, &id);
+		if (!is && shall) {
+			struct membership x = { .e = admin_new(a, account), .actor_id = actor->e.id, .group_id = group->e.id };
+			rc = store_insert(a->portal->store, KIND_MEMBERSHIP, &x, a->wall);
+		}
+	}
+	return rc;
+}
+
+/* Replaces the members of a group by those named, in one or many values, separated by spaces; changes only what differs. */
+int run_group_set_members(struct admin *a)
+{
+	const struct account *account;
+	const struct group *group;
+	struct index wanted = { .cmp = compare_ids };
+	char *text = admin_args_joined(a, "member", " ");
+	int rc = admin_account(a, &account);
+
+	rc = rc ? rc : find_group(a, "target", account, &group);
+	if (!rc && !group_is_editable(group))
+		rc = admin_fail(a, ERR_DENIED, "the members of '%s' follow from elsewhere", group->name);
+	rc = rc ? rc : find_wanted(a, account, text, &wanted);
+	rc = rc ? rc : admin_begin(a);
+	if (!rc)
+		rc = admin_end(a, change_members(a, account, group, &wanted));
+	a->id = group ? group->e.id : a->id;
+	a->is_quiet = true;
+	index_free(&wanted);
+	free(text);
+	return rc;
 }

@@ -21,10 +21,7 @@ int run_pool_add(struct admin *a)
 	rc = rc ? rc : admin_begin(a);
 	if (!rc)
 		rc = admin_end(a, store_insert(a->portal->store, KIND_RESOURCE, &x, a->wall));
-	if (!rc) {
-		a->sheet.is_single = true;
-		admin_show(a, KIND_RESOURCE, &x);
-	}
+	rc = admin_show_single(a, KIND_RESOURCE, &x, rc);
 	entity_deinit(KIND_RESOURCE, &x);
 	return rc;
 }

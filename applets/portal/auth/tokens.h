@@ -12,7 +12,7 @@
 #include "applets/portal/model/entity.h"
 #include "core/base/rng.h"
 
-enum token_type { TOKEN_CLIENT = 1, TOKEN_GATEWAY = 2, TOKEN_RELAY = 3 };
+enum token_type { TOKEN_CLIENT = 1, TOKEN_GATEWAY = 2, TOKEN_RELAY = 3, TOKEN_API = 4 };
 
 #define SECRET_LEN 32
 #define TOKEN_NONCE_MAX 128

@@ -187,6 +187,7 @@ void client_peer_join(struct peer *p)
 		return;
 	}
 	p->is_registered = true;
+	hub_tell_presence(p, true);
 	p->next_minute = h->now + RECOMPUTE_INTERVAL;
 	p->client.expires_due = time_add(h->now, time_since((u64)p->client.subject.expires_at * NSEC_PER_SEC, h->wall));
 	push_init(p, list, n);

@@ -126,6 +126,7 @@ void gateway_peer_join(struct peer *p)
 		return;
 	}
 	p->is_registered = true;
+	hub_tell_presence(p, true);
 	p->next_minute = h->now + RECOMPUTE_INTERVAL;
 	gateway_peer_init(p);
 	log_info("gateway joined", kv_uuid("gateway_id", &p->id), kv_s("name", peer_device(p)->name),

@@ -242,3 +242,12 @@ u32 hub_restart(struct hub *h, u64 now, u64 wall, u32 max)
 	h->relay_change_due = TIME_NEVER;
 	return n_left;
 }
+
+void hub_tell_presence(const struct peer *p, bool is_online)
+{
+	static const enum kind of[] = { [MSG_ROLE_CLIENT] = KIND_CLIENT, [MSG_ROLE_GATEWAY] = KIND_GATEWAY, [MSG_ROLE_RELAY] = KIND_RELAY_TOKEN };
+	const struct hub_config *cfg = &p->hub->cfg;
+
+	if (cfg->news)
+		cfg->news->presence(cfg->news_ctx, &p->account_id, of[p->role], &p->id, is_online);
+}

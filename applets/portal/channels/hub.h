@@ -33,6 +33,15 @@
 struct hub;
 struct peer;
 
+struct hub_news {
+	/* Rows of a kind in an account changed; once for each that a publish found. */
+	void (*changed)(void *ctx, const struct uuid *account, enum kind k);
+	/* A client, gateway or relay (KIND_RELAY_TOKEN; account null) came or went. */
+	void (*presence)(void *ctx, const struct uuid *account, enum kind k, const struct uuid *id, bool is_online);
+	/* A row of portal_sessions is gone (spec 60 §3.11). */
+	void (*session_ended)(void *ctx, const struct uuid *session);
+};
+
 struct hub_config {
 	struct store *store;	       /* borrowed, as all below */
 	const struct secrets *secrets;
@@ -43,6 +52,9 @@ struct hub_config {
 	void (*wants_service)(void *ctx, void *conn);
 	void *ctx;
 	u32 rate_capacity, rate_refill; /* 0 = 1: spec 10 §4.2 */
+	/* For pages that are open; NULL: nobody wants to know. Called in the middle of things: they must not call the hub back. */
+	const struct hub_news *news;
+	void *news_ctx;
 };
 
 /* Reads the directory from the store. */

@@ -111,6 +111,8 @@ struct peer *hub_find(const struct hub *h, enum msg_role role, const struct uuid
 void *const *hub_peers(const struct hub *h, enum msg_role role, const struct uuid *account, u32 *n);
 struct uuid hub_new_id(struct hub *h);
 /* Notes a failed write of the store. */
+/* Tells open pages that a peer came or went. */
+void hub_tell_presence(const struct peer *p, bool is_online);
 void hub_store_failed(struct hub *h, const char *what, int rc);
 
 /* ---- peer.c ---- */

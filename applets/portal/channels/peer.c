@@ -48,6 +48,7 @@ void peer_leave(struct peer *p)
 	if (!p->is_registered)
 		return;
 	p->is_registered = false;
+	hub_tell_presence(p, false);
 	index_take(&p->hub->joined[p->role], p);
 	log_info("left", kv_s("role", role_names[p->role]), kv_uuid("id", &p->id));
 	switch (p->role) {

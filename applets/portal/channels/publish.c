@@ -10,6 +10,11 @@
 
 #include <stdlib.h>
 
+struct stale {
+	struct uuid account_id;
+	enum kind kind;
+};
+
 struct batch {
 	struct hub *hub;
 	struct change *revoked; /* deleted authorizations */
@@ -18,6 +23,8 @@ struct batch {
 	u32 n_accounts, cap_accounts;
 	struct uuid *toggled; /* resources whose policies changed in what they demand */
 	u32 n_toggled, cap_toggled;
+	struct stale *stale; /* what open pages show no longer as it is */
+	u32 n_stale, cap_stale;
 };
 
 static int grow(void *list, u32 *cap, u32 n, size_t size)
@@ -53,6 +60,21 @@ static int tell_clients_of(struct batch *b, const struct uuid *account)
 static int toggle(struct batch *b, const struct uuid *resource)
 {
 	return add_id(&b->toggled, &b->n_toggled, &b->cap_toggled, resource);
+}
+
+static int note_stale(struct batch *b, const struct change *c)
+{
+	if (!b->hub->cfg.news)
+		return 0;
+	if (c->kind == KIND_PORTAL_SESSION && c->op == CHANGE_DELETE)
+		b->hub->cfg.news->session_ended(b->hub->cfg.news_ctx, &c->id);
+	for (u32 i = 0; i < b->n_stale; i++)
+		if (b->stale[i].kind == c->kind && uuid_eq(&b->stale[i].account_id, &c->account_id))
+			return 0;
+	int rc = grow(&b->stale, &b->cap_stale, b->n_stale, sizeof(*b->stale));
+	if (!rc)
+		b->stale[b->n_stale++] = (struct stale){ c->account_id, c->kind };
+	return rc;
 }
 
 static bool text_eq(const char *a, const char *b)
@@ -199,8 +221,10 @@ static int device_changed(struct batch *b, const struct change *c)
 static int sort_out(void *ctx, const struct change *c)
 {
 	struct batch *b = ctx;
-	int rc;
+	int rc = note_stale(b, c);
 
+	if (rc)
+		return rc;
 	if (directory_holds(c->kind))
 		return mirror(b, c);
 	switch ((int)c->kind) {
@@ -248,6 +272,9 @@ int hub_publish(struct hub *h, u64 now, u64 wall)
 			client_peer_recompute(clients[j], b.toggled, b.n_toggled);
 		device_recheck(h, &b.accounts[i], NULL);
 	}
+	for (u32 i = 0; i < b.n_stale; i++)
+		h->cfg.news->changed(h->cfg.news_ctx, &b.stale[i].account_id, b.stale[i].kind);
+	free(b.stale);
 	free(b.revoked);
 	free(b.accounts);
 	free(b.toggled);

@@ -24,6 +24,7 @@ void relay_join(struct peer *p, const char *stamp_secret)
 		return;
 	}
 	p->is_registered = true;
+	hub_tell_presence(p, true);
 	h->relay_change_due = h->now + RELAY_DEBOUNCE;
 	(void)peer_push(p, &init);
 }

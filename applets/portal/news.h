@@ -1,0 +1,13 @@
+/* applets/portal/news.h: what happens in the portal, told to pages that are open (http/live.h).
+ *
+ *	topic       region          content
+ *	"sites"     "sites"         none: what is shown of this kind is stale          (the kind's table: actors, policies, clients, ...)
+ *	"clients"   "client-<id>"   "online" or "offline"                              (gateways: "gateway-<id>")
+ *	"relays"    "relays"        none
+ */
+#pragma once
+
+#include "applets/portal/channels/hub.h"
+
+/* ctx: struct portal. */
+extern const struct hub_news live_news;
