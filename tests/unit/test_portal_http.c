@@ -35,7 +35,7 @@ TEST(unknown_paths_are_pages_and_other_methods_are_named)
 	struct http_world *w = http_new();
 
 	EXPECT_EQ(http_get(w, "/no/such/page")->status, 404);
-	EXPECT_HAS(w->reply.body, "<h1>Not Found</h1>");
+	EXPECT_HAS(w->reply.body, "<h1>There is nothing here</h1>");
 	EXPECT_EQ(http_ask(w, "POST", "/readyz", NULL, NULL)->status, 405);
 	EXPECT_STR(http_header(&w->reply, "allow"), "GET, HEAD");
 	EXPECT_EQ(http_ask(w, "BREW", "/readyz", NULL, NULL)->status, 405);

@@ -3,10 +3,14 @@
 #include "applets/portal/web/page.h"
 #include "applets/portal/web/parts.h"
 #include "applets/portal/web/templates.h"
+#include "applets/portal/http/assets.h"
 #include "core/base/rng.h"
 #include "tests/unit/html_check.h"
+#include "tests/unit/http_world.h"
 #include "tests/unit/test.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static const char *const hostile[] = {
@@ -309,11 +313,11 @@ static const char *sent(void *ctx, const char *name, u32 nth)
 
 TEST(a_form_keeps_what_was_typed_and_marks_what_was_wrong)
 {
-	struct choice kinds[] = { { .value = "dns", .label = "DNS" }, { .value = "cidr", .label = "Network" } };
+	struct choice stacks[] = { { .value = "dns", .label = "DNS" }, { .value = "cidr", .label = "Network" } };
 	struct choice days[] = { { .value = "mon", .label = "Monday" }, { .value = "tue", .label = "Tuesday", .is_chosen = true }, { .value = "fri", .label = "Friday" } };
 	struct form_field fields[] = {
 		{ .name = "name", .label = "Name", .help = "How people call it.", .is_required = true, .max = 64 },
-		{ .name = "kind", .label = "Kind", .kind = INPUT_SELECT, FORM_CHOICES(kinds) },
+		{ .name = "kind", .label = "Kind", .kind = INPUT_SELECT, FORM_CHOICES(stacks) },
 		{ .name = "day", .label = "Days", .kind = INPUT_CHECKS, FORM_CHOICES(days) },
 		{ .name = "secret", .label = "Password", .kind = INPUT_PASSWORD, .value = "hunter2" },
 		{ .name = "note", .label = "Note", .kind = INPUT_TEXTAREA, .is_more = true },
@@ -418,4 +422,115 @@ TEST(charts_fit_their_axes)
 	chart_scale(&c);
 	template_chart(&o, &c);
 	strbuf_free(&o);
+}
+
+/* ---- assets ---- */
+
+static const struct asset *asset(const char *name)
+{
+	const struct asset *a = assets;
+
+	while (a->name && strcmp(a->name, name) != 0)
+		a++;
+	return a->name ? a : NULL;
+}
+
+TEST(assets_keep_to_their_budgets)
+{
+	REQUIRE(asset("app.css") && asset("app.js") && asset("icons.svg") && asset("favicon.svg"));
+	EXPECT(asset("app.css")->n_plain <= 20 * 1024);
+	EXPECT(asset("app.js")->n_plain <= 12 * 1024);
+	EXPECT(asset("icons.svg")->n_plain <= 6 * 1024);
+	/* nothing is loaded from elsewhere */
+	EXPECT(memmem(asset("app.css")->plain, asset("app.css")->n_plain, "url(", 4) == NULL);
+	EXPECT(memmem(asset("app.css")->plain, asset("app.css")->n_plain, "@import", 7) == NULL);
+	EXPECT(memmem(asset("app.js")->plain, asset("app.js")->n_plain, "://", 3) == NULL);
+}
+
+TEST(every_section_has_its_icon)
+{
+	const struct asset *icons = asset("icons.svg");
+
+	REQUIRE(icons);
+	for (u32 i = SECTION_OVERVIEW; i < SECTION_COUNT; i++) {
+		char id[64];
+		int n = snprintf(id, sizeof(id), "id=\"%s\"", page_sections[i].icon);
+		if (!memmem(icons->plain, icons->n_plain, id, (size_t)n))
+			test_fail(__FILE__, __LINE__, "no icon %s", page_sections[i].icon);
+	}
+}
+
+/* Relative luminance (WCAG 2.2) of a variable of the stylesheet, written `--name: light-dark(#rrggbb, #rrggbb);` */
+static double luminance(const char *css, const char *name, bool is_dark)
+{
+	static const double weight[] = { 0.2126, 0.7152, 0.0722 };
+	char key[48];
+	double sum = 0;
+
+	snprintf(key, sizeof(key), "\t--%s: light-dark(#", name);
+	const char *at = strstr(css, key);
+	if (!at) {
+		test_fail(__FILE__, __LINE__, "no colour --%s", name);
+		return 0;
+	}
+	unsigned long rgb = strtoul(at + strlen(key) + (is_dark ? 9 : 0), NULL, 16);
+	for (u32 i = 0; i < 3; i++) {
+		double v = (double)((rgb >> (16 - 8 * i)) & 0xff) / 255;
+		sum += weight[i] * (v <= 0.04045 ? v / 12.92 : pow((v + 0.055) / 1.055, 2.4));
+	}
+	return sum;
+}
+
+TEST(colours_can_be_told_apart_in_both_themes)
+{
+	static const struct {
+		const char *front, *back;
+		double least;
+	} pairs[] = {
+		{ "text", "bg", 7 },	       { "text", "panel", 7 },	     { "text", "sunk", 7 },	   { "text", "good-bg", 7 },
+		{ "text", "warn-bg", 7 },      { "text", "bad-bg", 7 },	     { "dim", "bg", 4.5 },	   { "dim", "panel", 4.5 },
+		{ "dim", "sunk", 4.5 },	       { "on-accent", "accent", 4.5 }, { "accent-text", "bg", 4.5 }, { "accent-text", "panel", 4.5 },
+		{ "accent-text", "sunk", 4.5 }, { "good", "bg", 4.5 },	     { "good", "panel", 4.5 },	   { "good", "sunk", 4.5 },
+		{ "warn", "bg", 4.5 },	       { "warn", "panel", 4.5 },     { "warn", "sunk", 4.5 },	   { "bad", "bg", 4.5 },
+		{ "bad", "panel", 4.5 },       { "bad", "sunk", 4.5 },	     { "bad", "bad-bg", 4.5 },	   { "grey", "bg", 4.5 },
+		{ "grey", "panel", 4.5 },      { "grey", "sunk", 4.5 },	     { "s0", "panel", 4.5 },	   { "s1", "panel", 4.5 },
+		{ "s2", "panel", 4.5 },	       { "s3", "panel", 4.5 },	     { "edge", "panel", 3 },	   { "edge", "bg", 3 },
+		{ "accent", "sunk", 2.5 },     { "bg", "good", 4.5 },	     { "bg", "bad", 4.5 },	   { "dim", "warn-bg", 4.5 },
+	};
+	char *css = asset("app.css") ? strndup((const char *)asset("app.css")->plain, asset("app.css")->n_plain) : NULL;
+
+	REQUIRE(css);
+	for (u32 i = 0; i < ARRAY_LEN(pairs); i++)
+		for (u32 dark = 0; dark < 2; dark++) {
+			double a = luminance(css, pairs[i].front, dark), b = luminance(css, pairs[i].back, dark);
+			double contrast = (fmax(a, b) + 0.05) / (fmin(a, b) + 0.05);
+			if (contrast < pairs[i].least)
+				test_fail(__FILE__, __LINE__, "%s on %s, %s: %.2f to 1", pairs[i].front, pairs[i].back, dark ? "dark" : "light", contrast);
+		}
+	free(css);
+}
+
+/* ---- served ---- */
+
+TEST(errors_are_pages_with_the_theme_that_is_pinned)
+{
+	struct http_world *w = http_new();
+
+	EXPECT_EQ(http_get(w, "/no/such/page")->status, 404);
+	const char *fault = html_page_fault(SPAN(w->reply.body, w->reply.body_len));
+	EXPECT_STR(fault ? fault : "", "");
+	EXPECT(strstr(w->reply.body, "data-theme") == NULL);
+	EXPECT(strstr(w->reply.body, "<h1>There is nothing here</h1>") != NULL);
+	w->extra = "Cookie: a=b; theme=dark\r\n";
+	http_get(w, "/no/such/page");
+	EXPECT(strstr(w->reply.body, "data-theme=\"dark\"") != NULL);
+	w->extra = "Cookie: a=theme=dark; theme=\"><b>\r\n";
+	http_get(w, "/no/such/page");
+	EXPECT(strstr(w->reply.body, "data-theme") == NULL);
+	struct strbuf url = { 0 };
+	EXPECT(html_attribute(SPAN(w->reply.body, w->reply.body_len), "script", 0, "src", &url));
+	w->extra = NULL;
+	EXPECT_EQ(http_get(w, strbuf_text(&url))->status, 200);
+	strbuf_free(&url);
+	http_free(w);
 }

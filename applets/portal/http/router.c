@@ -176,25 +176,3 @@ void problem_json(struct exchange *x, u16 status, const char *reason)
 	strbuf_puts(&x->out, "\"}}");
 	exchange_send(x);
 }
-
-static void put_html(struct strbuf *b, const char *s)
-{
-	for (; *s; s++)
-		if (strchr("<>&\"'", *s))
-			strbuf_printf(b, "&#%d;", *s);
-		else
-			strbuf_putc(b, *s);
-}
-
-void problem_page(struct exchange *x, u16 status, const char *reason)
-{
-	exchange_status(x, status);
-	strbuf_printf(&x->out, "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>%s</title><h1>%s</h1>", http_reason(status),
-		      http_reason(status));
-	if (reason) {
-		strbuf_puts(&x->out, "<p>");
-		put_html(&x->out, reason);
-		strbuf_puts(&x->out, "</p>");
-	}
-	exchange_send(x);
-}

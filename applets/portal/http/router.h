@@ -50,4 +50,3 @@ int router_find(struct exchange *x, struct match *out) MUST_CHECK;
 /* How the areas say that something is wrong, where the rooms have no better words. */
 void problem_text(struct exchange *x, u16 status, const char *reason);
 void problem_json(struct exchange *x, u16 status, const char *reason);
-void problem_page(struct exchange *x, u16 status, const char *reason);

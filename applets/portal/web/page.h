@@ -8,6 +8,8 @@
 
 #include "applets/portal/web/html.h"
 
+struct exchange;
+
 enum section {
 	SECTION_NONE,
 	SECTION_OVERVIEW,
@@ -72,9 +74,18 @@ struct page {
 	struct notice banner[PAGE_BANNERS_MAX]; /* limits, a disabled account */
 	u32 n_banners;
 
-	/* Regions marked `data-live="key"` follow the stream of /<account>/live?topics=…; NULL: a page at rest. */
+	/* Regions marked `data-live="key"` follow the stream of /<account>/live?topics=…; NULL: a page at rest. A list says by list_region of which region
+	 * it is, and "3 changes since you opened this" appears when that is published without content (http/live.h). */
 	const char *live_topics; /* "clients,gateways" */
+	const char *list_region; /* "resources" */
 };
+
+/* What every answer has: nonce, CSRF token, assets, theme, time, and the flash of the page before. Enough for the layout `plain`; web_begin() (web.h) adds whose
+ * page it is, for `base`. */
+void page_init(struct page *page, struct exchange *x, const char *title);
+
+/* 403, 404, 429, 5xx … as a page; `reason` NULL: our words. Sends. */
+void page_problem(struct exchange *x, u16 status, const char *reason);
 
 void page_crumb(struct page *page, const char *label, const char *href);
 void page_banner(struct page *page, enum tone tone, const char *text, const char *link, const char *link_label);

@@ -3,7 +3,6 @@
 #include "applets/portal/web/web.h"
 
 #include "applets/portal/auth/session.h"
-#include "applets/portal/http/assets.h"
 #include "applets/portal/model/directory.h"
 #include "core/base/log.h"
 #include "core/http/url.h"
@@ -48,31 +47,6 @@ const char *web_id(struct web *w, const struct uuid *id)
 
 /* ---- the frame ---------------------------------------------------------------------------------------------------------------------- */
 
-/* The viewer's choice of colours, a cookie of the script: no secret, not signed. */
-static const char *pinned_theme(const struct exchange *x)
-{
-	struct span cookies = http_field(x->head, "cookie");
-	static const char *const themes[] = { "light", "dark" };
-	char wanted[16];
-
-	for (size_t i = 0; i < ARRAY_LEN(themes) && cookies.n > 0; i++) {
-		int n = snprintf(wanted, sizeof(wanted), "theme=%s", themes[i]);
-		const u8 *at = memmem(cookies.p, cookies.n, wanted, (size_t)n);
-		if (at && (at == cookies.p || at[-1] == ' ' || at[-1] == ';'))
-			return themes[i];
-	}
-	return NULL;
-}
-
-static void take_flash(struct web *w)
-{
-	enum flash kind;
-	const char *text = exchange_take_flash(w->x, &kind);
-
-	if (text)
-		w->page.flash = (struct notice){ .tone = kind == FLASH_ERROR ? TONE_BAD : TONE_GOOD, .text = text };
-}
-
 static void add_banners(struct web *w)
 {
 	const struct account *a = w->account;
@@ -93,25 +67,14 @@ bool web_begin(struct web *w, struct exchange *x, enum section section)
 	w->x = x;
 	if (!session_required(x, &w->account, &w->me))
 		return false;
-	w->page = (struct page){
-		.account_name = w->account->name,
-		.account_slug = w->account->slug,
-		.base = web_path(w, ""),
-		.viewer_name = w->me.actor_name,
-		.viewer_email = w->me.actor_email,
-		.csrf = exchange_csrf(x),
-		.nonce = x->nonce,
-		.css = asset_url("app.css"),
-		.js = asset_url("app.js"),
-		.icons = asset_url("icons.svg"),
-		.favicon = asset_url("favicon.svg"),
-		.theme = pinned_theme(x),
-		.now = (i64)(x->wall / 1000),
-		.section = section,
-		.title = page_sections[section].label,
-	};
+	page_init(&w->page, x, page_sections[section].label);
+	w->page.account_name = w->account->name;
+	w->page.account_slug = w->account->slug;
+	w->page.base = web_path(w, "");
+	w->page.viewer_name = w->me.actor_name;
+	w->page.viewer_email = w->me.actor_email;
+	w->page.section = section;
 	add_banners(w);
-	take_flash(w);
 	return true;
 }
 
