@@ -31,6 +31,7 @@ const char *const mail_state_names[] = { "queued", "sent", "failed", NULL };
 #define F_SEEN(kind) F_EXPR(kind, "last_seen_at", last_seen_at, FIELD_TIME, "t.last_seen_at")
 #define NULLABLE FIELD_NULLABLE
 #define FIXED FIELD_FIXED
+#define QUIET FIELD_QUIET
 #define SECRET (FIELD_SECRET | FIELD_FIXED)
 
 static const struct field account_fields[] = {
@@ -64,7 +65,7 @@ static const struct field account_fields[] = {
 	F(account, sites_limit_exceeded, FIELD_BOOL, 0),
 	F(account, admins_limit_exceeded, FIELD_BOOL, 0),
 	F_ON(account, "notify_outdated_gateway", notify_outdated_gateway),
-	F(account, last_notified_at, FIELD_TIME, NULLABLE),
+	F(account, last_notified_at, FIELD_TIME, NULLABLE | QUIET),
 	F(account, client_to_client_at, FIELD_TIME, NULLABLE),
 };
 
@@ -75,7 +76,7 @@ static const struct field actor_fields[] = {
 	F(actor, disabled_at, FIELD_TIME, NULLABLE),
 	F(actor, allow_email_otp_sign_in, FIELD_BOOL, 0),
 	F(actor, created_by_directory_id, FIELD_UUID, NULLABLE | FIXED),
-	F(actor, last_synced_at, FIELD_TIME, NULLABLE),
+	F(actor, last_synced_at, FIELD_TIME, NULLABLE | QUIET),
 };
 
 static const struct field group_fields[] = {
@@ -85,7 +86,7 @@ static const struct field group_fields[] = {
 	F(group, idp_id, FIELD_TEXT, NULLABLE | FIXED),
 	F(group, email, FIELD_TEXT, NULLABLE),
 	F(group, directory_id, FIELD_UUID, NULLABLE | FIXED),
-	F(group, last_synced_at, FIELD_TIME, NULLABLE),
+	F(group, last_synced_at, FIELD_TIME, NULLABLE | QUIET),
 };
 
 static const struct field membership_fields[] = {
@@ -233,7 +234,7 @@ static const struct field identity_fields[] = {
 	F(identity, picture, FIELD_TEXT, NULLABLE),
 	F(identity, firezone_avatar_url, FIELD_TEXT, NULLABLE),
 	F(identity, directory_id, FIELD_UUID, NULLABLE),
-	F(identity, last_synced_at, FIELD_TIME, NULLABLE),
+	F(identity, last_synced_at, FIELD_TIME, NULLABLE | QUIET),
 };
 
 static const struct field portal_session_fields[] = {
@@ -259,9 +260,9 @@ static const struct field credential_fields[] = {
 	F(credential, name, FIELD_TEXT, NULLABLE),
 	F(credential, credential_id, FIELD_TEXT, NULLABLE | FIXED),
 	F(credential, public_key, FIELD_TEXT, NULLABLE | FIXED),
-	F_INT(credential, sign_count, 0, 0),
+	F_INT(credential, sign_count, QUIET, 0),
 	F(credential, hash, FIELD_TEXT, NULLABLE | FIELD_SECRET),
-	F(credential, used_at, FIELD_TIME, NULLABLE),
+	F(credential, used_at, FIELD_TIME, NULLABLE | QUIET),
 	F(credential, is_confirmed, FIELD_BOOL, 0),
 };
 
@@ -280,11 +281,11 @@ static const struct field sync_directory_fields[] = {
 	F(sync_directory, is_verified, FIELD_BOOL, 0),
 	F(sync_directory, disabled_at, FIELD_TIME, NULLABLE),
 	F(sync_directory, disabled_reason, FIELD_TEXT, NULLABLE),
-	F(sync_directory, synced_at, FIELD_TIME, NULLABLE),
+	F(sync_directory, synced_at, FIELD_TIME, NULLABLE | QUIET),
 	F(sync_directory, errored_at, FIELD_TIME, NULLABLE),
 	F(sync_directory, error_message, FIELD_TEXT, NULLABLE),
-	F_INT(sync_directory, error_email_count, 0, 0),
-	F(sync_directory, error_emailed_at, FIELD_TIME, NULLABLE),
+	F_INT(sync_directory, error_email_count, QUIET, 0),
+	F(sync_directory, error_emailed_at, FIELD_TIME, NULLABLE | QUIET),
 	F(sync_directory, domain, FIELD_TEXT, NULLABLE),
 	F(sync_directory, impersonation_email, FIELD_TEXT, NULLABLE),
 	F_ENUM(sync_directory, group_sync_mode, group_sync_mode_names),

@@ -315,7 +315,8 @@ enum field_type {
 #define FIELD_NULLABLE 1u
 #define FIELD_SECRET 2u   /* never printed */
 #define FIELD_FIXED 4u    /* set when the row is made, never updated */
-#define FIELD_COMPUTED 8u /* read by `expr`, not a column */
+#define FIELD_COMPUTED 8u /* read by `expr`, not written */
+#define FIELD_QUIET 16u   /* a change of it alone is not worth a line in the audit trail */
 
 struct field {
 	const char *name;

@@ -267,7 +267,8 @@ static const char schema_3[] =
 	"CREATE INDEX outbound_emails_due ON outbound_emails(state,next_attempt_at);"
 	"CREATE INDEX outbound_emails_inserted ON outbound_emails(account_id,inserted_at,id);"
 	"CREATE TRIGGER accounts_leave_portal_rows AFTER DELETE ON accounts BEGIN"
-	" DELETE FROM one_time_links WHERE account_id=OLD.id; DELETE FROM outbound_emails WHERE account_id=OLD.id; END;"
+	" DELETE FROM one_time_links WHERE account_id=OLD.id; DELETE FROM outbound_emails WHERE account_id=OLD.id;"
+	" DELETE FROM search_spaces WHERE account_id=OLD.id; END;"
 
 	/* what lists are sorted and paged by */
 	"CREATE INDEX actors_by_name ON actors(account_id,name COLLATE NOCASE,id);"
@@ -313,12 +314,6 @@ static const char schema_3[] =
 	"CREATE UNIQUE INDEX search_entity ON search(account_id,entity_id);"
 	"CREATE VIRTUAL TABLE search_text USING fts5(body, content='search', content_rowid='id',"
 	" tokenize='trigram case_sensitive 1');"
-	"CREATE TRIGGER search_insert AFTER INSERT ON search BEGIN INSERT INTO search_text(rowid,body) VALUES(NEW.id,NEW.body); END;"
-	"CREATE TRIGGER search_delete AFTER DELETE ON search BEGIN"
-	" INSERT INTO search_text(search_text,rowid,body) VALUES('delete',OLD.id,OLD.body); END;"
-	"CREATE TRIGGER search_update AFTER UPDATE OF body ON search WHEN OLD.body<>NEW.body BEGIN"
-	" INSERT INTO search_text(search_text,rowid,body) VALUES('delete',OLD.id,OLD.body);"
-	" INSERT INTO search_text(rowid,body) VALUES(NEW.id,NEW.body); END;"
 	"CREATE TABLE facts(name TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) WITHOUT ROWID;"
 
 	"CREATE TABLE stats_hourly(account_id BLOB NOT NULL REFERENCES accounts(id) ON DELETE CASCADE, name TEXT NOT NULL, at INTEGER NOT NULL,"

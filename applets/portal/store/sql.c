@@ -1,6 +1,8 @@
 #include "applets/portal/store/store_int.h"
 
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- errors ------------------------------------------------------------------------------------------------------------- */
@@ -62,6 +64,22 @@ static void add_select_list(struct text *t, enum kind k)
 		else
 			add(t, ",t.%s", f->name);
 	}
+}
+
+void sql_written_columns(struct strbuf *out, enum kind k)
+{
+	strbuf_puts(out, "updated_at");
+	for (u32 i = 0; i < kinds[k].field_count; i++)
+		if (is_column(&kinds[k].fields[i]))
+			strbuf_printf(out, ",%s", kinds[k].fields[i].name);
+}
+
+void sql_columns(struct strbuf *out, enum kind k)
+{
+	struct text t = { .n = 0 };
+
+	add_select_list(&t, k);
+	strbuf_add(out, t.s, t.n);
 }
 
 static void make_sql(struct text *t, enum kind k, enum row_statement which)
@@ -137,6 +155,50 @@ int sql_fixed(struct store *s, enum statement which, sqlite3_stmt **out)
 	}
 	*out = s->fixed[which];
 	return 0;
+}
+
+int sql_cached(struct store *s, const char *sql, sqlite3_stmt **out)
+{
+	struct cached_statement *victim = NULL;
+
+	for (size_t i = 0; i < STATEMENTS_CACHED; i++) {
+		struct cached_statement *c = &s->cached[i];
+
+		if (c->st && sqlite3_stmt_busy(c->st))
+			continue;
+		if (c->st && strcmp(c->sql, sql) == 0) {
+			c->used = ++s->cache_clock;
+			*out = c->st;
+			return 0;
+		}
+		if (!victim || c->used < victim->used)
+			victim = c;
+	}
+	if (!victim) {
+		snprintf(s->reason, sizeof(s->reason), "too many questions at once");
+		return ERR_LIMIT;
+	}
+	sqlite3_finalize(victim->st);
+	free(victim->sql);
+	*victim = (struct cached_statement){ .sql = strdup(sql) };
+	int rc = victim->sql ? sql_prepare(s, sql, &victim->st) : ERR_NOMEM;
+	if (rc) {
+		free(victim->sql);
+		*victim = (struct cached_statement){ .sql = NULL };
+		return rc;
+	}
+	victim->used = ++s->cache_clock;
+	*out = victim->st;
+	return 0;
+}
+
+void sql_forget_cached(struct store *s)
+{
+	for (size_t i = 0; i < STATEMENTS_CACHED; i++) {
+		sqlite3_finalize(s->cached[i].st);
+		free(s->cached[i].sql);
+		s->cached[i] = (struct cached_statement){ .sql = NULL };
+	}
 }
 
 /* A statement of statements.c that yields whole rows of a kind. */

@@ -8,7 +8,6 @@
 
 #define BUSY_TIMEOUT_MS 2000    /* somebody looks at the file with another program */
 #define CACHE_KIB 1024          /* pages SQLite keeps in memory */
-#define APPLICATION_ID 0x656d62 /* PRAGMA application_id: "emb" */
 
 const char *store_reason(const struct store *s)
 {
@@ -64,25 +63,34 @@ static int migrate(struct store *s)
 	return rc;
 }
 
+static int log_change(struct store *s, enum kind k, enum change_op op)
+{
+	static const char *const ops[] = { "INSERT", "UPDATE OF ", "DELETE" };
+	bool is_revocation = k == KIND_AUTHORIZATION && op == CHANGE_DELETE;
+	struct strbuf when = { 0 }, sql = { 0 };
+	int rc;
+
+	if ((k == KIND_AUTHORIZATION && !is_revocation) || k == KIND_MAIL)
+		return 0;
+	strbuf_puts(&when, ops[op]);
+	if (op == CHANGE_UPDATE)
+		sql_written_columns(&when, k);
+	strbuf_printf(&sql, change_log_trigger, strbuf_text(&when), kinds[k].table, k, op,
+		      is_revocation ? ",gateway_id,client_id,resource_id,expires_at" : "", op == CHANGE_DELETE ? "OLD" : "NEW",
+		      is_revocation ? ",OLD.gateway_id,OLD.client_id,OLD.resource_id,OLD.expires_at" : "");
+	rc = strbuf_ok(&when) && strbuf_ok(&sql) ? sql_exec(s, strbuf_text(&sql)) : ERR_NOMEM;
+	strbuf_free(&when);
+	strbuf_free(&sql);
+	return rc;
+}
+
 static int log_changes(struct store *s)
 {
-	static const char *const ops[] = { "INSERT", "UPDATE", "DELETE" };
 	int rc = sql_exec(s, change_log_table);
 
-	for (int k = 0; k < KIND_COUNT && !rc; k++) {
-		for (int op = 0; op < 3 && !rc; op++) {
-			char sql[SQL_MAX];
-			bool is_revocation = k == KIND_AUTHORIZATION && op == CHANGE_DELETE;
-
-			if ((k == KIND_AUTHORIZATION && !is_revocation) || k == KIND_MAIL)
-				continue;
-			snprintf(sql, sizeof(sql), change_log_trigger, ops[op], kinds[k].table, k, op,
-				 is_revocation ? ",gateway_id,client_id,resource_id,expires_at" : "",
-				 op == CHANGE_DELETE ? "OLD" : "NEW",
-				 is_revocation ? ",OLD.gateway_id,OLD.client_id,OLD.resource_id,OLD.expires_at" : "");
-			rc = sql_exec(s, sql);
-		}
-	}
+	for (int k = 0; k < KIND_COUNT && !rc; k++)
+		for (int op = 0; op < 3 && !rc; op++)
+			rc = log_change(s, (enum kind)k, (enum change_op)op);
 	return rc;
 }
 
@@ -109,7 +117,11 @@ int store_open(struct store **out, const char *path, char *why, size_t why_size)
 	rc = rc ? rc : sql_exec(s, "PRAGMA temp_store=MEMORY");
 	rc = rc ? rc : migrate(s);
 	rc = rc ? rc : sql_exec(s, "PRAGMA foreign_keys=ON");
+	rc = rc ? rc : search_start(s);
 	rc = rc ? rc : log_changes(s);
+	rc = rc ? rc : audit_start(s);
+	rc = rc ? rc : page_start(s);
+	rc = rc ? rc : usage_start(s);
 	if (rc) {
 		snprintf(why, why_size, "%s", s->reason);
 		store_close(s);
@@ -128,6 +140,7 @@ void store_close(struct store *s)
 	for (int k = 0; k < KIND_COUNT; k++)
 		for (int i = 0; i < ROW_COUNT; i++)
 			sqlite3_finalize(s->rows[k][i]);
+	sql_forget_cached(s);
 	sqlite3_close(s->db);
 	free(s);
 }

@@ -189,7 +189,7 @@ struct store_page {
  * something is unknown. `each` may ask the store for other things, but not for another page. */
 int store_page(struct store *s, const struct store_query *q, store_each each, void *ctx, struct store_page *out) MUST_CHECK;
 
-/* What pages of a kind can be sorted by; NULL terminated. */
+/* What pages of a kind can be sorted by; NULL terminated; lent until the next call. */
 const char *const *store_sorts(enum kind k);
 
 /* Every row that fits, oldest first; `account` NULL = all accounts; limit 0 = no limit. */
@@ -277,12 +277,13 @@ struct store_audit_query {
 	struct uuid actor_id; /* done by; null: all */
 	const char *kind;     /* "site"; NULL: all */
 	const char *op;	      /* "insert", "update", "delete"; NULL: all */
-	const char *text;     /* in name or values; NULL: all */
+	const char *text;     /* in the names of thing and actor, of the newest AUDIT_SCAN_MAX rows; NULL: all */
 	i64 from, to;	      /* microseconds, to excluded; 0: open */
 	i64 before, after;    /* seq: the page that follows (older), or that precedes (newer); 0: the newest */
 	u32 limit;	      /* 0 = STORE_PAGE_DEFAULT; at most AUDIT_LIMIT_MAX, for exports */
 };
 #define AUDIT_LIMIT_MAX 1000
+#define AUDIT_SCAN_MAX 5000
 
 struct store_audit { /* texts lent, NULL for null */
 	i64 seq, at;

@@ -11,23 +11,37 @@
  */
 #pragma once
 
+#include "applets/portal/model/fold.h"
 #include "applets/portal/store/statements.h"
 #include "applets/portal/store/store.h"
 
 #include <sqlite3.h>
 
 #define SQL_MAX 4096
+#define APPLICATION_ID 0x656d62 /* PRAGMA application_id: "emb" */
 
 enum row_statement { ROW_INSERT, ROW_UPDATE, ROW_DELETE, ROW_GET, ROW_LIST, ROW_LIST_ACCOUNT, ROW_COUNT };
+
+#define STATEMENTS_CACHED 64 /* the least recently used goes */
+
+struct cached_statement {
+	char *sql;
+	sqlite3_stmt *st;
+	u64 used;
+};
 
 struct store {
 	sqlite3 *db;
 	sqlite3_stmt *fixed[ST_COUNT];
 	sqlite3_stmt *rows[KIND_COUNT][ROW_COUNT];
+	struct cached_statement cached[STATEMENTS_CACHED]; /* made from what somebody asked */
+	u64 cache_clock;
 	enum store_durability durability;
 	char reason[256];
 	bool has_principal; /* of the running transaction; else the system */
 	struct principal principal;
+	bool (*keep)(void *ctx, const struct uuid *id); /* of the running store_page() */
+	void *keep_ctx;
 	u64 wall; /* of the running transaction; 0: not told yet */
 };
 
@@ -38,8 +52,16 @@ int sql_fail(struct store *s, int sqlite_rc);
 int sql_prepare(struct store *s, const char *sql, sqlite3_stmt **out);
 int sql_row(struct store *s, enum kind k, enum row_statement which, sqlite3_stmt **out);
 int sql_fixed(struct store *s, enum statement which, sqlite3_stmt **out);
+/* A statement whose text was composed. Never one that is running. */
+int sql_cached(struct store *s, const char *sql, sqlite3_stmt **out);
+void sql_forget_cached(struct store *s);
 /* A statement of statements.c that yields whole rows of a kind. */
 int sql_select(struct store *s, enum statement which, enum kind k, sqlite3_stmt **out);
+
+/* The columns of a kind as sql_run_each() reads them, of a table named t. */
+void sql_columns(struct strbuf *out, enum kind k);
+/* Those that entities are written to, separated by commas: an update of others is no change. */
+void sql_written_columns(struct strbuf *out, enum kind k);
 
 /* What is bound is borrowed until the statement has run. */
 void sql_bind_uuid(sqlite3_stmt *st, int i, const struct uuid *id);
@@ -56,3 +78,30 @@ int sql_run_fixed(struct store *s, enum statement which);
 void sql_reset(sqlite3_stmt *st);
 void sql_read_text(sqlite3_stmt *st, int i, char *out, size_t n); /* cut short; null is "" */
 int sql_exec(struct store *s, const char *sql);
+
+/* ---- triggers and functions of this connection; at opening ---- */
+
+int audit_start(struct store *s);
+int search_start(struct store *s);
+int page_start(struct store *s);
+int usage_start(struct store *s);
+
+/* ---- what people look for, as conditions on a row `t` (search.c) ---- */
+
+#define WORDS_MAX 8	 /* of a search; more are ignored */
+#define WORD_MAX 128u /* bytes, folded; the rest is ignored */
+#define WORD_PARAM 40 /* parameters from here on belong to search_bind() */
+
+struct search_words {
+	u32 n;
+	struct {
+		char text[WORD_MAX + 1];
+		char match[2 * WORD_MAX + 3]; /* quoted, for FTS5; "" when it is too short */
+		bool is_broad; /* found so often that trying row by row is quicker */
+	} word[WORDS_MAX];
+};
+
+void search_parse(const char *text, struct search_words *out);
+/* " AND …": each word is in the row, or in what it refers to. Decides for each word how to look. ?1 is the account. */
+int search_condition(struct store *s, enum kind k, const struct uuid *account, struct search_words *w, struct strbuf *sql);
+void search_bind(sqlite3_stmt *st, const struct search_words *w);

@@ -108,6 +108,14 @@ int store_stat_add(struct store *s, const struct uuid *account, const char *name
 	return sql_run(s, st);
 }
 
+int usage_start(struct store *s)
+{
+	return sql_exec(s, "CREATE TEMP TRIGGER count_flows AFTER INSERT ON main.policy_authorizations BEGIN"
+			   " INSERT INTO stats_hourly(account_id,name,at,value)"
+			   " VALUES(NEW.account_id,'flows',NEW.inserted_at-NEW.inserted_at%3600000000,1)"
+			   " ON CONFLICT(account_id,name,at) DO UPDATE SET value=value+1; END");
+}
+
 int store_stats(struct store *s, const struct uuid *account, const char *name, i64 from, i64 to,
 		int (*each)(void *ctx, i64 at, i64 value), void *ctx)
 {

@@ -1,0 +1,537 @@
+/* Lists (store.h): filters, sorting and pages, made into statements from the field tables; whatever somebody asked is only ever bound. A page
+ * is two steps: the ids in order, which an index answers alone, then the rows of these. */
+#include "applets/portal/store/store_int.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Parameters: 1 account, 2 sort key and 3 id of the cursor, 4 limit, 5 … values of filters, WORD_PARAM … words. */
+#define PARAM_KEY 2
+#define PARAM_ID 3
+#define PARAM_LIMIT 4
+#define PARAM_FILTER 5
+_Static_assert(PARAM_FILTER + STORE_FILTERS_MAX <= WORD_PARAM, "parameters overlap");
+
+/* ---- sorting ----------------------------------------------------------------------------------------------------------------------- */
+
+enum sort_type { SORT_TEXT, SORT_NUMBER };
+
+/* Each has an index (schema.c), so that no page needs a sort; kinds of few rows need none. */
+static const struct sort {
+	const char *name, *expr;
+	enum sort_type type;
+	const char *collation;
+	u32 kinds;
+} sorts[] = {
+#define K(kind) (1u << KIND_##kind)
+	{ "inserted_at", "t.inserted_at", SORT_NUMBER, "", ~0u },
+	{ "updated_at", "t.updated_at", SORT_NUMBER, "", K(ACTOR) | K(GROUP) | K(SITE) | K(AUTH_PROVIDER) | K(DIRECTORY) },
+	{ "name", "t.name", SORT_TEXT, " COLLATE NOCASE",
+	  K(ACTOR) | K(GROUP) | K(SITE) | K(RESOURCE) | K(CLIENT) | K(GATEWAY) | K(AUTH_PROVIDER) | K(DIRECTORY) | K(ACCOUNT) },
+	{ "email", "coalesce(t.email,'')", SORT_TEXT, "", K(ACTOR) },
+	{ "address", "coalesce(t.address,'')", SORT_TEXT, "", K(RESOURCE) },
+	{ "last_seen_at", "coalesce(t.last_seen_at,0)", SORT_NUMBER, "", K(CLIENT) | K(GATEWAY) },
+	{ "expires_at", "t.expires_at", SORT_NUMBER, "", K(API_TOKEN) },
+#undef K
+};
+
+const char *const *store_sorts(enum kind k)
+{
+	static const char *names[ARRAY_LEN(sorts) + 1]; /* until the next call */
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(sorts); i++)
+		if (sorts[i].kinds & 1u << k)
+			names[n++] = sorts[i].name;
+	names[n] = NULL;
+	return names;
+}
+
+static int refuse(struct store *s, const char *what, const char *value, enum kind k)
+{
+	snprintf(s->reason, sizeof(s->reason), "%s '%.64s' is unknown for %s", what, value ? value : "", kinds[k].table);
+	return ERR_INVAL;
+}
+
+static int find_sort(struct store *s, const struct store_query *q, const struct sort **out)
+{
+	const char *name = q->sort && q->sort[0] ? q->sort : "inserted_at";
+
+	for (size_t i = 0; i < ARRAY_LEN(sorts); i++)
+		if (sorts[i].kinds & 1u << q->kind && strcmp(sorts[i].name, name) == 0) {
+			*out = &sorts[i];
+			return 0;
+		}
+	return refuse(s, "sorting by", name, q->kind);
+}
+
+/* ---- filters ------------------------------------------------------------------------------------------------------------------------- */
+
+/* Fields that are reached through another table: an id, for which ?%u stands. */
+static const struct {
+	enum kind kind;
+	const char *name, *condition;
+} reached[] = {
+	{ KIND_ACTOR, "group_id", "t.id IN(SELECT m.actor_id FROM memberships m WHERE m.account_id=t.account_id AND m.group_id=?%u)" },
+	{ KIND_ACTOR, "directory_id",
+	  "(t.created_by_directory_id=?%1$u OR t.id IN(SELECT i.actor_id FROM external_identities i WHERE i.account_id=t.account_id"
+	  " AND i.directory_id=?%1$u))" },
+	{ KIND_GROUP, "actor_id", "t.id IN(SELECT m.group_id FROM memberships m WHERE m.account_id=t.account_id AND m.actor_id=?%u)" },
+	{ KIND_RESOURCE, "group_id", "t.id IN(SELECT p.resource_id FROM policies p WHERE p.account_id=t.account_id AND p.group_id=?%u)" },
+	{ KIND_RESOURCE, "client_id",
+	  "t.id IN(SELECT m.resource_id FROM static_device_pool_members m WHERE m.account_id=t.account_id AND m.client_id=?%u)" },
+	{ KIND_POLICY, "site_id", "t.resource_id IN(SELECT r.id FROM resources r WHERE r.account_id=t.account_id AND r.site_id=?%u)" },
+	{ KIND_CLIENT, "resource_id",
+	  "t.id IN(SELECT m.client_id FROM static_device_pool_members m WHERE m.account_id=t.account_id AND m.resource_id=?%u)" },
+	{ KIND_CLIENT, "group_id",
+	  "t.actor_id IN(SELECT m.actor_id FROM memberships m WHERE m.account_id=t.account_id AND m.group_id=?%u)" },
+	{ KIND_AUTHORIZATION, "actor_id", "t.client_id IN(SELECT c.id FROM clients c WHERE c.account_id=t.account_id AND c.actor_id=?%u)" },
+};
+
+struct value {
+	enum { VALUE_NONE, VALUE_UUID, VALUE_TEXT, VALUE_NUMBER } type;
+	struct uuid id;
+	const char *text;
+	i64 number;
+};
+
+static const struct field entity_fields[] = {
+	{ "id", 0, FIELD_UUID, 0, NULL, NULL, 0 },
+	{ "inserted_at", 0, FIELD_TIME, 0, NULL, NULL, 0 },
+	{ "updated_at", 0, FIELD_TIME, 0, NULL, NULL, 0 },
+};
+
+static const struct field *find_field(enum kind k, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(entity_fields); i++)
+		if (strcmp(entity_fields[i].name, name) == 0)
+			return &entity_fields[i];
+	for (u32 i = 0; i < kinds[k].field_count; i++)
+		if (strcmp(kinds[k].fields[i].name, name) == 0 && !(kinds[k].fields[i].flags & FIELD_SECRET))
+			return &kinds[k].fields[i];
+	return NULL;
+}
+
+static bool parse_number(const char *text, i64 *out)
+{
+	char *end;
+
+	*out = strtoll(text, &end, 10);
+	return *text && !*end;
+}
+
+static bool parse_value(const struct field *f, const char *text, struct value *v)
+{
+	*v = (struct value){ .text = text };
+	if (!text)
+		return false;
+	switch ((enum field_type)f->type) {
+	case FIELD_UUID:
+		v->type = VALUE_UUID;
+		return uuid_parse(SPAN(text, strlen(text)), &v->id) == 0;
+	case FIELD_ENUM:
+		v->type = VALUE_TEXT;
+		return enum_parse(f->names, text) >= 0;
+	case FIELD_TEXT:
+		v->type = VALUE_TEXT;
+		return true;
+	case FIELD_INT:
+	case FIELD_TIME:
+	case FIELD_IP4:
+	case FIELD_IP6:
+		v->type = VALUE_NUMBER;
+		return parse_number(text, &v->number);
+	case FIELD_BOOL:
+		v->type = VALUE_NUMBER;
+		v->number = strcmp(text, "true") == 0;
+		return v->number || strcmp(text, "false") == 0;
+	case FIELD_KEY:
+		break;
+	}
+	return false;
+}
+
+static bool is_status(enum kind k, const struct store_filter *f, struct strbuf *sql)
+{
+	static const struct {
+		const char *value, *column, *is;
+	} states[] = {
+		{ "active", "disabled_at", "NULL" },
+		{ "disabled", "disabled_at", "NOT NULL" },
+		{ "verified", "verified_at", "NOT NULL" },
+		{ "unverified", "verified_at", "NULL" },
+	};
+
+	if (strcmp(f->field, "status") != 0 || f->op != FILTER_IS || !f->value)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(states); i++)
+		if (strcmp(states[i].value, f->value) == 0 && find_field(k, states[i].column)) {
+			strbuf_printf(sql, " AND t.%s IS %s", states[i].column, states[i].is);
+			return true;
+		}
+	return false;
+}
+
+static int add_filter(struct store *s, enum kind k, const struct store_filter *f, u32 param, struct strbuf *sql, struct value *v)
+{
+	static const char *const ops[] = { "IS", "IS NOT", "<", ">", "IS NULL", "NOT NULL" };
+	const struct field *field;
+
+	*v = (struct value){ .type = VALUE_NONE };
+	if (!f->field)
+		return refuse(s, "filter", "", k);
+	if (is_status(k, f, sql))
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(reached); i++) {
+		if (reached[i].kind != k || strcmp(reached[i].name, f->field) != 0 || f->op != FILTER_IS)
+			continue;
+		v->type = VALUE_UUID;
+		if (!f->value || uuid_parse(SPAN(f->value, strlen(f->value)), &v->id))
+			return refuse(s, "value", f->value, k);
+		strbuf_puts(sql, " AND ");
+		strbuf_printf(sql, reached[i].condition, param);
+		return 0;
+	}
+	field = find_field(k, f->field);
+	if (!field)
+		return refuse(s, "filter", f->field, k);
+	strbuf_puts(sql, " AND ");
+	if (field->expr)
+		strbuf_printf(sql, "(%s)", field->expr);
+	else
+		strbuf_printf(sql, "t.%s", field->name);
+	strbuf_printf(sql, " %s", ops[f->op]);
+	if (f->op == FILTER_IS_NULL || f->op == FILTER_NOT_NULL)
+		return 0;
+	strbuf_printf(sql, "?%u", param);
+	return parse_value(field, f->value, v) ? 0 : refuse(s, "value", f->value, k);
+}
+
+static int add_filters(struct store *s, enum kind k, const struct store_filter *filters, u32 n, struct strbuf *sql,
+		       struct value values[static STORE_FILTERS_MAX])
+{
+	int rc = 0;
+
+	if (n > STORE_FILTERS_MAX) {
+		snprintf(s->reason, sizeof(s->reason), "at most %d filters", STORE_FILTERS_MAX);
+		return ERR_LIMIT;
+	}
+	for (u32 i = 0; i < n && !rc; i++)
+		rc = add_filter(s, k, &filters[i], PARAM_FILTER + i, sql, &values[i]);
+	return rc;
+}
+
+static void bind_filters(sqlite3_stmt *st, u32 n, const struct value values[static STORE_FILTERS_MAX])
+{
+	int last = sqlite3_bind_parameter_count(st);
+
+	for (u32 i = 0; i < n && (int)(PARAM_FILTER + i) <= last; i++) {
+		int at = (int)(PARAM_FILTER + i);
+
+		switch (values[i].type) {
+		case VALUE_NONE:
+			break;
+		case VALUE_UUID:
+			sql_bind_uuid(st, at, &values[i].id);
+			break;
+		case VALUE_TEXT:
+			sql_bind_text(st, at, values[i].text);
+			break;
+		case VALUE_NUMBER:
+			sqlite3_bind_int64(st, at, values[i].number);
+			break;
+		}
+	}
+}
+
+/* ---- all that fit --------------------------------------------------------------------------------------------------------------------- */
+
+int store_select(struct store *s, enum kind k, const struct uuid *account, const struct store_filter *filters, u32 n, u32 limit,
+		 store_each each, void *ctx)
+{
+	struct value values[STORE_FILTERS_MAX];
+	struct strbuf b = { 0 };
+	sqlite3_stmt *st;
+	int rc;
+
+	strbuf_puts(&b, "SELECT ");
+	sql_columns(&b, k);
+	strbuf_printf(&b, " FROM %s t WHERE %s", kinds[k].table, account ? "t.account_id=?1" : "1");
+	rc = add_filters(s, k, filters, n, &b, values);
+	strbuf_puts(&b, " ORDER BY t.inserted_at,t.id");
+	if (limit)
+		strbuf_printf(&b, " LIMIT ?%d", PARAM_LIMIT);
+	rc = rc ? rc : strbuf_ok(&b) ? sql_cached(s, strbuf_text(&b), &st) : ERR_NOMEM;
+	strbuf_free(&b);
+	if (rc)
+		return rc;
+	if (account)
+		sql_bind_uuid(st, 1, account);
+	if (limit)
+		sqlite3_bind_int64(st, PARAM_LIMIT, limit);
+	bind_filters(st, n, values);
+	return sql_run_each(s, st, k, each, ctx);
+}
+
+struct found {
+	void *out;
+	bool is_found;
+	int rc;
+};
+
+static int take_copy(void *ctx, enum kind k, const void *row)
+{
+	struct found *f = ctx;
+
+	f->rc = entity_copy(k, f->out, row);
+	f->is_found = f->rc == 0;
+	return f->rc;
+}
+
+int store_find(struct store *s, enum kind k, const struct uuid *account, const struct store_filter *filters, u32 n, void *out)
+{
+	struct found f = { .out = out };
+	int rc = store_select(s, k, account, filters, n, 1, take_copy, &f);
+
+	return rc ? rc : f.is_found ? 0 : ERR_NOT_FOUND;
+}
+
+/* ---- cursors ---------------------------------------------------------------------------------------------------------------------------- */
+
+/* Where a page begins or ends: "behind the row of this key and id", or before it. As text: base64url of kind, sort, flags, id, key. */
+#define KEY_MAX 1100 /* 255 characters of a name */
+
+struct place {
+	bool is_backward;
+	struct uuid id;
+	i64 number;
+	char text[KEY_MAX];
+	size_t n;
+};
+
+#define CURSOR_HEAD (3 + 16)
+#define CURSOR_FORMAT 1u
+
+static void write_cursor(const struct store_query *q, const struct sort *sort, const struct place *at, bool is_backward,
+			 char out[static STORE_CURSOR_MAX])
+{
+	u8 raw[CURSOR_HEAD + KEY_MAX];
+	size_t n = CURSOR_HEAD;
+
+	raw[0] = (u8)(CURSOR_FORMAT << 4 | (q->is_descending ? 2u : 0) | (is_backward ? 1u : 0));
+	raw[1] = (u8)q->kind;
+	raw[2] = (u8)(sort - sorts);
+	memcpy(raw + 3, at->id.b, sizeof(at->id.b));
+	if (sort->type == SORT_NUMBER) {
+		for (int i = 0; i < 8; i++)
+			raw[n++] = (u8)((u64)at->number >> (56 - 8 * i));
+	} else {
+		memcpy(raw + n, at->text, at->n);
+		n += at->n;
+	}
+	sodium_bin2base64(out, STORE_CURSOR_MAX, raw, n, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+}
+
+static int read_cursor(struct store *s, const struct store_query *q, const struct sort *sort, struct place *at)
+{
+	u8 raw[CURSOR_HEAD + KEY_MAX];
+	size_t n;
+	u64 number = 0;
+
+	memset(at, 0, sizeof(*at));
+	if (sodium_base642bin(raw, sizeof(raw), q->cursor, strlen(q->cursor), NULL, &n, NULL, sodium_base64_VARIANT_URLSAFE_NO_PADDING) ||
+	    n < CURSOR_HEAD || raw[0] >> 4 != CURSOR_FORMAT || raw[0] & 0xc || !!(raw[0] & 2) != q->is_descending || raw[1] != q->kind ||
+	    raw[2] != sort - sorts || n - CURSOR_HEAD >= KEY_MAX || (sort->type == SORT_NUMBER && n != CURSOR_HEAD + 8)) {
+		snprintf(s->reason, sizeof(s->reason), "this is no cursor of this list");
+		return ERR_INVAL;
+	}
+	at->is_backward = raw[0] & 1;
+	memcpy(at->id.b, raw + 3, sizeof(at->id.b));
+	at->n = n - CURSOR_HEAD;
+	memcpy(at->text, raw + CURSOR_HEAD, at->n);
+	for (int i = 0; i < 8 && sort->type == SORT_NUMBER; i++)
+		number = number << 8 | raw[CURSOR_HEAD + i];
+	at->number = (i64)number;
+	return 0;
+}
+
+/* ---- pages ------------------------------------------------------------------------------------------------------------------------------- */
+
+/* page_keep(id): what the asker decides. */
+static void page_keep(sqlite3_context *c, int n, sqlite3_value **v)
+{
+	const struct store *s = sqlite3_user_data(c);
+	struct uuid id = { { 0 } };
+
+	(void)n;
+	if (sqlite3_value_bytes(v[0]) == sizeof(id.b))
+		memcpy(id.b, sqlite3_value_blob(v[0]), sizeof(id.b));
+	sqlite3_result_int(c, s->keep && s->keep(s->keep_ctx, &id));
+}
+
+int page_start(struct store *s)
+{
+	int rc = sqlite3_create_function(s->db, "page_keep", 1, SQLITE_UTF8, s, page_keep, NULL, NULL);
+
+	return rc == SQLITE_OK ? 0 : sql_fail(s, rc);
+}
+
+struct page {
+	const struct store_query *q;
+	const struct sort *sort;
+	struct place at; /* of the cursor */
+	u32 limit;
+	struct search_words words;
+	struct value values[STORE_FILTERS_MAX];
+	struct strbuf where; /* account, filters, words, keeper */
+	u32 n;		     /* rows found, one more than the limit if there are more */
+	struct uuid ids[STORE_PAGE_MAX + 1];
+	struct place first, last; /* of those shown */
+};
+
+static int make_where(struct store *s, struct page *p)
+{
+	int rc;
+
+	strbuf_printf(&p->where, " FROM %s t WHERE t.account_id=?1", kinds[p->q->kind].table);
+	rc = add_filters(s, p->q->kind, p->q->filters, p->q->n_filters, &p->where, p->values);
+	search_parse(p->q->text, &p->words);
+	rc = rc ? rc : search_condition(s, p->q->kind, &p->q->account, &p->words, &p->where);
+	if (p->q->keep)
+		strbuf_puts(&p->where, " AND page_keep(t.id)");
+	return rc ? rc : strbuf_ok(&p->where) ? 0 : ERR_NOMEM;
+}
+
+static void bind_where(const struct page *p, sqlite3_stmt *st)
+{
+	sql_bind_uuid(st, 1, &p->q->account);
+	bind_filters(st, p->q->n_filters, p->values);
+	search_bind(st, &p->words);
+}
+
+static void note_place(const struct page *p, sqlite3_stmt *st, struct place *out)
+{
+	sql_read_uuid(st, 1, &out->id);
+	if (p->sort->type == SORT_NUMBER) {
+		out->number = sqlite3_column_int64(st, 0);
+	} else {
+		const char *text = (const char *)sqlite3_column_text(st, 0);
+		out->n = MIN((size_t)sqlite3_column_bytes(st, 0), (size_t)KEY_MAX - 1);
+		memcpy(out->text, text ? text : "", text ? out->n : 0);
+	}
+}
+
+static int find_ids(struct store *s, struct page *p)
+{
+	bool is_down = p->q->is_descending != p->at.is_backward;
+	struct strbuf b = { 0 };
+	sqlite3_stmt *st = NULL;
+	int step, rc;
+
+	strbuf_printf(&b, "SELECT %s,t.id%s", p->sort->expr, strbuf_text(&p->where));
+	if (p->q->cursor)
+		strbuf_printf(&b, " AND (%s%s,t.id)%s(?%d,?%d)", p->sort->expr, p->sort->collation, is_down ? "<" : ">", PARAM_KEY, PARAM_ID);
+	strbuf_printf(&b, " ORDER BY %s%s%s,t.id%s LIMIT ?%d", p->sort->expr, p->sort->collation, is_down ? " DESC" : "",
+		      is_down ? " DESC" : "", PARAM_LIMIT);
+	rc = strbuf_ok(&b) ? sql_cached(s, strbuf_text(&b), &st) : ERR_NOMEM;
+	strbuf_free(&b);
+	if (rc)
+		return rc;
+	bind_where(p, st);
+	sqlite3_bind_int64(st, PARAM_LIMIT, (i64)p->limit + 1);
+	if (p->q->cursor) {
+		sql_bind_uuid(st, PARAM_ID, &p->at.id);
+		if (p->sort->type == SORT_NUMBER)
+			sqlite3_bind_int64(st, PARAM_KEY, p->at.number);
+		else
+			sqlite3_bind_text(st, PARAM_KEY, p->at.text, (int)p->at.n, SQLITE_STATIC);
+	}
+	while ((step = sqlite3_step(st)) == SQLITE_ROW && p->n <= p->limit) {
+		if (p->n < p->limit)
+			note_place(p, st, p->n == 0 ? &p->first : &p->last);
+		sql_read_uuid(st, 1, &p->ids[p->n++]);
+	}
+	if (step != SQLITE_DONE && step != SQLITE_ROW)
+		rc = sql_fail(s, sqlite3_extended_errcode(s->db));
+	sql_reset(st);
+	if (p->n == 1 || p->limit == 1)
+		p->last = p->first;
+	return rc;
+}
+
+static int count_rows(struct store *s, struct page *p, i64 *out)
+{
+	struct strbuf b = { 0 };
+	sqlite3_stmt *st = NULL;
+	int rc;
+
+	strbuf_printf(&b, "SELECT count(*)%s", strbuf_text(&p->where));
+	rc = strbuf_ok(&b) ? sql_cached(s, strbuf_text(&b), &st) : ERR_NOMEM;
+	strbuf_free(&b);
+	if (rc)
+		return rc;
+	bind_where(p, st);
+	return sql_run_int(s, st, out);
+}
+
+static int hand_over(struct store *s, const struct page *p, u32 n, store_each each, void *ctx)
+{
+	int rc = 0;
+
+	for (u32 i = 0; i < n && !rc; i++) {
+		const struct uuid *id = &p->ids[p->at.is_backward ? n - 1 - i : i];
+		union any_entity row;
+
+		rc = store_get(s, p->q->kind, &p->q->account, id, &row);
+		if (rc == ERR_NOT_FOUND) { /* deleted by who was told of the one before */
+			rc = 0;
+			continue;
+		}
+		if (rc)
+			break;
+		rc = each(ctx, p->q->kind, &row);
+		entity_deinit(p->q->kind, &row);
+	}
+	return rc;
+}
+
+int store_page(struct store *s, const struct store_query *q, store_each each, void *ctx, struct store_page *out)
+{
+	struct page *p = calloc(1, sizeof(*p));
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	if (!p)
+		return ERR_NOMEM;
+	p->q = q;
+	p->limit = q->limit ? MIN(q->limit, (u32)STORE_PAGE_MAX) : STORE_PAGE_DEFAULT;
+	rc = find_sort(s, q, &p->sort);
+	if (!rc && q->cursor)
+		rc = read_cursor(s, q, p->sort, &p->at);
+	s->keep = q->keep;
+	s->keep_ctx = q->keep_ctx;
+	rc = rc ? rc : make_where(s, p);
+	rc = rc ? rc : find_ids(s, p);
+	if (!rc && q->wants_count)
+		rc = count_rows(s, p, &out->count);
+	s->keep = NULL;
+	if (!rc) {
+		bool has_more = p->n > p->limit;
+
+		out->n = MIN(p->n, p->limit);
+		out->has_next = p->at.is_backward ? true : has_more;
+		out->has_prev = p->at.is_backward ? has_more : q->cursor != NULL;
+		if (out->n == 0) /* everything behind the cursor is gone: what is left lies on the other side */
+			p->first = p->last = p->at;
+		if (out->has_next)
+			write_cursor(q, p->sort, p->at.is_backward ? &p->first : &p->last, false, out->next);
+		if (out->has_prev)
+			write_cursor(q, p->sort, p->at.is_backward ? &p->last : &p->first, true, out->prev);
+		rc = hand_over(s, p, out->n, each, ctx);
+	}
+	strbuf_free(&p->where);
+	free(p);
+	return rc;
+}
