@@ -71,8 +71,7 @@ static struct smtp_event *push_event(struct smtp *s, enum smtp_event_type type)
 	return e;
 }
 
-/* What came from outside, fit for a log line and a page: control characters and what is not UTF-8 are replaced. */
-static void copy_clean(char *out, size_t cap, const char *in, size_t n)
+void smtp_clean(char *out, size_t cap, const char *in, size_t n)
 {
 	size_t at = 0, used = 0;
 
@@ -383,7 +382,7 @@ static void keep_text(struct reply *r, const char *line, size_t n)
 	char clean[SMTP_TEXT_MAX];
 	size_t skip = r->text_n > 0 ? MIN(n, (size_t)4) : 0; /* the code is said once */
 
-	copy_clean(clean, sizeof(clean), line + skip, n - skip);
+	smtp_clean(clean, sizeof(clean), line + skip, n - skip);
 	size_t len = strlen(clean), gap = r->text_n > 0;
 	if (r->text_n + gap + len >= sizeof(r->text))
 		return;

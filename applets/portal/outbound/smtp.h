@@ -75,3 +75,6 @@ struct smtp_mail {
 int smtp_send(struct smtp *s, u64 now, const struct smtp_mail *m) MUST_CHECK;
 /* QUIT; SMTP_CLOSED follows when the server has answered, or not. */
 void smtp_quit(struct smtp *s, u64 now);
+
+/* What came from outside, fit for a log line and a page: control characters and what is not UTF-8 become '?'; cut at a character. */
+void smtp_clean(char *out, size_t cap, const char *in, size_t n);
