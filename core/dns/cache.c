@@ -405,19 +405,19 @@ static size_t hit(struct dns_cache *c, u64 now, u32 view, struct span query, con
 		c->stats.expired++;
 		return 0;
 	}
-	struct wr w = wr_init(out.p, out.n);
-	u8 *message = wr_reserve(&w, e->len);
-	if (message && c->mode == DNS_CACHE_PROXY && q->has_edns)
-		(void)wr_reserve(&w, OPT_LEN);
-	if (!wr_ok(&w))
-		return 0;
+	bool has_opt = c->mode == DNS_CACHE_PROXY && q->has_edns;
+	size_t len = e->len + (has_opt ? OPT_LEN : 0);
+	if (len > out.n)
+		return len;
+	u8 *message = out.p;
 	data_read(c, e, (u32)(time_since(now, e->stored) / NSEC_PER_SEC), message);
 	if (!dns_octets_eq(message + DNS_HEADER_LEN, q->q.name.wire, q->q.name.len))
 		return 0;
 	put_be16(message, q->id);
 	put_be16(message + 2, flags_of_hit(c, get_be16(message + 2), q));
 	memcpy(message + DNS_HEADER_LEN, query.p + DNS_HEADER_LEN, q->question_end - DNS_HEADER_LEN);
-	if (wr_len(&w) > e->len) {
+	if (has_opt) {
+		struct wr w = wr_init(message, len);
 		w.p = message + e->len;
 		dns_opt_write(&w, DNS_EDNS_UDP, q->is_dnssec_ok);
 	}
@@ -425,7 +425,7 @@ static size_t hit(struct dns_cache *c, u64 now, u32 view, struct span query, con
 		age_unlink(c, e);
 		age_link_newest(c, i);
 	}
-	return wr_len(&w);
+	return len;
 }
 
 size_t dns_cache_get(struct dns_cache *c, u64 now, u32 view, struct span query, const struct dns_query *q, struct mspan out)

@@ -30,7 +30,7 @@ void dns_cache_free(struct dns_cache *c);
 
 /* Keeps a response to `q` if the mode allows; what is not allowed is just not kept. `response` was parsed as `r` and matches. */
 void dns_cache_put(struct dns_cache *c, u64 now, u32 view, const struct dns_query *q, struct span response, const struct dns_response *r);
-/* The whole answer to `query` in `out`, its length; 0: a miss. Larger than out.n is a miss. */
+/* The length of the whole answer to `query`, 0: a miss. It is in `out`, or, when it is longer than out.n, nowhere. */
 size_t dns_cache_get(struct dns_cache *c, u64 now, u32 view, struct span query, const struct dns_query *q, struct mspan out);
 void dns_cache_clear(struct dns_cache *c);
 

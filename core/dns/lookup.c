@@ -223,7 +223,7 @@ static void ask(struct lookup *l, u64 now, struct job *j, u32 family)
 		return;
 	}
 	size_t n = dns_cache_get(l->cache, now, VIEW, wr_span(&w), &parsed, (struct mspan){ hit, sizeof(hit) });
-	if (n > 0 && dns_response_parse(SPAN(hit, n), &r) == 0) {
+	if (n > 0 && n <= sizeof(hit) && dns_response_parse(SPAN(hit, n), &r) == 0) {
 		l->stats.from_cache++;
 		take_answer(j, family, SPAN(hit, n), &r);
 		return;

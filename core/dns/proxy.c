@@ -681,10 +681,10 @@ static size_t cached(struct proxy *p, u64 now, const struct proxy_client *c, str
 	size_t limit = MIN(limit_of(c, q->udp_size), out.n);
 	size_t n = dns_cache_get(p->cache, now, 0, query, q, (struct mspan){ out.p, limit });
 
-	if (n > 0 || c->is_tcp)
+	if (n <= limit)
 		return n;
 	n = dns_cache_get(p->cache, now, 0, query, q, (struct mspan){ p->scratch, DNS_MESSAGE_MAX });
-	return n > 0 ? cut(p, SPAN(p->scratch, n), q->has_edns, q->is_dnssec_ok, out) : 0;
+	return n <= DNS_MESSAGE_MAX ? cut(p, SPAN(p->scratch, n), q->has_edns, q->is_dnssec_ok, out) : 0;
 }
 
 static bool is_supported(const struct dns_query *q)

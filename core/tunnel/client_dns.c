@@ -247,7 +247,7 @@ int names_serve(struct client *c, struct dns_asker *from, struct span query)
 	if (!from->conn)
 		room = MIN(room, (size_t)q.udp_size);
 	size_t n = dns_cache_get(cache_of(d), c->now, 0, query, &q, (struct mspan){ d->answer, room });
-	if (n > 0) {
+	if (n > 0 && n <= room) {
 		d->stats.cached++;
 		reply(c, from, SPAN(d->answer, n));
 		return 0;

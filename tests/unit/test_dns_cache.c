@@ -395,7 +395,7 @@ TEST(records_behind_edns_are_given_up_and_octets_behind_the_message_too)
 	dns_cache_free(c);
 }
 
-TEST(hit_that_does_not_fit_is_a_miss)
+TEST(hit_that_does_not_fit_is_told_by_its_length_and_not_written)
 {
 	struct dns_cache *c = cache(DNS_CACHE_PROXY, ROOM);
 	struct ask *a = ask(2, "a.example", DNS_A), *e = ask_edns(2, "a.example", DNS_A, false);
@@ -404,9 +404,11 @@ TEST(hit_that_does_not_fit_is_a_miss)
 	put_a(c, 0, "a.example", 60, 1);
 	REQUIRE(get(c, 0, a));
 	size_t n = got.message.n;
-	EXPECT_EQ(dns_cache_get(c, 0, 0, a->message, &a->q, (struct mspan){ out, n - 1 }), 0);
+	memset(out, 0xee, sizeof(out));
+	EXPECT_EQ(dns_cache_get(c, 0, 0, a->message, &a->q, (struct mspan){ out, n - 1 }), n);
+	EXPECT_EQ(out[0], 0xee);
 	EXPECT_EQ(dns_cache_get(c, 0, 0, a->message, &a->q, (struct mspan){ out, n }), n);
-	EXPECT_EQ(dns_cache_get(c, 0, 0, e->message, &e->q, (struct mspan){ out, n + 10 }), 0);
+	EXPECT_EQ(dns_cache_get(c, 0, 0, e->message, &e->q, (struct mspan){ out, n + 10 }), n + 11);
 	EXPECT_EQ(dns_cache_get(c, 0, 0, e->message, &e->q, (struct mspan){ out, n + 11 }), n + 11);
 	dns_cache_free(c);
 }
