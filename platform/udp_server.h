@@ -14,7 +14,7 @@
 #include "core/base/err.h"
 #include "core/ip/addr.h"
 
-#define UDP_BATCH_MAX 64u
+#define UDP_BATCH_MAX 128u
 #define UDP_REQUEST_MAX 2048u /* bytes; longer ones are dropped, counted */
 #define UDP_ANSWER_MAX 1280u
 #define UDP_SERVER_BUFFER (4u << 20) /* wished; requests wait here while something takes long */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -44,6 +45,8 @@ struct udp_batch {
 	u16 heads[HEADS]; /* by hash of client and length → run */
 	u16 next[UDP_BATCH_MAX];
 	u32 n_runs;
+	u32 n_spent;      /* rx that the last call wrote into */
+	bool has_control; /* rx have room for it */
 	u8 requests[UDP_BATCH_MAX][UDP_REQUEST_MAX];
 	u8 answers[UDP_BATCH_MAX][UDP_ANSWER_MAX];
 };
@@ -127,6 +130,7 @@ struct udp_batch *udp_batch_new(void)
 
 	if (!b)
 		return NULL;
+	b->n_spent = UDP_BATCH_MAX;
 	for (u32 i = 0; i < UDP_BATCH_MAX; i++) {
 		b->rx_iov[i] = (struct iovec){ b->requests[i], UDP_REQUEST_MAX };
 		b->rx[i].msg_hdr = (struct msghdr){ .msg_name = &b->names[i], .msg_iov = &b->rx_iov[i], .msg_iovlen = 1 };
@@ -141,14 +145,16 @@ void udp_batch_free(struct udp_batch *b)
 
 u32 udp_server_recv(struct udp_server *s, struct udp_batch *b)
 {
-	for (u32 i = 0; i < UDP_BATCH_MAX; i++) {
+	for (u32 i = 0; i < (s->is_wildcard == b->has_control ? b->n_spent : UDP_BATCH_MAX); i++) {
 		b->rx[i].msg_hdr.msg_namelen = sizeof(b->names[i]);
 		b->rx[i].msg_hdr.msg_control = s->is_wildcard ? b->control[i] : NULL;
 		b->rx[i].msg_hdr.msg_controllen = s->is_wildcard ? PKTINFO_SIZE : 0;
 	}
+	b->has_control = s->is_wildcard;
 	b->n_runs = 0;
 	memset(b->heads, 0xff, sizeof(b->heads));
 	int n = recvmmsg(s->fd, b->rx, UDP_BATCH_MAX, MSG_DONTWAIT, NULL);
+	b->n_spent = n > 0 ? (u32)n : 0;
 	if (n <= 0)
 		return 0;
 	s->stats.receives++;
@@ -280,6 +286,7 @@ static void add_segment_size(struct msghdr *h, u8 *control, u16 size)
 	struct msghdr rest = { .msg_control = control + at, .msg_controllen = CONTROL_SIZE - at };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&rest);
 
+	*c = (struct cmsghdr){ 0 };
 	c->cmsg_level = IPPROTO_UDP;
 	c->cmsg_type = UDP_SEGMENT;
 	c->cmsg_len = CMSG_LEN(sizeof(size));
@@ -339,6 +346,12 @@ static u32 make_messages(const struct udp_server *s, struct udp_batch *b)
 	return n;
 }
 
+/* musl's sendmmsg() is a loop over sendmsg(); its headers are the kernel's where the padding is zero, as it is here. */
+static int send_messages(int fd, struct mmsghdr *m, u32 n)
+{
+	return (int)syscall(SYS_sendmmsg, fd, m, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static bool is_refusal(int e)
 {
 	return e == EIO || e == EINVAL || e == EMSGSIZE || e == EOPNOTSUPP || e == ENOPROTOOPT;
@@ -349,7 +362,7 @@ void udp_server_send(struct udp_server *s, struct udp_batch *b)
 	u32 total = make_messages(s, b), at = 0;
 
 	while (at < total) {
-		int n = sendmmsg(s->fd, b->tx + at, total - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+		int n = send_messages(s->fd, b->tx + at, total - at);
 		if (n > 0) {
 			s->stats.sends++;
 			for (int k = 0; k < n; k++)
