@@ -32,6 +32,7 @@ struct loop {
 	u64 now;
 	bool is_stopping;
 	bool runs_timers;
+	u64 rest; /* wished before the next poll */
 
 	struct loop_timer *timers;
 	struct loop_task *tasks, **tasks_end;
@@ -99,6 +100,11 @@ void loop_free(struct loop *l)
 void loop_stop(struct loop *l)
 {
 	l->is_stopping = true;
+}
+
+void loop_rest(struct loop *l, u64 ns)
+{
+	l->rest = time_min(ns, LOOP_REST_MAX);
 }
 
 u64 loop_now(const struct loop *l)
@@ -423,6 +429,18 @@ static u64 sleep_until(struct loop *l, bool waits_for_write, u64 latest)
 	return due;
 }
 
+static void take_rest(struct loop *l, u64 until)
+{
+	u64 ns = time_min(l->rest, time_since(until, l->now));
+
+	l->rest = 0;
+	if (ns == 0)
+		return;
+	l->stats.rests++;
+	ev_sleep((double)ns * 1e-9);
+	read_clock(l);
+}
+
 static void poll_events(struct loop *l, bool is_busy, u64 latest)
 {
 	bool waits_for_write = lane_watch(l);
@@ -430,6 +448,8 @@ static void poll_events(struct loop *l, bool is_busy, u64 latest)
 	u64 until = is_busy ? 0 : sleep_until(l, waits_for_write, latest);
 	if (until > 0)
 		read_clock(l);
+	if (l->rest > 0)
+		take_rest(l, until);
 	if (until <= l->now) {
 		ev_run(l->ev, EVRUN_NOWAIT);
 		return;

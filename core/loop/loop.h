@@ -27,6 +27,7 @@
 #define LOOP_TURN_ITERATIONS 5000u /* spec 20 §4 */
 #define LOOP_TURN_TIME MSEC(10)    /* 5000 full batches would keep the portal's socket waiting for seconds */
 #define LANE_RETRY MSEC(1)
+#define LOOP_REST_MAX USEC(200)
 #define LOOP_SIGNALS_MAX 8u
 #define LOOP_LANE_FDS_MAX 8u
 
@@ -50,6 +51,11 @@ void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 /* One turn, for tests and for draining at exit; sleeps at most until `latest` (0: not at all, TIME_NEVER: no limit). */
 void loop_turn(struct loop *l, u64 latest);
+
+/* Asks for a rest before the next poll: input then gathers for `ns` (at most LOOP_REST_MAX) and is served by fewer wake-ups, as network cards do
+ * with interrupts. For a server that was just woken for many requests at once. Asked for anew each time; a timer that falls due ends it, and so
+ * does a signal; with queued calls or a lane that has work there is none. */
+void loop_rest(struct loop *l, u64 ns);
 
 /* The instant of the present iteration: one clock reading serves all callbacks in it. */
 u64 loop_now(const struct loop *l);
@@ -143,6 +149,7 @@ struct loop_stats {
 	u64 udp_dry, tun_dry;                 /* inputs that returned LANE_IDLE */
 	u64 yields_iterations, yields_time;   /* turns cut short by either limit */
 	u64 polls, sleeps;                    /* polls in all; those that were allowed to sleep */
+	u64 rests;                            /* loop_rest() that was granted */
 	u64 fd_events, signals;
 };
 const struct loop_stats *loop_stats(const struct loop *l);

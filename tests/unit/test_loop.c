@@ -520,6 +520,48 @@ TEST(a_sleep_ends_at_the_nearest_deadline_and_never_before)
 	loop_free(f.l);
 }
 
+static void reads_and_rests(void *ctx, int fd, unsigned events, u64 now)
+{
+	struct fake *f = ctx;
+	char c;
+
+	(void)events, (void)now;
+	f->fd_calls += read(fd, &c, 1) == 1;
+	loop_rest(f->l, SEC(1)); /* bounded, or the test would take seconds */
+}
+
+TEST(a_rest_is_granted_once_and_never_to_a_loop_that_must_not_wait)
+{
+	struct fake f = { .timer_rearm = TIME_NEVER, .lane_due = TIME_NEVER };
+	int fds[2];
+
+	f.l = loop_new(&(struct loop_clock){ real_now, fake_wall, NULL });
+	f.timer = (struct loop_timer){ .cb = timer_stops, .ctx = &f };
+	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
+	struct loop_fd *w = loop_fd_add(f.l, fds[0], LOOP_READ, reads_and_rests, &f);
+	REQUIRE(write(fds[1], "abc", 3) == 3);
+	loop_turn(f.l, TIME_NEVER);
+	EXPECT_EQ(loop_stats(f.l)->rests, 0); /* nobody had asked yet */
+	u64 began = real_now(NULL);
+	loop_turn(f.l, TIME_NEVER);
+	EXPECT(real_now(NULL) - began >= LOOP_REST_MAX);
+	EXPECT_EQ(f.fd_calls, 2); /* what gathered is served in the same turn */
+	EXPECT_EQ(loop_stats(f.l)->rests, 1);
+	loop_timer_set(f.l, &f.timer, real_now(NULL));
+	loop_turn(f.l, TIME_NEVER);
+	EXPECT_EQ(f.timers_run, 1);
+	EXPECT_EQ(loop_stats(f.l)->rests, 1); /* the timer stopped the loop, which then does not wait */
+	loop_fd_set(w, 0);
+	loop_rest(f.l, LOOP_REST_MAX);
+	u64 rests = loop_stats(f.l)->rests;
+	loop_turn(f.l, 0); /* the caller does not want to wait at all */
+	EXPECT_EQ(loop_stats(f.l)->rests, rests);
+	loop_fd_del(w);
+	close(fds[0]);
+	close(fds[1]);
+	loop_free(f.l);
+}
+
 TEST(a_sleep_may_be_limited_by_the_caller)
 {
 	struct fake f = { 0 };
