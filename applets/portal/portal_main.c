@@ -2,6 +2,7 @@
 #include "applets/common/logging.h"
 #include "applets/portal/admin/verbs.h"
 #include "applets/portal/cli.h"
+#include "applets/portal/idp.h"
 #include "applets/portal/mail/config.h"
 #include "applets/portal/serve.h"
 #include "applets/portal/state.h"
@@ -60,6 +61,7 @@ struct serve_options {
 	u64 capacity, refill, web_capacity, web_refill, api_capacity, api_refill;
 	bool secure_cookies;
 	int log_format, metrics;
+	struct idp_config idp;
 	const char *mail, *mail_from, *mail_password, *mail_password_file, *mail_ca;
 };
 
@@ -174,6 +176,27 @@ static int run_serve(const char *dir, int argc, char **argv)
 		{ "metrics", 0, "EMBERBOX_PORTAL_METRICS", OPT_CHOICE, S(metrics), .dflt = "local", .choices = metrics_choices,
 		  .help = "who may read /metrics: local (this machine and private networks, not through a proxy), all or off" },
 		{ "log-format", 0, "LOG_FORMAT", OPT_CHOICE, S(log_format), .dflt = "human", .choices = log_formats, .help = "human or json" },
+		{ "ca", 0, "EMBERBOX_PORTAL_CA", OPT_STR, S(idp.ca_file), .meta = "FILE", .flags = OPT_EMPTY_UNSET,
+		  .help = "trust these certificates (PEM) of identity providers instead of the system's" },
+		{ "allow-internal-idps", 0, "EMBERBOX_PORTAL_ALLOW_INTERNAL_IDPS", OPT_FLAG, S(idp.allow_internal),
+		  .help = "identity providers may have private and loopback addresses: only where all account admins may reach those anyway" },
+		{ "google-oidc-client-id", 0, "GOOGLE_OIDC_CLIENT_ID", OPT_STR, S(idp.google_client_id), .meta = "ID",
+		  .help = "this portal's registration with Google, for sign-in; its secret in GOOGLE_OIDC_CLIENT_SECRET" },
+		{ "google-oidc-client-secret", 0, "GOOGLE_OIDC_CLIENT_SECRET", OPT_STR, S(idp.google_client_secret), .flags = OPT_ENV_ONLY | OPT_SECRET },
+		{ "entra-oidc-client-id", 0, "ENTRA_OIDC_CLIENT_ID", OPT_STR, S(idp.entra_client_id), .meta = "ID",
+		  .help = "the same with Microsoft Entra; its secret in ENTRA_OIDC_CLIENT_SECRET" },
+		{ "entra-oidc-client-secret", 0, "ENTRA_OIDC_CLIENT_SECRET", OPT_STR, S(idp.entra_client_secret), .flags = OPT_ENV_ONLY | OPT_SECRET },
+		{ "entra-sync-client-id", 0, "ENTRA_SYNC_CLIENT_ID", OPT_STR, S(idp.entra_sync_client_id), .meta = "ID",
+		  .help = "and for reading directories; its secret in ENTRA_SYNC_CLIENT_SECRET" },
+		{ "entra-sync-client-secret", 0, "ENTRA_SYNC_CLIENT_SECRET", OPT_STR, S(idp.entra_sync_client_secret), .flags = OPT_ENV_ONLY | OPT_SECRET },
+		{ "google-service-account-key", 0, "GOOGLE_SERVICE_ACCOUNT_KEY", OPT_STR, S(idp.google_service_account_key), .flags = OPT_ENV_ONLY | OPT_SECRET },
+		{ "entra-url", 0, "ENTRA_URL", OPT_STR, S(idp.entra_url), .meta = "URL", .flags = OPT_EMPTY_UNSET,
+		  .help = "where Entra signs in, for national clouds: https://login.microsoftonline.us" },
+		{ "graph-url", 0, "GRAPH_URL", OPT_STR, S(idp.graph_url), .meta = "URL", .flags = OPT_EMPTY_UNSET,
+		  .help = "and where its directory is read: https://graph.microsoft.us" },
+		{ "google-url", 0, "GOOGLE_URL", OPT_STR, S(idp.google_url), .flags = OPT_ENV_ONLY },
+		{ "google-api-url", 0, "GOOGLE_API_URL", OPT_STR, S(idp.google_api_url), .flags = OPT_ENV_ONLY },
+		{ "google-token-url", 0, "GOOGLE_TOKEN_URL", OPT_STR, S(idp.google_token_url), .flags = OPT_ENV_ONLY },
 		{ "mail", 0, "EMBERBOX_PORTAL_MAIL", OPT_STR, S(mail), .meta = "TRANSPORT", .flags = OPT_SECRET,
 		  .help = "how mail leaves: smtp://user:password@host:587 (STARTTLS), smtps://…, sendmail[:PATH] or none" },
 		{ "mail-from", 0, "OUTBOUND_EMAIL_FROM", OPT_STR, S(mail_from), .meta = "ADDRESS",
@@ -233,6 +256,7 @@ static int run_serve(const char *dir, int argc, char **argv)
 	if (read_mail(&o, o.web_url ? web_url : NULL, &mail))
 		return 2;
 	cfg.mail = &mail;
+	cfg.idp = &o.idp;
 	status = logging_setup(&(struct logging){ .program = "emberbox-portal", .format = o.log_format ? LOG_JSON : LOG_HUMAN });
 	return status ? status : serve(&cfg);
 }

@@ -5,6 +5,7 @@
 #include "applets/portal/admin_socket.h"
 #include "applets/portal/auth/auth.h"
 #include "applets/portal/http/conn.h"
+#include "applets/portal/idp.h"
 #include "applets/portal/news.h"
 #include "applets/portal/state.h"
 #include "core/base/log.h"
@@ -237,6 +238,7 @@ static int open_state(struct serving *s, char why[static STATE_WHY_MAX])
 		return rc;
 	rc = server_init(&s->server);
 	rc = rc ? rc : auth_new(&p->auth, p, s->server.loop, sys_memory_available());
+	rc = rc ? rc : idp_open(p, s->server.loop, cfg->idp);
 	if (rc)
 		snprintf(why, STATE_WHY_MAX, "out of memory or descriptors");
 	return rc ? rc : admin_socket_open(&s->server, &s->admin, why, STATE_WHY_MAX);
@@ -309,6 +311,7 @@ int serve(const struct serve_config *cfg)
 	stop_listening(s);
 	conn_free_all(&s->server);
 	auth_free(s->state.portal.auth);
+	idp_close(&s->state.portal);
 	server_deinit(&s->server);
 	admin_socket_close(s->admin);
 	loop_free(s->server.loop);

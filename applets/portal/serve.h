@@ -37,6 +37,7 @@ struct serve_config {
 	struct rate_rule web_rate, api_rate; /* spec 60 §6.1 */
 	u32 rate_capacity, rate_refill;
 	const struct mail_config *mail;
+	const struct idp_config *idp; /* idp.h */
 };
 
 /* The exit status. */

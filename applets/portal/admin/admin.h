@@ -23,6 +23,9 @@
 #define ADMIN_REASON_MAX 512u
 
 struct mailer;
+struct fetcher;
+struct oidc;
+struct sync;
 
 /* What admin verbs and sockets work on. */
 struct portal {
@@ -31,6 +34,9 @@ struct portal {
 	struct hub *hub;
 	struct rng *rng;
 	const struct zones *zones;
+	struct fetcher *fetcher; /* outbound/fetch.h; NULL unless it serves, like the next two */
+	struct oidc *oidc;	 /* auth/oidc.h */
+	struct sync *sync;	 /* sync/sync.h */
 	struct mailer *mailer; /* mail/mail.h; NULL: nobody serves, or no mail is sent */
 	u64 (*now)(void);
 	u64 (*wall)(void);

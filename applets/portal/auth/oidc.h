@@ -22,6 +22,7 @@
 #define OIDC_KEYS_PAUSE SEC(5)
 #define OIDC_CACHE_MAX 32u	     /* providers remembered */
 #define OIDC_JOBS_MAX 64u	     /* sign-ins that wait for a provider */
+#define OIDC_TRIALS_MAX 64u     /* settings that are tried (oidc_web.h) */
 #define OIDC_SECRET_LEN 43	     /* state and verifier: 32 random bytes in base64url */
 #define OIDC_URL_MAX 2000u
 #define OIDC_TEXT_MAX 255u	     /* of claims and credentials */

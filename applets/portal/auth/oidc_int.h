@@ -25,7 +25,11 @@ struct oidc {
 		u64 until;
 	} used[OIDC_USED_MAX];
 	u32 used_at;
+	struct oidc_trial *trials[OIDC_TRIALS_MAX];
 };
+
+/* Settings that are being tried (oidc_trial.h). */
+void oidc_trials_free(struct oidc *o);
 
 /* From the cache, or a new empty one (fresh_until 0). NULL: all are in use, or no memory. */
 struct oidc_meta *oidc_meta_get(struct oidc *o, const char *discovery, u64 now);

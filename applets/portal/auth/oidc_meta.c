@@ -132,6 +132,7 @@ void oidc_free(struct oidc *o)
 		oidc_cancel(o->jobs);
 	for (u32 i = 0; i < OIDC_CACHE_MAX; i++)
 		meta_free(o->cache[i]);
+	oidc_trials_free(o);
 	free(o);
 }
 
