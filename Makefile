@@ -174,7 +174,7 @@ $S/main.o: applets/main.c $S/applets.h $O/flags
 
 # One run compiles all templates; what did not change keeps its date, so only the pages that did are compiled.
 HOSTCC ?= gcc
-COMPILER := $(addprefix contrib/build/,templates.c templates_main.c templates.h) core/base/strbuf.c core/base/strbuf.h core/base/types.h
+COMPILER := $(addprefix contrib/build/,templates.c templates_html.c templates_code.c templates_main.c templates.h templates_int.h) core/base/strbuf.c core/base/strbuf.h core/base/types.h
 $(BUILD)/templates: $(COMPILER) | $(TOOLS_READY)
 	$(call say,HOST,$@)$(HOSTCC) -std=gnu11 -D_GNU_SOURCE -I. -O1 $(WARN) $(filter %.c,$^) -o $@.$(VARIANT) && mv $@.$(VARIANT) $@
 $O/gen/templates.done: $(BUILD)/templates $(TEMPLATES)

@@ -1,4 +1,4 @@
-/* contrib/build/templates.h: the template compiler: HTML with holes becomes C. A library, so that tests can call it; templates_main.c is the program.
+/* contrib/build/templates.h: the template compiler: HTML with holes becomes C. A library, so that tests can call it; templates_main.c is the program, templates_int.h tells its parts.
  *
  *	{% include "applets/portal/web/views.h" %}             a header the expressions need
  *	{% template sites(const struct page *page, const struct sites_view *v) %}

@@ -1,6 +1,8 @@
 /* The template compiler on any text: it ends, and within its memory. And what html.h writes of the same text has no character that could end
  * a text, a quoted value or a URL. */
 #include "contrib/build/templates.c"
+#include "contrib/build/templates_code.c"
+#include "contrib/build/templates_html.c"
 
 #include "applets/portal/web/html.h"
 #include "tests/fuzz/fuzz.h"

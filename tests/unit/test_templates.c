@@ -1,5 +1,7 @@
 /* The template compiler (contrib/build/templates.h): what it makes, and above all what it refuses. */
 #include "contrib/build/templates.c"
+#include "contrib/build/templates_code.c"
+#include "contrib/build/templates_html.c"
 
 #include "tests/unit/test.h"
 
