@@ -184,9 +184,9 @@ static void read_reply(struct http_world *w)
 	snprintf(r->location, sizeof(r->location), "%s", http_header(r, "location"));
 	for (char *p = strstr(text, "\r\nSet-Cookie: "); p && p < end; p = strstr(p + 2, "\r\nSet-Cookie: "))
 		keep_cookie(w, p + 14, strcspn(p + 14, "\r"));
-	char *csrf = strstr(r->body, "name=\"_csrf\" value=\"");
-	if (csrf)
-		snprintf(w->csrf, sizeof(w->csrf), "%.*s", (int)strcspn(csrf + 20, "\""), csrf + 20);
+	char *csrf = strstr(r->body, "_csrf"), *value = csrf ? strstr(csrf, "value=\"") : NULL;
+	if (value)
+		snprintf(w->csrf, sizeof(w->csrf), "%.*s", (int)strcspn(value + 7, "\""), value + 7);
 }
 
 const struct reply *http_ask(struct http_world *w, const char *method, const char *path, const char *type, const char *body)

@@ -37,3 +37,42 @@ void page_policy(struct exchange *x);
 void page_policy_edit(struct exchange *x);
 void page_policy_switch(struct exchange *x);
 void page_policy_delete(struct exchange *x);
+
+/* pages_clients.c */
+void page_clients(struct exchange *x);
+void page_client(struct exchange *x);
+void page_client_edit(struct exchange *x);
+void page_client_verify(struct exchange *x);
+void page_client_unverify(struct exchange *x);
+void page_client_delete(struct exchange *x);
+
+struct client;
+struct client_row client_row(struct web *w, const struct client *c);
+
+/* pages_people.c */
+void page_actors(struct exchange *x);
+void page_actor_new(struct exchange *x);
+void page_actor(struct exchange *x);
+void page_actor_edit(struct exchange *x);
+void page_actor_enable(struct exchange *x);
+void page_actor_disable(struct exchange *x);
+void page_actor_delete(struct exchange *x);
+void page_actor_token(struct exchange *x);
+void page_actor_link(struct exchange *x);
+void page_actor_welcome(struct exchange *x);
+void page_actor_sign_out(struct exchange *x);
+void page_actor_token_revoke(struct exchange *x);
+void page_actor_session_revoke(struct exchange *x);
+void page_actor_identity_delete(struct exchange *x);
+void page_actor_credential_delete(struct exchange *x);
+
+struct actor;
+struct actor_row actor_row(struct web *w, const struct actor *a);
+
+/* pages_groups.c */
+void page_groups(struct exchange *x);
+void page_group_new(struct exchange *x);
+void page_group(struct exchange *x);
+void page_group_edit(struct exchange *x);
+void page_group_delete(struct exchange *x);
+void page_member_remove(struct exchange *x);

@@ -212,9 +212,9 @@ static u16 form_failed(struct form *f, struct action *a)
 {
 	static const struct {
 		const char *word, *field;
-	} places[] = { { "zone", "zone" }, { "country", "region" }, { "region", "region" }, { "remote_ip", "ip" }, { "network", "ip" }, { "address", "ip" }, { "provider", "provider" }, { "day", "day-m" }, { "time", "day-m" } };
+	} places[] = { { "zone", "zone" }, { "countr", "region" }, { "region", "region" }, { "remote_ip", "ip" }, { "network", "ip" }, { "address", "ip" }, { "provider", "provider" }, { "day", "day-m" }, { "time", "day-m" } };
 
-	if (strncmp(a->reply.field, "condition", 9) == 0)
+	if (strncmp(a->reply.field, "condition", 9) == 0 || strncasecmp(a->reply.reason, "condition", 9) == 0)
 		for (size_t i = 0; i < ARRAY_LEN(places); i++)
 			if (strstr(a->reply.reason, places[i].word)) {
 				snprintf(a->reply.field, sizeof(a->reply.field), "%s", places[i].field);

@@ -377,7 +377,7 @@ void page_site_revoke(struct exchange *x)
 		return;
 	site = web_get(&w, KIND_SITE, 1);
 	if (site) {
-		web_action(&w, &a, "token", "revoke", NULL);
+		web_action(&w, &a, "token", "delete-all", NULL);
 		action_set_id(&a, "site", &site->e.id);
 		web_do(&w, &a, web_path(&w, "/sites/%s", web_id(&w, &site->e.id)), "All tokens of this site are revoked; its gateways were disconnected.");
 	}

@@ -1,0 +1,191 @@
+/* Clients: the devices of people and service accounts (spec 60 §9). */
+#include "applets/portal/web/pages.h"
+#include "applets/portal/web/templates.h"
+#include "applets/portal/web/views_people.h"
+
+#include "applets/portal/model/pool.h"
+#include "applets/portal/model/version.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct client_row client_row(struct web *w, const struct client *c)
+{
+	struct client_row row = { .client = c, .href = web_path(w, "/clients/%s", web_id(w, &c->d.e.id)), .version = "", .system = "" };
+	const struct actor *actor = web_find(w, KIND_ACTOR, &c->d.owner_id);
+	struct store_session last;
+	char name[64], version[64];
+
+	if (actor) {
+		row.actor = actor->name;
+		row.actor_href = web_path(w, "/actors/%s", web_id(w, &actor->e.id));
+	}
+	row.is_online = web_is_online(w, KIND_CLIENT, &c->d.e.id);
+	if (store_latest_session(w->x->portal->store, &w->account->e.id, &c->d.e.id, &last) == 0) {
+		user_agent_os(last.user_agent, name, sizeof(name), version, sizeof(version));
+		row.version = web_text(w, "%s", last.version);
+		row.system = web_text(w, "%s", name);
+	}
+	return row;
+}
+
+static bool is_online(void *ctx, const struct uuid *id)
+{
+	return web_is_online(ctx, KIND_CLIENT, id);
+}
+
+static bool is_away(void *ctx, const struct uuid *id)
+{
+	return !web_is_online(ctx, KIND_CLIENT, id);
+}
+
+void page_clients(struct exchange *x)
+{
+	static const struct column columns[] = { { .label = "Client", .sort = "name" }, { .label = "Whose" }, { .label = "Version" }, { .label = "Status" }, { .label = "Last started", .sort = "last_seen_at" }, { .label = "Since", .sort = "inserted_at" } };
+	static const struct web_filter filters[] = { { "verified", "status" }, { "online", NULL } };
+	static struct choice verified[] = { { .value = "verified", .label = "verified" }, { .value = "unverified", .label = "not verified" } };
+	static struct choice online[] = { { .value = "yes", .label = "online" }, { .value = "no", .label = "away" } };
+	struct form_field fields[] = {
+		{ .name = "q", .label = "Name, person or e-mail" },
+		{ .name = "verified", .label = "Verified", .kind = INPUT_SELECT, FORM_CHOICES(verified) },
+		{ .name = "online", .label = "Status", .kind = INPUT_SELECT, FORM_CHOICES(online) },
+	};
+	struct form f = { FORM_FIELDS(fields) };
+	struct clients_view v = { .n = 0 };
+	struct web_list l;
+	struct web w;
+
+	if (!web_begin(&w, x, SECTION_CLIENTS))
+		return;
+	w.page.lead = "A client is a device that someone signed in on. It appears by itself the first time it connects.";
+	w.page.live_topics = "clients";
+	web_list_begin(&w, &l, KIND_CLIENT, "clients", web_path(&w, "/clients"), columns, ARRAY_LEN(columns), &f, filters, ARRAY_LEN(filters));
+	if (*form_value(&f, "online")) {
+		l.query.keep = strcmp(form_value(&f, "online"), "no") == 0 ? is_away : is_online;
+		l.query.keep_ctx = &w;
+	}
+	if (web_list_load(&w, &l)) {
+		v.list = l.list;
+		v.filters = &f;
+		v.rows = exchange_alloc(x, (l.n + 1) * sizeof(*v.rows));
+		for (u32 i = 0; v.rows && i < l.n; i++)
+			v.rows[v.n++] = client_row(&w, l.rows[i]);
+		template_clients(&x->out, &w.page, &v);
+		web_send(&w, 200);
+	}
+	web_end(&w);
+}
+
+void page_client(struct exchange *x)
+{
+	struct client_view v = { .remote_ip = "", .region = "", .user_agent = "" };
+	struct connections connections;
+	struct store_session last;
+	struct web w;
+
+	if (!web_begin(&w, x, SECTION_CLIENTS))
+		return;
+	v.client = web_get(&w, KIND_CLIENT, 1);
+	if (v.client && connections_of(&w, KIND_CLIENT, &v.client->d.e.id, &connections)) {
+		v.row = client_row(&w, v.client);
+		v.connections = &connections;
+		v.ipv4 = pool_ip(POOL_IPV4, v.client->d.ipv4);
+		v.ipv6 = pool_ip(POOL_IPV6, v.client->d.ipv6);
+		if (store_latest_session(x->portal->store, &w.account->e.id, &v.client->d.e.id, &last) == 0) {
+			v.remote_ip = web_text(&w, "%s", last.remote_ip);
+			v.region = web_text(&w, "%s", last.region);
+			v.user_agent = web_text(&w, "%s", last.user_agent);
+			v.last_started = last.at;
+		}
+		v.edit_href = web_text(&w, "%s/edit", v.row.href);
+		v.verify_href = web_text(&w, "%s/verify", v.row.href);
+		v.unverify_href = web_text(&w, "%s/unverify", v.row.href);
+		v.delete_href = web_text(&w, "%s/delete", v.row.href);
+		v.why_href = web_path(&w, "/why?client=%s", web_id(&w, &v.client->d.e.id));
+		page_crumb(&w.page, "Clients", web_path(&w, "/clients"));
+		w.page.title = v.client->d.name;
+		w.page.live_topics = "clients";
+		template_client(&x->out, &w.page, &v);
+		web_send(&w, 200);
+	}
+	web_end(&w);
+}
+
+void page_client_edit(struct exchange *x)
+{
+	struct form_field fields[] = { { .name = "name", .label = "Name", .help = "How you recognise this device.", .max = 255, .is_required = true, .is_focused = true } };
+	struct form f = { .submit = "Save name", FORM_FIELDS(fields) };
+	const struct client *c;
+	struct action a;
+	struct web w;
+	u16 status = 200;
+
+	if (!web_begin(&w, x, SECTION_CLIENTS))
+		return;
+	c = web_get(&w, KIND_CLIENT, 1);
+	if (c) {
+		f.cancel_href = web_path(&w, "/clients/%s", web_id(&w, &c->d.e.id));
+		f.action = web_text(&w, "%s/edit", f.cancel_href);
+		form_set(&f, "name", c->d.name);
+		web_action(&w, &a, "client", "update", &c->d.e.id);
+		if (x->method == METHOD_POST && web_act(&w, &a, &f) == ADMIN_OK) {
+			exchange_flash(x, FLASH_INFO, "The client is called %s now.", form_value(&f, "name"));
+			exchange_redirect(x, "%s", f.cancel_href);
+		} else {
+			if (x->method == METHOD_POST)
+				status = web_form_failed(&f, &a);
+			page_crumb(&w.page, "Clients", web_path(&w, "/clients"));
+			page_crumb(&w.page, c->d.name, f.cancel_href);
+			w.page.title = "Rename client";
+			template_form_page(&x->out, &w.page, &f);
+			web_send(&w, status);
+		}
+		action_end(&a);
+	}
+	web_end(&w);
+}
+
+static void verify(struct exchange *x, const char *verb, const char *done)
+{
+	const struct client *c;
+	struct action a;
+	struct web w;
+
+	if (!web_begin(&w, x, SECTION_CLIENTS))
+		return;
+	c = web_get(&w, KIND_CLIENT, 1);
+	if (c) {
+		web_action(&w, &a, "client", verb, &c->d.e.id);
+		web_do(&w, &a, web_path(&w, "/clients/%s", web_id(&w, &c->d.e.id)), done);
+	}
+	web_end(&w);
+}
+
+void page_client_verify(struct exchange *x)
+{
+	verify(x, "verify", "The client counts as verified now.");
+}
+
+void page_client_unverify(struct exchange *x)
+{
+	verify(x, "unverify", "The client is not verified any more; what needs that ended just now.");
+}
+
+void page_client_delete(struct exchange *x)
+{
+	const struct client *c;
+	struct web w;
+
+	if (!web_begin(&w, x, SECTION_CLIENTS))
+		return;
+	c = web_get(&w, KIND_CLIENT, 1);
+	if (c)
+		web_delete(&w, &(struct web_deletion){ .kind = KIND_CLIENT,
+						       .id = &c->d.e.id,
+						       .name = c->d.name,
+						       .href = web_path(&w, "/clients/%s", web_id(&w, &c->d.e.id)),
+						       .list_href = web_path(&w, "/clients"),
+						       .list_label = "Clients",
+						       .note = "With a valid token it comes back as a new client with new addresses. To keep it out, revoke its token on its person's page." });
+	web_end(&w);
+}

@@ -1,0 +1,501 @@
+/* People: users, admins and service accounts, and what they prove themselves with (spec 60 §1.3, §9). */
+#include "applets/portal/web/pages.h"
+#include "applets/portal/web/templates.h"
+#include "applets/portal/web/views_people.h"
+
+#include "applets/portal/mail/mail.h"
+#include "applets/portal/model/directory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ROWS_SHOWN 50u
+
+static const char *type_word(int type)
+{
+	switch ((enum actor_type)type) {
+	case ACTOR_USER:
+		return "user";
+	case ACTOR_ADMIN:
+		return "admin";
+	case ACTOR_SERVICE:
+		return "service account";
+	case ACTOR_API:
+		return "API client";
+	}
+	return "";
+}
+
+struct actor_row actor_row(struct web *w, const struct actor *a)
+{
+	return (struct actor_row){ .actor = a,
+				   .href = web_path(w, "/%s/%s", a->type == ACTOR_API ? "settings/api_clients" : "actors", web_id(w, &a->e.id)),
+				   .type = type_word(a->type) };
+}
+
+/* ---- the list ----------------------------------------------------------------------------------------------------------------------- */
+
+void page_actors(struct exchange *x)
+{
+	static const struct column columns[] = { { .label = "Name", .sort = "name" }, { .label = "Kind", .sort = "type" }, { .label = "E-mail", .sort = "email" }, { .label = "Status" }, { .label = "Changed", .sort = "updated_at" } };
+	static const struct web_filter filters[] = { { "type", "type" }, { "status", "status" }, { "directory", "directory_id" } };
+	static struct choice types[] = { { .value = "account_user", .label = "users" }, { .value = "account_admin_user", .label = "admins" }, { .value = "service_account", .label = "service accounts" } };
+	static struct choice states[] = { { .value = "active", .label = "active" }, { .value = "disabled", .label = "disabled" } };
+	struct form_field fields[] = {
+		{ .name = "q", .label = "Name or e-mail" },
+		{ .name = "type", .label = "Kind", .kind = INPUT_SELECT, FORM_CHOICES(types) },
+		{ .name = "status", .label = "Status", .kind = INPUT_SELECT, FORM_CHOICES(states) },
+		{ .name = "directory", .label = "Directory", .kind = INPUT_HIDDEN },
+	};
+	struct form f = { FORM_FIELDS(fields) };
+	struct actors_view v = { .n = 0 };
+	struct web_list l;
+	struct web w;
+
+	if (!web_begin(&w, x, SECTION_PEOPLE))
+		return;
+	w.page.lead = "Users sign in on their devices, admins also here. Service accounts are programs with a token.";
+	w.page.action = "Add someone";
+	w.page.action_href = web_path(&w, "/actors/new");
+	w.page.live_topics = "actors";
+	web_list_begin(&w, &l, KIND_ACTOR, "people", web_path(&w, "/actors"), columns, ARRAY_LEN(columns), &f, filters, ARRAY_LEN(filters));
+	l.query.filters[l.query.n_filters++] = (struct store_filter){ "type", FILTER_IS_NOT, "api_client" };
+	if (!l.query.sort)
+		l.query.sort = l.list.sort = "name";
+	if (web_list_load(&w, &l)) {
+		v.list = l.list;
+		v.filters = &f;
+		v.rows = exchange_alloc(x, (l.n + 1) * sizeof(*v.rows));
+		for (u32 i = 0; v.rows && i < l.n; i++)
+			v.rows[v.n++] = actor_row(&w, l.rows[i]);
+		template_actors(&x->out, &w.page, &v);
+		web_send(&w, 200);
+	}
+	web_end(&w);
+}
+
+/* ---- making and changing ------------------------------------------------------------------------------------------------------------ */
+
+static struct choice roles[] = { { .value = "user", .label = "User", .help = "connects with clients" },
+				 { .value = "admin", .label = "Admin", .help = "connects, and administers this portal" },
+				 { .value = "service-account", .label = "Service account", .help = "a program: no e-mail, a token instead of signing in" } };
+
+static void show_form(struct web *w, const struct actor *a, struct form *f, u16 status)
+{
+	page_crumb(&w->page, "People", web_path(w, "/actors"));
+	if (a)
+		page_crumb(&w->page, a->name, f->cancel_href);
+	w->page.title = a ? "Change" : "Add someone";
+	template_form_page(&w->x->out, &w->page, f);
+	web_send(w, status);
+}
+
+void page_actor_new(struct exchange *x)
+{
+	struct form_field fields[] = {
+		{ .name = "type", .label = "Kind", .kind = INPUT_RADIO, .value = "user", FORM_CHOICES(roles), .is_required = true },
+		{ .name = "email", .label = "E-mail", .kind = INPUT_EMAIL, .help = "Of a user or admin; service accounts have none.", .max = 160 },
+		{ .name = "name", .label = "Name", .help = "The e-mail address when left empty.", .max = 255 },
+	};
+	struct form f = { .submit = "Add", FORM_FIELDS(fields) };
+	struct action a;
+	struct web w;
+
+	if (!web_begin(&w, x, SECTION_PEOPLE))
+		return;
+	f.action = web_path(&w, "/actors/new");
+	f.cancel_href = web_path(&w, "/actors");
+	web_action(&w, &a, "actor", "add", NULL);
+	action_set(&a, "email-otp", "true");
+	if (x->method != METHOD_POST) {
+		show_form(&w, NULL, &f, 200);
+	} else if (web_act(&w, &a, &f) == ADMIN_OK) {
+		bool is_service = strcmp(form_value(&f, "type"), "service-account") == 0;
+		exchange_flash(x, FLASH_INFO, is_service ? "The service account is made. Now it needs a token." : "Added. Now give them a way to sign in.");
+		exchange_redirect(x, "%s", web_path(&w, "/actors/%s", web_id(&w, &a.reply.id)));
+	} else {
+		show_form(&w, NULL, &f, web_form_failed(&f, &a));
+	}
+	action_end(&a);
+	web_end(&w);
+}
+
+void page_actor_edit(struct exchange *x)
+{
+	struct form_field person[] = {
+		{ .name = "name", .label = "Name", .max = 255, .is_required = true, .is_focused = true },
+		{ .name = "email", .label = "E-mail", .kind = INPUT_EMAIL, .max = 160, .is_required = true },
+		{ .name = "type", .label = "Role", .kind = INPUT_RADIO, .choices = roles, .n_choices = 2 },
+		{ .name = "email-otp", .label = "May sign in by a code sent to the e-mail address", .kind = INPUT_CHECKBOX },
+	};
+	const struct actor *actor;
+	struct form f = { .submit = "Save", FORM_FIELDS(person) };
+	struct action a;
+	struct web w;
+
+	if (!web_begin(&w, x, SECTION_PEOPLE))
+		return;
+	actor = web_get(&w, KIND_ACTOR, 1);
+	if (actor) {
+		if (!actor->email)
+			f.n_fields = 1; /* a program has a name only */
+		f.cancel_href = web_path(&w, "/actors/%s", web_id(&w, &actor->e.id));
+		f.action = web_text(&w, "%s/edit", f.cancel_href);
+		form_set(&f, "name", actor->name);
+		form_set(&f, "email", actor->email);
+		form_set(&f, "type", actor->type == ACTOR_ADMIN ? "admin" : "user");
+		form_set(&f, "email-otp", actor->allow_email_otp_sign_in ? "true" : NULL);
+		web_action(&w, &a, "actor", "update", &actor->e.id);
+		if (x->method != METHOD_POST) {
+			show_form(&w, actor, &f, 200);
+		} else if (web_act(&w, &a, &f) == ADMIN_OK) {
+			exchange_flash(x, FLASH_INFO, "Saved.");
+			exchange_redirect(x, "%s", f.cancel_href);
+		} else {
+			show_form(&w, actor, &f, web_form_failed(&f, &a));
+		}
+		action_end(&a);
+	}
+	web_end(&w);
+}
+
+/* ---- one of them -------------------------------------------------------------------------------------------------------------------- */
+
+struct gather {
+	struct web *w;
+	struct actor_view *v;
+};
+
+static const char *provider_name(struct web *w, const struct uuid *id)
+{
+	const struct auth_provider *p = web_find(w, KIND_AUTH_PROVIDER, id);
+
+	return p ? p->name : "";
+}
+
+struct online_tokens {
+	const struct uuid *token;
+	bool found;
+};
+
+static int look_for_token(void *ctx, const struct hub_presence *p)
+{
+	struct online_tokens *o = ctx;
+
+	o->found |= uuid_eq(&p->token_id, o->token);
+	return 0;
+}
+
+static int take_token(void *ctx, enum kind k, const void *entity)
+{
+	struct gather *g = ctx;
+	const struct token *t = web_keep(g->w, k, entity);
+	struct online_tokens online = { .token = t ? &t->e.id : NULL };
+
+	if (!t)
+		return ERR_NOMEM;
+	(void)hub_each(g->w->x->portal->hub, MSG_ROLE_CLIENT, &g->w->account->e.id, look_for_token, &online);
+	g->v->tokens[g->v->n_tokens++] = (struct access_row){
+		.id = &t->e.id,
+		.what = t->name && *t->name ? t->name : uuid_is_null(&t->auth_provider_id) ? "Token" : "Signed-in client",
+		.detail = provider_name(g->w, &t->auth_provider_id),
+		.is_online = online.found,
+		.last_seen = t->last_seen_at,
+		.expires = t->expires_at,
+		.revoke_href = web_text(g->w, "%s/tokens/%s/revoke", g->v->row.href, web_id(g->w, &t->e.id)),
+	};
+	return 0;
+}
+
+static int take_session(void *ctx, enum kind k, const void *entity)
+{
+	struct gather *g = ctx;
+	const struct portal_session *s = web_keep(g->w, k, entity);
+
+	if (!s)
+		return ERR_NOMEM;
+	g->v->sessions[g->v->n_sessions++] = (struct access_row){
+		.id = &s->e.id,
+		.what = web_text(g->w, "%s %s", s->remote_ip ? s->remote_ip : "", s->region ? s->region : ""),
+		.detail = s->user_agent ? s->user_agent : "",
+		.is_online = g->w->page.now - s->last_seen_at < 5 * 60 * 1000000ll,
+		.last_seen = s->last_seen_at,
+		.expires = s->expires_at,
+		.revoke_href = web_text(g->w, "%s/sessions/%s/revoke", g->v->row.href, web_id(g->w, &s->e.id)),
+	};
+	return 0;
+}
+
+static int take_identity(void *ctx, enum kind k, const void *entity)
+{
+	struct gather *g = ctx;
+	const struct identity *i = web_keep(g->w, k, entity);
+
+	if (!i)
+		return ERR_NOMEM;
+	g->v->identities[g->v->n_identities++] = (struct identity_row){ i, web_text(g->w, "%s/identities/%s/delete", g->v->row.href, web_id(g->w, &i->e.id)) };
+	return 0;
+}
+
+static int take_credential(void *ctx, enum kind k, const void *entity)
+{
+	struct gather *g = ctx;
+	const struct credential *c = web_keep(g->w, k, entity);
+
+	if (!c)
+		return ERR_NOMEM;
+	if (c->type == CREDENTIAL_RECOVERY_CODE) {
+		g->v->n_recovery_codes += c->used_at == 0;
+		return 0;
+	}
+	g->v->credentials[g->v->n_credentials++] = (struct credential_row){
+		.credential = c,
+		.kind = c->type == CREDENTIAL_PASSKEY ? "Passkey" : c->type == CREDENTIAL_PASSWORD ? "Password" : "Authenticator app",
+		.delete_href = web_text(g->w, "%s/credentials/%s/delete", g->v->row.href, web_id(g->w, &c->e.id)),
+	};
+	return 0;
+}
+
+static int take_client(void *ctx, enum kind k, const void *entity)
+{
+	struct gather *g = ctx;
+	const struct client *c = web_keep(g->w, k, entity);
+
+	if (!c)
+		return ERR_NOMEM;
+	g->v->clients[g->v->n_clients++] = client_row(g->w, c);
+	return 0;
+}
+
+static void load_groups(struct web *w, struct actor_view *v)
+{
+	const struct directory *d = hub_directory(w->x->portal->hub);
+	struct uuid membership;
+	u32 n;
+	void *const *all = directory_all(d, KIND_GROUP, &w->account->e.id, &n);
+
+	v->groups = exchange_alloc(w->x, (n + 1) * sizeof(*v->groups));
+	for (u32 i = 0; v->groups && i < n; i++) {
+		const struct group *g = all[i];
+		if (directory_is_member(d, v->actor, g, &membership))
+			v->groups[v->n_groups++] = (struct membership_row){ web_text(w, "%s", g->name), web_path(w, "/groups/%s", web_id(w, &g->e.id)), group_is_everyone(g) };
+	}
+}
+
+static bool load_actor(struct web *w, struct actor_view *v)
+{
+	struct store *s = w->x->portal->store;
+	const struct uuid *account = &w->account->e.id;
+	struct gather g = { w, v };
+	const struct store_filter mine[] = { { "actor_id", FILTER_IS, web_id(w, &v->actor->e.id) } };
+	int rc;
+
+	v->tokens = exchange_alloc(w->x, ROWS_SHOWN * sizeof(*v->tokens));
+	v->sessions = exchange_alloc(w->x, ROWS_SHOWN * sizeof(*v->sessions));
+	v->identities = exchange_alloc(w->x, ROWS_SHOWN * sizeof(*v->identities));
+	v->credentials = exchange_alloc(w->x, ROWS_SHOWN * sizeof(*v->credentials));
+	v->clients = exchange_alloc(w->x, ROWS_SHOWN * sizeof(*v->clients));
+	rc = v->tokens && v->sessions && v->identities && v->credentials && v->clients ? 0 : ERR_NOMEM;
+	rc = rc ? rc : store_select(s, KIND_CLIENT, account, mine, 1, ROWS_SHOWN, take_client, &g);
+	rc = rc ? rc : store_select(s, KIND_CLIENT_TOKEN, account, mine, 1, ROWS_SHOWN, take_token, &g);
+	rc = rc ? rc : store_select(s, KIND_PORTAL_SESSION, account, mine, 1, ROWS_SHOWN, take_session, &g);
+	rc = rc ? rc : store_select(s, KIND_IDENTITY, account, mine, 1, ROWS_SHOWN, take_identity, &g);
+	rc = rc ? rc : store_select(s, KIND_CREDENTIAL, account, mine, 1, ROWS_SHOWN, take_credential, &g);
+	if (rc) {
+		web_store_failed(w);
+		return false;
+	}
+	load_groups(w, v);
+	return true;
+}
+
+static void show_actor(struct web *w, const struct actor *actor, struct actor_view *v, u16 status)
+{
+	v->actor = actor;
+	v->row = actor_row(w, actor);
+	v->is_me = uuid_eq(&actor->e.id, &w->me.actor_id);
+	v->is_person = actor->email != NULL;
+	if (!load_actor(w, v))
+		return;
+	v->edit_href = web_text(w, "%s/edit", v->row.href);
+	v->enable_href = web_text(w, "%s/enable", v->row.href);
+	v->disable_href = web_text(w, "%s/disable", v->row.href);
+	v->delete_href = web_text(w, "%s/delete", v->row.href);
+	v->token_href = web_text(w, "%s/new_token", v->row.href);
+	v->link_href = web_text(w, "%s/new_link", v->row.href);
+	v->mail_href = v->is_person && mail_is_possible(w->x->portal) ? web_text(w, "%s/welcome", v->row.href) : NULL;
+	v->end_all_href = web_text(w, "%s/sign_out_everywhere", v->row.href);
+	page_crumb(&w->page, "People", web_path(w, "/actors"));
+	w->page.title = actor->name;
+	w->page.action = "Edit";
+	w->page.action_href = v->edit_href;
+	w->page.live_topics = "clients";
+	template_actor(&w->x->out, &w->page, v);
+	web_send(w, status);
+}
+
+void page_actor(struct exchange *x)
+{
+	struct actor_view v = { .secret = NULL };
+	const struct actor *actor;
+	struct web w;
+
+	if (!web_begin(&w, x, SECTION_PEOPLE))
+		return;
+	actor = web_get(&w, KIND_ACTOR, 1);
+	if (actor)
+		show_actor(&w, actor, &v, 200);
+	web_end(&w);
+}
+
+/* A token or link is shown on the page that answers its POST, and nowhere else. */
+static void make_secret(struct exchange *x, const char *noun, const char *label, const char *can)
+{
+	struct actor_view v = { .secret_label = label, .secret_can = can };
+	const char *expires = exchange_form(x, "expires");
+	const struct actor *actor;
+	struct action a;
+	struct web w;
+	u16 status = 200;
+
+	if (!web_begin(&w, x, SECTION_PEOPLE))
+		return;
+	actor = web_get(&w, KIND_ACTOR, 1);
+	if (actor) {
+		web_action(&w, &a, noun, "add", NULL);
+		action_set_id(&a, "actor", &actor->e.id);
+		if (strcmp(noun, "token") == 0 && expires && *expires)
+			action_set(&a, "expires", expires);
+		if (action_run(&a, x->portal) == ADMIN_OK) {
+			v.secret = web_text(&w, "%s", a.reply.secret);
+		} else {
+			w.page.flash = (struct notice){ .tone = TONE_BAD, .text = web_text(&w, "%s", a.reply.reason) };
+			status = web_status_of(a.reply.class);
+		}
+		action_end(&a);
+		show_actor(&w, actor, &v, status);
+	}
+	web_end(&w);
+}
+
+void page_actor_token(struct exchange *x)
+{
+	make_secret(x, "token", "Token", "whoever has it connects as this service account.");
+}
+
+void page_actor_link(struct exchange *x)
+{
+	make_secret(x, "link", "One-time link", "whoever opens it first sets up how this person signs in.");
+}
+
+void page_actor_welcome(struct exchange *x)
+{
+	const struct actor *actor;
+	struct web w;
+
+	if (!web_begin(&w, x, SECTION_PEOPLE))
+		return;
+	actor = web_get(&w, KIND_ACTOR, 1);
+	if (actor) {
+		struct mail m = { .kind = MAIL_WELCOME, .account_id = w.account->e.id, .to = actor->email, .to_name = actor->name, .account_name = w.account->name, .by = w.me.actor_name,
+				  .url = web_text(&w, "%s%s", x->portal->web_url, w.account->slug) };
+		int rc = actor->email ? mail_send(x->portal, &m) : ERR_INVAL;
+		if (rc)
+			exchange_flash(x, FLASH_ERROR, rc == ERR_LIMIT ? "Too many mails are waiting. Try again in some minutes." : "The mail cannot be sent: this portal has no mail server, or that is no address.");
+		else
+			exchange_flash(x, FLASH_INFO, "A welcome mail is on its way to %s.", actor->email);
+		exchange_redirect(x, "%s", web_path(&w, "/actors/%s", web_id(&w, &actor->e.id)));
+	}
+	web_end(&w);
+}
+
+static void do_with_actor(struct exchange *x, const char *noun, const char *verb, const char *target_field, const char *done)
+{
+	const struct actor *actor;
+	struct action a;
+	struct web w;
+
+	if (!web_begin(&w, x, SECTION_PEOPLE))
+		return;
+	actor = web_get(&w, KIND_ACTOR, 1);
+	if (actor) {
+		web_action(&w, &a, noun, verb, NULL);
+		action_set_id(&a, target_field, &actor->e.id);
+		web_do(&w, &a, web_path(&w, "/actors/%s", web_id(&w, &actor->e.id)), done);
+	}
+	web_end(&w);
+}
+
+void page_actor_enable(struct exchange *x)
+{
+	do_with_actor(x, "actor", "enable", "target", "Enabled. They can sign in again.");
+}
+
+void page_actor_disable(struct exchange *x)
+{
+	do_with_actor(x, "actor", "disable", "target", "Disabled: all sessions ended and clients were disconnected.");
+}
+
+void page_actor_sign_out(struct exchange *x)
+{
+	do_with_actor(x, "session", "delete-all", "actor", "Signed out everywhere.");
+}
+
+/* POST /:account/actors/:id/<what>/:other/<verb> */
+static void do_with_part(struct exchange *x, const char *noun, const char *done)
+{
+	const struct actor *actor;
+	struct action a;
+	struct uuid id;
+	struct web w;
+
+	if (!web_begin(&w, x, SECTION_PEOPLE))
+		return;
+	actor = web_get(&w, KIND_ACTOR, 1);
+	if (actor && uuid_parse(x->param[2], &id)) {
+		web_not_found(&w, noun);
+	} else if (actor) {
+		web_action(&w, &a, noun, "delete", &id);
+		web_do(&w, &a, web_path(&w, "/actors/%s", web_id(&w, &actor->e.id)), done);
+	}
+	web_end(&w);
+}
+
+void page_actor_token_revoke(struct exchange *x)
+{
+	do_with_part(x, "token", "The token is revoked; who used it was disconnected.");
+}
+
+void page_actor_session_revoke(struct exchange *x)
+{
+	do_with_part(x, "session", "That browser is signed out.");
+}
+
+void page_actor_identity_delete(struct exchange *x)
+{
+	do_with_part(x, "identity", "The identity is forgotten; its sessions ended.");
+}
+
+void page_actor_credential_delete(struct exchange *x)
+{
+	do_with_part(x, "credential", "It works no more.");
+}
+
+void page_actor_delete(struct exchange *x)
+{
+	const struct actor *actor;
+	struct web w;
+
+	if (!web_begin(&w, x, SECTION_PEOPLE))
+		return;
+	actor = web_get(&w, KIND_ACTOR, 1);
+	if (actor)
+		web_delete(&w, &(struct web_deletion){ .kind = KIND_ACTOR,
+						       .id = &actor->e.id,
+						       .name = actor->name,
+						       .href = web_path(&w, "/actors/%s", web_id(&w, &actor->e.id)),
+						       .list_href = web_path(&w, "/actors"),
+						       .list_label = "People",
+						       .is_typed = true });
+	web_end(&w);
+}

@@ -1,0 +1,291 @@
+/* The pages of a signed-in admin, as a browser without script sees them: every list, form, detail and deletion, with real rows behind. */
+#include "applets/portal/http/exchange_int.h"
+#include "tests/unit/html_check.h"
+#include "tests/unit/http_world.h"
+
+#include "applets/portal/model/directory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A browser that holds the session of the account's admin. */
+static struct http_world *signed_in(void)
+{
+	struct http_world *w = http_new();
+	struct portal *p = &w->portal->portal;
+	const struct account *acme = directory_account_named(hub_directory(p->hub), "acme");
+	struct portal_session s;
+	char name[64], id[UUID_STRLEN], cookie[COOKIE_STRLEN];
+	u32 n;
+	void *const *actors = directory_all(hub_directory(p->hub), KIND_ACTOR, &acme->e.id, &n);
+
+	entity_init(KIND_PORTAL_SESSION, &s);
+	s.e.account_id = acme->e.id;
+	memset(s.e.id.b, 7, sizeof(s.e.id.b));
+	s.actor_id = ((const struct actor *)actors[0])->e.id;
+	s.expires_at = (i64)(portal_wall / 1000) + 3600 * 1000000ll;
+	EXPECT_EQ(store_begin(p->store, STORE_DURABLE), 0);
+	EXPECT_EQ(store_insert(p->store, KIND_PORTAL_SESSION, &s, portal_wall), 0);
+	EXPECT_EQ(store_commit(p->store), 0);
+	snprintf(name, sizeof(name), "sess_%s", uuid_format(&acme->e.id, id));
+	EXPECT_EQ(cookie_seal(w->server.cookie_key, name, SPAN(s.e.id.b, sizeof(s.e.id.b)), portal_wall / 1000000000, 28800, cookie), 0);
+	snprintf(w->cookie[0], sizeof(w->cookie[0]), "%s=%s", name, cookie);
+	entity_deinit(KIND_PORTAL_SESSION, &s);
+	return w;
+}
+
+static const char *id_of(struct http_world *w, const char *command)
+{
+	static char text[64];
+
+	snprintf(text, sizeof(text), "%s", admin_value(w->portal, command, "id"));
+	EXPECT(text[0] != '\0');
+	return text;
+}
+
+static const char *path(const char *fmt, const char *id)
+{
+	static char text[256];
+
+	snprintf(text, sizeof(text), fmt, id);
+	return text;
+}
+
+/* A page that a person and a screen reader can use. */
+static const struct reply *get(struct http_world *w, const char *where, int status)
+{
+	const struct reply *r = http_get(w, where);
+	const char *fault;
+
+	if (r->status != status)
+		test_fail(__FILE__, __LINE__, "%s: %d instead of %d: %.300s", where, r->status, status, r->body);
+	fault = html_page_fault(SPAN(r->body, r->body_len));
+	if (fault)
+		test_fail(__FILE__, __LINE__, "%s: %s", where, fault);
+	return r;
+}
+
+TEST(without_a_session_a_page_leads_to_signing_in)
+{
+	struct http_world *w = http_new();
+	const struct reply *r = http_get(w, "/acme/sites?x=1");
+
+	EXPECT_EQ(r->status, 303);
+	EXPECT_HAS(r->location, "/acme?redirect_to=");
+	EXPECT_EQ(http_get(w, "/nobody/sites")->status, 404);
+	http_free(w);
+}
+
+TEST(sites_are_made_renamed_and_deleted)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r = get(w, "/acme/sites", 200);
+	char id[64];
+
+	EXPECT_HAS(r->body, "Berlin");
+	(void)get(w, "/acme/sites/new", 200);
+	r = http_post(w, "/acme/sites/new", "name=");
+	EXPECT_EQ(r->status, 422);
+	EXPECT_HAS(r->body, "e-name");
+	r = http_post(w, "/acme/sites/new", "name=Berlin");
+	EXPECT(r->status == 409 || r->status == 422);
+	EXPECT_HAS(r->body, "value=\"Berlin\"");
+	r = http_post(w, "/acme/sites/new", "name=Pa%3Cb%3Eris");
+	EXPECT_EQ(r->status, 303);
+	EXPECT_HAS(r->location, "/new_token");
+	r = get(w, r->location, 200);
+	EXPECT_HAS(r->body, "Pa&lt;b&gt;ris");
+	snprintf(id, sizeof(id), "%s", id_of(w, "site show Pa<b>ris"));
+	(void)get(w, path("/acme/sites/%s", id), 200);
+	(void)get(w, path("/acme/sites/%s/edit", id), 200);
+	r = http_post(w, path("/acme/sites/%s/edit", id), "name=Paris");
+	EXPECT_EQ(r->status, 303);
+	(void)get(w, path("/acme/sites/%s/gateways", id), 200);
+	r = get(w, path("/acme/sites/%s/delete", id), 200);
+	r = http_post(w, path("/acme/sites/%s/delete", id), "");
+	EXPECT_EQ(r->status, 303);
+	EXPECT_EQ(http_get(w, path("/acme/sites/%s", id))->status, 404);
+	http_free(w);
+}
+
+TEST(a_deletion_names_what_goes_with_it_and_wants_the_name_typed)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+	char id[64];
+
+	EXPECT_EQ(admin(w->portal, "resource add --site Berlin --address 10.9.0.0/24 --name lab"), 0);
+	snprintf(id, sizeof(id), "%s", id_of(w, "site show Berlin"));
+	r = get(w, path("/acme/sites/%s/delete", id), 200);
+	EXPECT_HAS(r->body, "1 resource");
+	EXPECT_EQ(http_post(w, path("/acme/sites/%s/delete", id), "confirm=berlin")->status, 422);
+	EXPECT_EQ(http_post(w, path("/acme/sites/%s/delete", id), "confirm=Berlin")->status, 303);
+	EXPECT(admin(w->portal, "resource show lab") != 0);
+	http_free(w);
+}
+
+TEST(the_deploy_page_shows_a_token_once_that_works)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+	char id[64], token[256] = "";
+	const char *at;
+
+	snprintf(id, sizeof(id), "%s", id_of(w, "site show Berlin"));
+	r = get(w, path("/acme/sites/%s/new_token", id), 200);
+	EXPECT(!strstr(r->body, "FIREZONE_TOKEN"));
+	r = http_post(w, path("/acme/sites/%s/new_token", id), "");
+	EXPECT_EQ(r->status, 200);
+	EXPECT(!html_page_fault(SPAN(r->body, r->body_len)));
+	at = strstr(r->body, "FIREZONE_TOKEN=&#39;");
+	if (EXPECT(at)) {
+		sscanf(at + 20, "%200[^&]", token);
+		struct fake *g = join_gateway(w->portal, token, "gw-1", '2');
+		EXPECT(g->peer);
+		r = get(w, path("/acme/sites/%s", id), 200);
+		EXPECT_HAS(r->body, "online");
+	}
+	http_free(w);
+}
+
+TEST(a_resource_is_guessed_from_its_address)
+{
+	struct http_world *w = signed_in();
+	static const struct {
+		const char *address, *type;
+	} cases[] = { { "10.0.0.5", "ip" }, { "10.0.0.0%2F24", "cidr" }, { "fd12::%2F64", "cidr" }, { "**.example.com", "dns" } };
+	const struct reply *r;
+	char form[512], site[64], name[64];
+
+	snprintf(site, sizeof(site), "%s", id_of(w, "site show Berlin"));
+	(void)get(w, "/acme/resources", 200);
+	(void)get(w, "/acme/resources/new", 200);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		snprintf(name, sizeof(name), "r%zu", i);
+		snprintf(form, sizeof(form), "address=%s&name=%s&site=%s", cases[i].address, name, site);
+		r = http_post(w, "/acme/resources/new", form);
+		EXPECT_EQ(r->status, 303);
+		EXPECT_HAS(r->location, "/acme/policies/new?resource=");
+		snprintf(form, sizeof(form), "resource show %s", name);
+		EXPECT_STR(admin_value(w->portal, form, "type"), cases[i].type);
+	}
+	(void)get(w, "/acme/resources?q=exam&site=", 200);
+	http_free(w);
+}
+
+TEST(a_resource_form_keeps_what_was_typed_and_marks_the_field)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+	char form[512], site[64];
+
+	snprintf(site, sizeof(site), "%s", id_of(w, "site show Berlin"));
+	(void)get(w, "/acme/resources/new", 200);
+	snprintf(form, sizeof(form), "address=10.0.0.5%%2F8%%22%%3E%%3Cscript%%3E&name=bad&site=%s&tcp=70000", site);
+	r = http_post(w, "/acme/resources/new", form);
+	EXPECT_EQ(r->status, 422);
+	EXPECT(!strstr(r->body, "<script>"));
+	EXPECT_HAS(r->body, "value=\"bad\"");
+	snprintf(form, sizeof(form), "address=10.0.0.5&name=bad&site=%s&tcp=70000", site);
+	r = http_post(w, "/acme/resources/new", form);
+	EXPECT_EQ(r->status, 422);
+	EXPECT_HAS(r->body, "e-tcp");
+	http_free(w);
+}
+
+TEST(filters_of_a_resource_survive_editing)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+	char form[512], site[64], id[64];
+
+	snprintf(site, sizeof(site), "%s", id_of(w, "site show Berlin"));
+	EXPECT_EQ(admin(w->portal, "resource add --site Berlin --address 10.9.0.5 --name web --filter tcp:22,8000-9000 --filter icmp"), 0);
+	snprintf(id, sizeof(id), "%s", id_of(w, "resource show web"));
+	r = get(w, path("/acme/resources/%s/edit", id), 200);
+	EXPECT_HAS(r->body, "value=\"22, 8000-9000\"");
+	snprintf(form, sizeof(form), "address=10.9.0.5&name=web&site=%s&type=ip&tcp=22%%2C+8000-9000&icmp=true", site);
+	EXPECT_EQ(http_post(w, path("/acme/resources/%s/edit", id), form)->status, 303);
+	EXPECT_STR(admin_value(w->portal, "resource show web", "filters"), "tcp:22,8000-9000 icmp");
+	snprintf(form, sizeof(form), "address=10.9.0.5&name=web&site=%s&type=ip&tcp=", site);
+	EXPECT_EQ(http_post(w, path("/acme/resources/%s/edit", id), form)->status, 303);
+	EXPECT_STR(admin_value(w->portal, "resource show web", "filters"), "");
+	(void)get(w, path("/acme/resources/%s", id), 200);
+	(void)get(w, path("/acme/resources/%s/delete", id), 200);
+	http_free(w);
+}
+
+TEST(a_policy_with_every_condition_survives_editing)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+	char form[1024], group[64], resource[64], id[64];
+
+	EXPECT_EQ(admin(w->portal, "resource add --site Berlin --address 10.9.0.5 --name web"), 0);
+	snprintf(group, sizeof(group), "%s", id_of(w, "group show Everyone"));
+	snprintf(resource, sizeof(resource), "%s", id_of(w, "resource show web"));
+	r = get(w, path("/acme/policies/new?resource=%s", resource), 200);
+	snprintf(form, sizeof(form), "group=%s&resource=%s&description=because&region-op=is_in&region=de%%2C+at&ip-op=is_not_in_cidr&ip=192.0.2.0%%2F24&verified=true"
+		 "&zone=Europe%%2FTest&day-m=9%%3A00-12%%3A00%%2C+13%%3A00-17%%3A00&day-u=all", group, resource);
+	r = http_post(w, "/acme/policies/new", form);
+	if (!EXPECT(r->status == 303))
+		return;
+	snprintf(id, sizeof(id), "%s", strrchr(r->location, '/') + 1);
+	r = get(w, path("/acme/policies/%s", id), 200);
+	EXPECT_HAS(r->body, "Only from ");
+	EXPECT_HAS(r->body, "Only verified devices");
+	r = get(w, path("/acme/policies/%s/edit", id), 200);
+	EXPECT_HAS(r->body, "value=\"Europe/Test\"");
+	EXPECT_HAS(r->body, "192.0.2.0/24");
+	EXPECT_EQ(http_post(w, path("/acme/policies/%s/disable", id), "")->status, 303);
+	EXPECT_HAS(get(w, path("/acme/policies/%s", id), 200)->body, "disabled");
+	EXPECT_EQ(http_post(w, path("/acme/policies/%s/enable", id), "")->status, 303);
+	snprintf(form, sizeof(form), "group=%s&resource=%s&zone=Mars%%2FOlympus&day-m=9-17", group, resource);
+	r = http_post(w, path("/acme/policies/%s/edit", id), form);
+	EXPECT_EQ(r->status, 422);
+	EXPECT_HAS(r->body, "e-zone");
+	(void)get(w, "/acme/policies?status=active&q=web", 200);
+	(void)get(w, path("/acme/policies/%s/delete", id), 200);
+	EXPECT_EQ(http_post(w, path("/acme/policies/%s/delete", id), "")->status, 303);
+	http_free(w);
+}
+
+TEST(clients_are_shown_verified_renamed_and_forgotten)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+	char id[64];
+
+	(void)get(w, "/acme/clients", 200);
+	struct fake *c = join_client(w->portal, token_for(w->portal, "--actor jo@acme.example"), "laptop", '1');
+	EXPECT_EVENT(c, "init");
+	tick(w->portal, SEC(6));
+	r = get(w, "/acme/clients", 200);
+	const char *at = strstr(r->body, "/acme/clients/");
+	if (EXPECT(at))
+		sscanf(at + 14, "%36[0-9a-f-]", id);
+	EXPECT_HAS(r->body, "online");
+	(void)get(w, path("/acme/clients/%s", id), 200);
+	EXPECT_EQ(http_post(w, path("/acme/clients/%s/verify", id), "")->status, 303);
+	EXPECT_HAS(get(w, path("/acme/clients/%s", id), 200)->body, "verified");
+	EXPECT_EQ(http_post(w, path("/acme/clients/%s/unverify", id), "")->status, 303);
+	EXPECT_EQ(http_post(w, path("/acme/clients/%s/edit", id), "name=my+box")->status, 303);
+	EXPECT_HAS(get(w, "/acme/clients?online=yes&q=my", 200)->body, "my box");
+	EXPECT(!strstr(get(w, "/acme/clients?online=no", 200)->body, "my box"));
+	EXPECT_EQ(http_post(w, path("/acme/clients/%s/delete", id), "")->status, 303);
+	http_free(w);
+}
+
+TEST(spec60_01_ids_of_another_account_are_nobodys)
+{
+	struct http_world *w = signed_in();
+	char id[64];
+
+	EXPECT_EQ(admin(w->portal, "account add --name Other --slug other"), 0);
+	snprintf(id, sizeof(id), "%s", id_of(w, "site show 'Default Site' --account other"));
+	EXPECT_EQ(http_get(w, path("/acme/sites/%s", id))->status, 404);
+	(void)get(w, "/acme/sites/new", 200);
+	EXPECT_EQ(http_post(w, path("/acme/sites/%s/edit", id), "name=mine")->status, 404);
+	EXPECT_EQ(http_get(w, path("/other/sites/%s", id))->status, 303);
+	http_free(w);
+}
