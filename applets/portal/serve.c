@@ -5,6 +5,7 @@
 #include "applets/portal/admin_socket.h"
 #include "applets/portal/auth/auth.h"
 #include "applets/portal/http/conn.h"
+#include "applets/portal/http/router.h"
 #include "applets/portal/idp.h"
 #include "applets/portal/news.h"
 #include "applets/portal/state.h"
@@ -286,7 +287,7 @@ static void init(struct serving *s, const struct serve_config *cfg)
 				      .news = &live_news, .news_ctx = &s->state.portal };
 	s->state.lock_fd = -1;
 	s->state.portal.rng = sys_rng();
-	s->server = (struct server){ .portal = &s->state.portal, .cfg = cfg, .changed = rearm, .is_starting = true };
+	s->server = (struct server){ .portal = &s->state.portal, .cfg = cfg, .areas = router_areas, .changed = rearm, .is_starting = true };
 	s->hub_timer.cb = on_hub_timer;
 	s->stop_timer.cb = on_stopping;
 	s->pause_timer.cb = on_pause_over;

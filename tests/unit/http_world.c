@@ -1,6 +1,7 @@
 #include "tests/unit/http_world.h"
 
 #include "applets/portal/auth/auth.h"
+#include "applets/portal/http/router.h"
 #include "core/http/http.h"
 #include "platform/tcp.h"
 
@@ -38,7 +39,7 @@ struct http_world *http_new(void)
 	w->portal->portal.web_url = "http://portal.example/";
 	w->cfg = (struct serve_config){ .web_url = "http://portal.example/" };
 	w->loop = loop_new(&(struct loop_clock){ clock_now, clock_wall, NULL });
-	w->server = (struct server){ .loop = w->loop, .portal = &w->portal->portal, .cfg = &w->cfg, .changed = nothing };
+	w->server = (struct server){ .loop = w->loop, .portal = &w->portal->portal, .cfg = &w->cfg, .areas = router_areas, .changed = nothing };
 	EXPECT_EQ(server_init(&w->server), 0);
 	EXPECT_EQ(auth_new(&w->portal->portal.auth, &w->portal->portal, w->loop, 0), 0);
 	w->portal->portal.auth->profile = &quick;
@@ -238,4 +239,12 @@ const struct reply *http_post(struct http_world *w, const char *path, const char
 	w->extra = NULL;
 	strbuf_free(&body);
 	return r;
+}
+
+bool http_expect_has(const char *file, int line, const char *text, const char *part)
+{
+	if (strstr(text, part))
+		return true;
+	test_fail(file, line, "expected \"%s\" in: %.600s", part, text);
+	return false;
 }

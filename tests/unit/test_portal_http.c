@@ -1,15 +1,49 @@
-/* The portal's HTTP side: connections, requests, answers, cookies, CSRF. */
+/* The portal's HTTP side: connections and requests, what is refused and when, routes, health, metrics, assets, shutdown. */
 #include "applets/portal/http/assets.h"
 #include "applets/portal/http/live.h"
-#include "tests/unit/http_world.h"
+#include "core/base/log.h"
+#include "tests/unit/http_routes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\n\r\n"
 
-TEST(spec60_60_readyz_without_session_or_limit)
+/* The reply to raw bytes, after which the server may or may not close. */
+static const char *raw(struct http_world *w, const char *bytes, bool *is_closed)
+{
+	int fd = http_dial(w);
+	const char *text;
+
+	http_send(w, fd, bytes);
+	text = http_recv(w, fd, is_closed);
+	close(fd);
+	http_turn(w);
+	return text;
+}
+
+static int status_of(const char *text)
+{
+	int status = 0;
+
+	sscanf(text, "HTTP/1.1 %d", &status);
+	return status;
+}
+
+static u32 count(const char *text, const char *part)
+{
+	u32 n = 0;
+
+	for (; (text = strstr(text, part)); text++)
+		n++;
+	return n;
+}
+
+/* ---- health ------------------------------------------------------------------------------------------------------------------------ */
+
+TEST(spec60_60_readyz_in_its_order_without_session_or_limit)
 {
 	struct http_world *w = http_new();
 
@@ -23,44 +57,552 @@ TEST(spec60_60_readyz_without_session_or_limit)
 	EXPECT_EQ(http_get(w, "/healthz")->status, 200);
 	EXPECT_EQ(http_get(w, "/acme")->status, 503);
 	EXPECT_STR(http_header(&w->reply, "retry-after"), "1");
-	w->server.is_starting = false;
-	w->cfg.draining_file = "/";
+	w->cfg.draining_file = "/"; /* it exists: that comes before all else */
 	EXPECT_EQ(http_get(w, "/readyz")->status, 503);
 	EXPECT_HAS(w->reply.body, "\"draining\"");
+	w->server.is_starting = false;
+	EXPECT_EQ(http_get(w, "/readyz")->status, 503);
+	EXPECT_HAS(w->reply.body, "\"draining\"");
+	w->cfg.draining_file = "/nonexistent/draining";
+	EXPECT_EQ(http_get(w, "/readyz")->status, 200);
 	http_free(w);
 }
 
-TEST(unknown_paths_are_pages_and_other_methods_are_named)
+TEST(spec60_60_draining_leaves_connections_alone)
 {
-	struct http_world *w = http_new();
-
-	EXPECT_EQ(http_get(w, "/no/such/page")->status, 404);
-	EXPECT_HAS(w->reply.body, "<h1>There is nothing here</h1>");
-	EXPECT_EQ(http_ask(w, "POST", "/readyz", NULL, NULL)->status, 405);
-	EXPECT_STR(http_header(&w->reply, "allow"), "GET, HEAD");
-	EXPECT_EQ(http_ask(w, "BREW", "/readyz", NULL, NULL)->status, 405);
-	EXPECT_EQ(http_ask(w, "HEAD", "/readyz", NULL, NULL)->status, 200);
-	EXPECT_STR(w->reply.body, "");
-	EXPECT(atoi(http_header(&w->reply, "content-length")) > 20);
-	http_free(w);
-}
-
-TEST(requests_of_one_connection_are_answered_one_after_another)
-{
-	struct http_world *w = http_new();
+	struct http_world *w = http_new_with_routes();
 	int fd = http_dial(w);
 	bool closed;
 
-	http_send(w, fd, GET("/healthz") GET("/nothing") "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" GET("/healthz"));
-	const char *text = http_recv(w, fd, &closed);
-	const char *second = strstr(text, "HTTP/1.1 404"), *third = second ? strstr(second, "\"ready\"") : NULL;
-	EXPECT(strstr(text, "\"ok\"") && second && third && !strstr(third, "HTTP/1.1"));
+	http_send(w, fd, GET("/echo"));
+	EXPECT_EQ(status_of(http_recv(w, fd, NULL)), 200);
+	w->cfg.draining_file = "/";
+	EXPECT_EQ(http_get(w, "/readyz")->status, 503);
+	http_send(w, fd, GET("/echo"));
+	EXPECT_EQ(status_of(http_recv(w, fd, &closed)), 200);
+	EXPECT(!closed);
+	close(fd);
+	http_free(w);
+}
+
+TEST(metrics_are_told_at_home_only)
+{
+	struct http_world *w = http_new();
+
+	EXPECT_EQ(http_get(w, "/metrics")->status, 404);
+	strcpy(w->remote, "192.168.7.7");
+	EXPECT_EQ(http_get(w, "/metrics")->status, 200);
+	EXPECT_HAS(w->reply.body, "\nemberbox_portal_http_requests_total{area=\"plain\",status=\"4xx\"} 1\n");
+	EXPECT_HAS(w->reply.body, "\nemberbox_portal_http_request_duration_seconds_bucket{area=\"plain\",le=\"+Inf\"} 1\n");
+	EXPECT_HAS(w->reply.body, "\nemberbox_portal_peers{role=\"client\"} 0\n");
+	EXPECT_HAS(w->reply.body, "\nemberbox_portal_flows_total{result=\"created\"} 0\n");
+	w->extra = "X-Forwarded-For: 192.168.7.8\r\n";
+	EXPECT_EQ(http_get(w, "/metrics")->status, 404);
+	w->cfg.metrics = METRICS_ALL;
+	EXPECT_EQ(http_get(w, "/metrics")->status, 200);
+	w->cfg.metrics = METRICS_OFF;
+	w->extra = NULL;
+	EXPECT_EQ(http_get(w, "/metrics")->status, 404);
+	http_free(w);
+}
+
+/* ---- routes ------------------------------------------------------------------------------------------------------------------------- */
+
+TEST(exact_segments_come_before_names_from_the_left)
+{
+	struct http_world *w = http_new_with_routes();
+
+	EXPECT_STR(http_get(w, "/acme/sites/new")->body, "new");
+	EXPECT_STR(http_get(w, "/acme/groups/new")->body, "thing");
+	EXPECT_STR(http_get(w, "/acme/sites/42")->body, "param acme\nparam 42\nbody 0\n");
+	EXPECT_STR(http_get(w, "/ac%2fme/sites/a%20b+c%C3%A9?a=1")->body, "param ac/me\nparam a b+c\xc3\xa9\nquery a=1\nbody 0\n");
+	EXPECT_EQ(http_get(w, "//sites/42")->status, 404); /* a name is never empty */
+	EXPECT_EQ(http_get(w, "/acme/sites/")->status, 404);
+	EXPECT_EQ(http_get(w, "/acme/sites/42/")->status, 404);
+	EXPECT_EQ(http_get(w, "/acme/sites/%00")->status, 404);
+	EXPECT_EQ(http_get(w, "/acme/sites/%0a")->status, 404);
+	EXPECT_EQ(http_get(w, "/acme/sites/%ff")->status, 404); /* not UTF-8 */
+	EXPECT_EQ(http_get(w, "/acme/sites/%4")->status, 404);
+	EXPECT_EQ(http_get(w, "/1/2/3/4/5/6/7/8/9/10/11/12/13/14")->status, 404);
+	EXPECT_EQ(http_get(w, "http://portal.example/echo?a=1")->status, 200); /* RFC 9112 §3.2.2 */
+	EXPECT_EQ(http_get(w, "http://portal.example")->status, 200);
+	EXPECT_EQ(http_get(w, "*")->status, 404);
+	http_free(w);
+}
+
+TEST(what_is_not_there_is_said_in_the_manner_of_its_area)
+{
+	struct http_world *w = http_new_with_routes();
+
+	EXPECT_EQ(http_get(w, "/no/such/page")->status, 404);
+	EXPECT_HAS(w->reply.body, "<h1>");
+	EXPECT_EQ(http_get(w, "/things/no/such")->status, 404);
+	EXPECT_STR(w->reply.body, "{\"error\":{\"reason\":\"Not Found\"}}");
+	EXPECT_EQ(http_ask(w, "DELETE", "/things", NULL, NULL)->status, 405);
+	EXPECT_STR(w->reply.body, "{\"error\":{\"reason\":\"Method Not Allowed\"}}");
+	EXPECT_STR(http_header(&w->reply, "allow"), "GET, HEAD, POST");
+	EXPECT_EQ(http_ask(w, "POST", "/readyz", NULL, NULL)->status, 405);
+	EXPECT_STR(http_header(&w->reply, "allow"), "GET, HEAD");
+	EXPECT_EQ(http_ask(w, "BREW", "/readyz", NULL, NULL)->status, 405);
+	EXPECT_EQ(http_ask(w, "get", "/readyz", NULL, NULL)->status, 405);
+	http_free(w);
+}
+
+TEST(head_is_get_without_the_body)
+{
+	struct http_world *w = http_new_with_routes();
+	const char *text = raw(w, "HEAD /echo?a=1 HTTP/1.1\r\nHost: x\r\n\r\n" GET("/healthz"), NULL);
+
+	EXPECT_HAS(text, "Content-Length: 17\r\n");
+	EXPECT(!strstr(text, "query"));
+	EXPECT_EQ(count(text, "HTTP/1.1 200"), 2);
+	EXPECT_EQ(http_ask(w, "HEAD", "/stream", NULL, NULL)->status, 200);
+	EXPECT_EQ(w->reply.body_len, 0);
+	http_free(w);
+}
+
+/* ---- one connection, many requests ---------------------------------------------------------------------------------------------------- */
+
+TEST(requests_sent_ahead_are_answered_one_after_another)
+{
+	struct http_world *w = http_new_with_routes();
+	bool closed;
+	const char *text = raw(w,
+			       GET("/healthz") "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nGET /" GET("/nothing")
+				       GET("/at") "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" GET("/healthz"),
+			       &closed);
+
+	EXPECT_HAS(text, "\"ok\"");
+	EXPECT_HAS(text, "body 5\n");
+	EXPECT_EQ(count(text, "HTTP/1.1 404"), 1);
+	EXPECT(!closed && count(text, "HTTP/1.1") == 3); /* the fourth takes its time */
+
+	int fd = http_dial(w);
+	http_send(w, fd, GET("/at") "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" GET("/healthz"));
+	EXPECT_STR(http_recv(w, fd, NULL), "");
+	http_wait(w, SEC(3));
+	text = http_recv(w, fd, &closed);
+	EXPECT(strstr(text, "at last") && strstr(text, "at last") < strstr(text, "\"ready\""));
+	EXPECT(closed && count(text, "HTTP/1.1") == 2);
+	close(fd);
+	http_free(w);
+}
+
+/* Who sends ahead without end is not read any more. */
+TEST(what_is_sent_ahead_is_bounded)
+{
+	struct http_world *w = http_new_with_routes();
+	int fd = http_dial(w), n = 0, small = 4096;
+	const char *rq = GET("/later");
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	for (; n < 100000 && send(fd, rq, strlen(rq), MSG_NOSIGNAL | MSG_DONTWAIT) > 0; n++)
+		http_turn(w);
+	EXPECT(n > 500 && n < 10000);
+	EXPECT(http_deferred != NULL);
+	http_later_answer();
+	http_turn(w);
+	EXPECT(http_deferred != NULL); /* the next */
+	close(fd);
+	http_later_answer();
+	http_turn(w);
+	EXPECT(w->server.n_conns == 0 && http_gone == 0);
+	http_free(w);
+}
+
+TEST(old_clients_get_one_answer_unless_they_ask_for_more)
+{
+	struct http_world *w = http_new_with_routes();
+	bool closed;
+
+	EXPECT_EQ(status_of(raw(w, "GET /echo HTTP/1.0\r\n\r\n", &closed)), 200);
+	EXPECT(closed);
+	EXPECT_HAS(raw(w, "GET /echo HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", &closed), "Connection: keep-alive");
+	EXPECT(!closed);
+	EXPECT(!strstr(raw(w, "GET /stream HTTP/1.0\r\n\r\n", &closed), "chunked")); /* until close */
+	http_free(w);
+}
+
+TEST(who_shuts_his_side_still_gets_his_answer)
+{
+	struct http_world *w = http_new_with_routes();
+	int fd = http_dial(w);
+	bool closed;
+
+	http_send(w, fd, GET("/at"));
+	shutdown(fd, SHUT_WR);
+	http_turn(w);
+	http_wait(w, SEC(3));
+	EXPECT_HAS(http_recv(w, fd, &closed), "at last");
+	EXPECT(closed);
+	close(fd);
+	EXPECT_EQ(w->server.n_conns, 0);
+	http_free(w);
+}
+
+/* ---- bodies ------------------------------------------------------------------------------------------------------------------------------ */
+
+TEST(bodies_come_whole_by_length_or_in_chunks)
+{
+	struct http_world *w = http_new_with_routes();
+	bool closed;
+
+	EXPECT_HAS(raw(w, "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n10;x=y\r\n0123456789abcdef\r\n0\r\nT: 1\r\n\r\n",
+		       &closed), "body 19\n");
+	EXPECT(!closed);
+	int fd = http_dial(w);
+	for (const char *p = "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded; charset=utf-8\r\n"
+			     "Content-Length: 16\r\n\r\na=1&b=2&a=%C3%A9"; *p; p++) {
+		char one[2] = { *p, '\0' };
+		http_send(w, fd, one);
+	}
+	EXPECT_HAS(http_recv(w, fd, NULL), "form a=1\nform a=\xc3\xa9\nform b=2\nbody 16\n");
+	close(fd);
+	http_free(w);
+}
+
+TEST(fields_that_cannot_be_text_are_absent)
+{
+	struct http_world *w = http_new_with_routes();
+	const char *type = "application/x-www-form-urlencoded";
+
+	EXPECT_STR(http_ask(w, "POST", "/hook", type, "a=%ff&b=%00&a=%zz&b=x%20y+z")->body, "form b=x y z\nbody 27\n");
+	EXPECT_STR(http_ask(w, "POST", "/hook", type, "&&=&a&b")->body, "form a=\nform b=\nbody 7\n");
+	EXPECT_STR(http_ask(w, "POST", "/hook", "application/json", "a=1")->body, "body 3\n");
+	EXPECT_STR(http_ask(w, "POST", "/hook", NULL, "a=1")->body, "body 3\n");
+	http_free(w);
+}
+
+TEST(a_body_that_was_announced_is_asked_for_or_refused_at_once)
+{
+	struct http_world *w = http_new_with_routes();
+	int fd = http_dial(w);
+	bool closed;
+
+	http_send(w, fd, "POST /hook HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nContent-Length: 3\r\n\r\n");
+	EXPECT_STR(http_recv(w, fd, NULL), "HTTP/1.1 100 Continue\r\n\r\n");
+	http_send(w, fd, "abc");
+	EXPECT_HAS(http_recv(w, fd, NULL), "body 3\n");
+	close(fd);
+	EXPECT_EQ(status_of(raw(w, "POST /hook HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 262145\r\n\r\n", NULL)), 413);
+	EXPECT_EQ(status_of(raw(w, "POST /nothing HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", NULL)), 404);
+	EXPECT_EQ(status_of(raw(w, "POST /hook HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\nContent-Length: 5\r\n\r\n", NULL)), 417);
+	EXPECT_EQ(status_of(raw(w, "POST /hook HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc", &closed)), 200);
+	http_free(w);
+}
+
+TEST(what_is_too_large_is_refused_and_the_answer_arrives)
+{
+	struct http_world *w = http_new_with_routes();
+	struct strbuf rq = { 0 };
+	bool closed;
+	int fd;
+
+	EXPECT_EQ(status_of(raw(w, "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: 262145\r\n\r\nabc", NULL)), 413);
+	EXPECT_EQ(status_of(raw(w, "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\nabc", NULL)), 413);
+	EXPECT_EQ(status_of(raw(w, "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\nabc", NULL)), 400);
+	strbuf_puts(&rq, "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+	for (int i = 0; i < 20; i++)
+		strbuf_printf(&rq, "4000\r\n%016384d\r\n", 0);
+	fd = http_dial(w);
+	http_send(w, fd, strbuf_text(&rq)); /* more than is taken: it is read and thrown away, so that the answer is not lost */
+	EXPECT_EQ(status_of(http_recv(w, fd, &closed)), 413);
+	EXPECT(closed && w->server.n_conns == 1);
+	close(fd);
+	http_turn(w);
+	EXPECT_EQ(w->server.n_conns, 0);
+	strbuf_reset(&rq);
+	strbuf_printf(&rq, "POST /big HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n%01048576d", 0);
+	EXPECT_HAS(raw(w, strbuf_text(&rq), &closed), "body 1048576\n");
+	strbuf_reset(&rq);
+	strbuf_printf(&rq, "GET /%020000d HTTP/1.1\r\n", 0);
+	EXPECT_EQ(status_of(raw(w, strbuf_text(&rq), NULL)), 414);
+	strbuf_reset(&rq);
+	strbuf_printf(&rq, "GET / HTTP/1.1\r\nHost: x\r\nX: %020000d\r\n\r\n", 0);
+	EXPECT_EQ(status_of(raw(w, strbuf_text(&rq), NULL)), 431);
+	strbuf_reset(&rq);
+	strbuf_puts(&rq, "GET / HTTP/1.1\r\nHost: x\r\n");
+	for (int i = 0; i < 130; i++)
+		strbuf_printf(&rq, "X-%d: 1\r\n", i);
+	strbuf_puts(&rq, "\r\n");
+	EXPECT_EQ(status_of(raw(w, strbuf_text(&rq), NULL)), 431);
+	strbuf_free(&rq);
+	http_free(w);
+}
+
+/* What two readers could understand differently is understood by nobody (RFC 9112 §11.2), and ends the connection. */
+TEST(request_smuggling_is_refused)
+{
+	static const struct {
+		const char *bytes;
+		int status;
+	} cases[] = {
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\nabc", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length : 3\r\n\r\nabc", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 501 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
+		{ "POST /hook HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nX: 1\r\n folded: 2\r\n\r\n", 400 },
+		{ "GET /echo HTTP/1.1\nHost: x\n\n", 400 },
+		{ "GET /echo HTTP/1.1\r\nHost: x\rX: 1\r\n\r\n", 400 },
+		{ "GET /echo HTTP/1.1\r\n\r\n", 400 },
+		{ "GET /echo HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400 },
+		{ "GET  /echo HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
+		{ "GET /e cho HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
+		{ "GET /echo HTTP/2.0\r\nHost: x\r\n\r\n", 505 },
+		{ "\x16\x03\x01\x02\r\n\r\n", 400 },
+	};
+	struct http_world *w = http_new_with_routes();
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char bytes[512];
+		bool closed;
+
+		snprintf(bytes, sizeof(bytes), "%s" GET("/page"), cases[i].bytes);
+		const char *text = raw(w, bytes, &closed);
+		if (status_of(text) != cases[i].status || count(text, "HTTP/1.1 ") != 1 || !closed)
+			test_fail(__FILE__, __LINE__, "case %zu: %s", i, text);
+	}
+	EXPECT_EQ(w->server.n_conns, 0);
+	http_free(w);
+}
+
+/* ---- slow ones ---------------------------------------------------------------------------------------------------------------------------- */
+
+TEST(a_head_that_trickles_is_given_up_after_15_seconds)
+{
+	struct http_world *w = http_new_with_routes();
+	int fd = http_dial(w), silent = http_dial(w);
+	const char *rq = "GET /echo HTTP/1.1\r\nHost: xxxxxxxxxxxxx";
+	bool closed = false;
+	u32 secs = 0;
+
+	for (; rq[secs] && !closed; secs++) {
+		char one[2] = { rq[secs], '\0' };
+		http_send(w, fd, one);
+		http_wait(w, SEC(1));
+		(void)http_recv(w, fd, &closed);
+	}
+	EXPECT(closed && secs <= 16);
+	(void)http_recv(w, silent, &closed);
+	EXPECT(closed);
+	EXPECT_EQ(w->server.stats.timeouts, 1);
+	close(fd);
+	close(silent);
+	http_free(w);
+}
+
+TEST(a_body_that_trickles_is_given_up)
+{
+	struct http_world *w = http_new_with_routes();
+	int fd = http_dial(w);
+	bool closed = false;
+	u32 secs = 0;
+	char text[2048] = "";
+
+	http_send(w, fd, "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n");
+	for (; secs < 100 && !closed; secs++) {
+		http_send(w, fd, "x");
+		http_wait(w, SEC(1));
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s", http_recv(w, fd, &closed));
+	}
+	EXPECT(closed && secs >= 14 && secs <= 17);
+	EXPECT_EQ(status_of(text), 408);
+	close(fd);
+
+	/* one that is merely slow may go on */
+	fd = http_dial(w);
+	http_send(w, fd, "POST /big HTTP/1.1\r\nHost: x\r\nContent-Length: 204800\r\n\r\n");
+	for (secs = 0; secs < 40; secs++) {
+		char piece[5121];
+		snprintf(piece, sizeof(piece), "%05120d", 0);
+		http_send(w, fd, piece);
+		http_wait(w, SEC(1));
+	}
+	EXPECT_HAS(http_recv(w, fd, NULL), "body 204800\n");
+	close(fd);
+	http_free(w);
+}
+
+TEST(a_connection_may_be_silent_for_half_a_minute)
+{
+	struct http_world *w = http_new_with_routes();
+	int fd = http_dial(w);
+	bool closed;
+
+	http_send(w, fd, GET("/echo"));
+	EXPECT_EQ(status_of(http_recv(w, fd, NULL)), 200);
+	http_wait(w, SEC(29));
+	http_send(w, fd, GET("/echo"));
+	EXPECT_EQ(status_of(http_recv(w, fd, &closed)), 200);
+	EXPECT(!closed);
+	http_wait(w, SEC(31));
+	EXPECT_STR(http_recv(w, fd, &closed), "");
 	EXPECT(closed);
 	close(fd);
 	http_free(w);
 }
 
-/* ---- assets, live pages ---- */
+TEST(who_does_not_read_his_answer_is_dropped)
+{
+	struct http_world *w = http_new_with_routes();
+	int fd = http_dial(w), small = 4096;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	http_send(w, fd, GET("/stream"));
+	REQUIRE(http_stream);
+	char piece[8192] = { 'x' };
+	for (u32 i = 0; i < 1000 && http_stream; i++) {
+		exchange_push(http_stream, SPAN(piece, sizeof(piece)));
+		if (i % 8 == 7)
+			http_turn(w);
+	}
+	EXPECT(!http_stream && http_gone == 1 && w->server.n_conns == 0);
+	close(fd);
+
+	/* slowly is enough */
+	fd = http_dial(w);
+	http_send(w, fd, GET("/stream"));
+	for (u32 i = 0; i < 100; i++)
+		exchange_push(http_stream, SPAN(piece, 2000));
+	http_turn(w);
+	for (u32 i = 0; i < 3; i++) {
+		char some[1000];
+		http_wait(w, SEC(50));
+		EXPECT(recv(fd, some, sizeof(some), 0) > 0);
+	}
+	EXPECT(http_stream != NULL);
+	close(fd);
+	http_turn(w);
+	EXPECT(http_stream == NULL);
+	http_free(w);
+}
+
+/* ---- answers that come later ---------------------------------------------------------------------------------------------------------------- */
+
+TEST(answers_may_come_later_or_never)
+{
+	struct http_world *w = http_new_with_routes();
+	int fd = http_dial(w);
+
+	http_send(w, fd, GET("/later"));
+	EXPECT_STR(http_recv(w, fd, NULL), "");
+	http_wait(w, SEC(90)); /* a handler may take its time */
+	REQUIRE(http_deferred);
+	http_later_answer();
+	EXPECT_HAS(http_recv(w, fd, NULL), "later");
+	EXPECT_EQ(http_gone, 0);
+	http_send(w, fd, GET("/later"));
+	REQUIRE(http_deferred);
+	conn_free_all(&w->server);
+	EXPECT(http_gone == 1 && !http_deferred);
+	close(fd);
+
+	EXPECT_EQ(http_get(w, "/silent")->status, 500);
+	EXPECT_STR(http_get(w, "/twice")->body, "once");
+	http_free(w);
+}
+
+TEST(streams_are_chunked_and_end)
+{
+	struct http_world *w = http_new_with_routes();
+	int fd = http_dial(w);
+	bool closed;
+
+	http_send(w, fd, GET("/stream"));
+	EXPECT_HAS(http_recv(w, fd, NULL), "Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n5\r\nfirst\r\n");
+	exchange_push(http_stream, SPAN_STR("second piece"));
+	EXPECT_STR(http_recv(w, fd, NULL), "c\r\nsecond piece\r\n");
+	http_wait(w, SEC(100));
+	exchange_end(http_stream);
+	EXPECT_STR(http_recv(w, fd, &closed), "0\r\n\r\n");
+	EXPECT(!closed && http_gone == 0);
+	http_send(w, fd, GET("/echo"));
+	EXPECT_EQ(status_of(http_recv(w, fd, NULL)), 200);
+	close(fd);
+	http_free(w);
+}
+
+TEST(open_pages_hear_of_changes)
+{
+	struct http_world *w = http_new_with_routes();
+	struct portal *p = &w->portal->portal;
+	struct uuid account = { { 1 } }, other = { { 9 } }, session = { { 2 } };
+	int fd = http_dial(w);
+	bool closed;
+
+	EXPECT(!live_listens(p, &account, "clients"));
+	http_send(w, fd, GET("/live"));
+	EXPECT_HAS(http_recv(w, fd, NULL), "Content-Type: text/event-stream\r\n");
+	EXPECT(live_listens(p, &account, "clients") && live_listens(p, NULL, "gateways") && !live_listens(p, &account, "client") &&
+	       !live_listens(p, &other, "clients"));
+	live_publish(p, &account, "clients", "client-7", "<b>on\r\nline</b>");
+	live_publish(p, &other, "clients", "client-7", "secret");
+	live_publish(p, &account, "relays", "relay-7", "unheard");
+	EXPECT_HAS(http_recv(w, fd, NULL), "data: client-7\ndata: <b>on\ndata: \ndata: line</b>\n\n");
+	http_wait(w, SEC(25));
+	EXPECT_HAS(http_recv(w, fd, &closed), ":\n\n");
+	EXPECT(!closed);
+	live_close_session(p, &other);
+	EXPECT_EQ(live_count(p->live), 1);
+	live_close_session(p, &session);
+	EXPECT_STR(http_recv(w, fd, NULL), "0\r\n\r\n");
+	EXPECT_EQ(live_count(p->live), 0);
+	http_send(w, fd, GET("/live"));
+	EXPECT_EQ(live_count(p->live), 1);
+	close(fd);
+	http_turn(w);
+	EXPECT_EQ(live_count(p->live), 0);
+	fd = http_dial(w);
+	http_send(w, fd, GET("/live"));
+	for (u32 i = 0; i < 40; i++) { /* the session is asked for again now and then */
+		http_wait(w, SEC(25));
+		(void)http_recv(w, fd, &closed);
+	}
+	EXPECT(closed && live_count(p->live) == 0);
+	close(fd);
+	http_free(w);
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------------------------------------------------ */
+
+TEST(spec60_61_requests_end_before_the_portal_does)
+{
+	struct http_world *w = http_new_with_routes();
+	int idle = http_dial(w), at = http_dial(w), later = http_dial(w), stream = http_dial(w);
+	bool closed;
+
+	http_send(w, at, GET("/at"));
+	http_send(w, later, GET("/later"));
+	http_send(w, stream, GET("/stream"));
+	(void)http_recv(w, stream, NULL);
+	w->server.is_stopping = true;
+	conn_stop_all(&w->server);
+	conn_end_streams(&w->server);
+	(void)http_recv(w, idle, &closed);
+	EXPECT(closed);
+	EXPECT_STR(http_recv(w, stream, &closed), "0\r\n\r\n");
+	EXPECT(closed && !http_stream);
+	http_wait(w, SEC(3));
+	EXPECT_HAS(http_recv(w, at, &closed), "Connection: close");
+	EXPECT(closed);
+	conn_give_up_all(&w->server);
+	EXPECT(!http_deferred);
+	EXPECT_EQ(status_of(http_recv(w, later, &closed)), 503);
+	EXPECT(closed);
+	EXPECT_EQ(w->server.n_conns, 0);
+	close(idle), close(at), close(later), close(stream);
+	http_free(w);
+}
+
+/* ---- assets, the log ----------------------------------------------------------------------------------------------------------------------------- */
 
 TEST(assets_are_kept_by_browsers_for_ever)
 {
@@ -85,23 +627,38 @@ TEST(assets_are_kept_by_browsers_for_ever)
 	http_free(w);
 }
 
-TEST(metrics_are_told_at_home_only)
-{
-	struct http_world *w = http_new();
+static char logged[4096];
 
-	EXPECT_EQ(http_get(w, "/metrics")->status, 404);
-	strcpy(w->remote, "192.168.7.7");
-	EXPECT_EQ(http_get(w, "/metrics")->status, 200);
-	EXPECT_HAS(w->reply.body, "\nemberbox_portal_http_requests_total{area=\"plain\",status=\"4xx\"} 1\n");
-	EXPECT_HAS(w->reply.body, "\nemberbox_portal_http_request_duration_seconds_bucket{area=\"plain\",le=\"+Inf\"} 1\n");
-	EXPECT_HAS(w->reply.body, "\nemberbox_portal_peers{role=\"client\"} 0\n");
-	EXPECT_HAS(w->reply.body, "\nemberbox_portal_flows_total{result=\"created\"} 0\n");
-	w->extra = "X-Forwarded-For: 192.168.7.8\r\n";
-	EXPECT_EQ(http_get(w, "/metrics")->status, 404);
-	w->cfg.metrics = METRICS_ALL;
-	EXPECT_EQ(http_get(w, "/metrics")->status, 200);
-	w->cfg.metrics = METRICS_OFF;
-	w->extra = NULL;
-	EXPECT_EQ(http_get(w, "/metrics")->status, 404);
+static void take_line(void *ctx, const char *line, size_t n)
+{
+	size_t at = strlen(logged);
+
+	(void)ctx;
+	if (at + n < sizeof(logged)) {
+		memcpy(logged + at, line, n);
+		logged[at + n] = '\0';
+	}
+}
+
+static u64 log_wall(void *ctx)
+{
+	(void)ctx;
+	return portal_wall;
+}
+
+TEST(the_log_tells_of_requests_and_no_secrets)
+{
+	struct http_world *w = http_new_with_routes();
+
+	EXPECT_EQ(log_setup(&(struct log_sink){ .write = take_line, .wall_ns = log_wall, .format = LOG_JSON }, "info", NULL), 0);
+	http_get(w, "/echo?secret=hidden");
+	http_ask(w, "DELETE", "/acme/sites/hidden", NULL, NULL);
+	http_get(w, "/readyz");
+	EXPECT_EQ(log_setup(&(struct log_sink){ .write = take_line, .wall_ns = log_wall }, "off", NULL), 0);
+	EXPECT_HAS(logged, "\"path\":\"/echo\"");
+	EXPECT_HAS(logged, "\"status\":200");
+	EXPECT_HAS(logged, "\"remote\":\"203.0.113.7\"");
+	EXPECT_HAS(logged, "\"path\":\"/:account/sites/:id\"");
+	EXPECT(!strstr(logged, "hidden") && !strstr(logged, "readyz"));
 	http_free(w);
 }

@@ -77,15 +77,6 @@ static void read_client(struct exchange *x, const struct serve_config *cfg, cons
 		x->user_agent[i] = agent.p[i] < 0x20 || agent.p[i] >= 0x7f ? '?' : (char)agent.p[i];
 }
 
-static void on_due(void *ctx, u64 now)
-{
-	struct run *r = ctx;
-
-	(void)now;
-	r->answer = ANSWER_COMPLETE;
-	r->wake(r->conn);
-}
-
 struct run *exchange_new(struct server *s, const struct http_head *h, const struct ip *hop, void (*wake)(void *), void *conn)
 {
 	struct run *r = calloc(1, sizeof(*r));
@@ -99,8 +90,6 @@ struct run *exchange_new(struct server *s, const struct http_head *h, const stru
 	r->wake = wake;
 	r->conn = conn;
 	r->status = 200;
-	r->timer.cb = on_due;
-	r->timer.ctx = r;
 	r->has_body_coming = h->is_chunked || (h->has_length && h->length > 0);
 	r->must_close = !h->keep_alive;
 	x->portal = s->portal;
@@ -114,10 +103,7 @@ struct run *exchange_new(struct server *s, const struct http_head *h, const stru
 	read_client(x, s->cfg, hop);
 	rng_fill(s->portal->rng, nonce, sizeof(nonce));
 	(void)base64url_encode(x->nonce, sizeof(x->nonce), SPAN(nonce, sizeof(nonce)));
-	if (router_find(x, &r->match)) {
-		exchange_free(r);
-		return NULL;
-	}
+	router_find(x, &r->match);
 	return r;
 }
 
@@ -328,22 +314,25 @@ static bool may_answer(struct run *r)
 	return false;
 }
 
-static void answered(struct run *r)
-{
-	r->gone = NULL;
-	compose(r);
-	if (r->answer == ANSWER_COMPLETE)
-		r->wake(r->conn);
-}
-
 void exchange_send(struct exchange *x)
 {
 	struct run *r = run_of(x);
 
 	if (!may_answer(r))
 		return;
+	r->gone = NULL;
 	r->answer = ANSWER_COMPLETE;
-	answered(r);
+	compose(r);
+	r->wake(r->conn);
+}
+
+static void on_due(void *ctx, u64 now)
+{
+	struct run *r = ctx;
+
+	(void)now;
+	r->answer = ANSWER_DEFERRED;
+	exchange_send(&r->x);
 }
 
 void exchange_send_at(struct exchange *x, u64 due)
@@ -356,10 +345,11 @@ void exchange_send_at(struct exchange *x, u64 due)
 	}
 	if (!may_answer(r))
 		return;
+	r->gone = NULL;
 	r->answer = ANSWER_WAITING;
-	answered(r);
-	if (r->answer == ANSWER_WAITING)
-		loop_timer_set(x->loop, &r->timer, due);
+	r->timer.cb = on_due;
+	r->timer.ctx = r;
+	loop_timer_set(x->loop, &r->timer, due);
 }
 
 void exchange_redirect(struct exchange *x, const char *fmt, ...)
@@ -367,6 +357,8 @@ void exchange_redirect(struct exchange *x, const char *fmt, ...)
 	char *to = NULL;
 	va_list ap;
 
+	if (!may_answer(run_of(x)))
+		return;
 	va_start(ap, fmt);
 	if (vasprintf(&to, fmt, ap) < 0)
 		to = NULL;
@@ -384,6 +376,8 @@ void exchange_redirect(struct exchange *x, const char *fmt, ...)
 
 void exchange_problem(struct exchange *x, u16 status, const char *reason)
 {
+	if (!may_answer(run_of(x)))
+		return;
 	strbuf_reset(&x->out);
 	run_of(x)->match.area->problem(x, status, reason);
 }

@@ -70,7 +70,8 @@ void exchange_redirect(struct exchange *x, const char *fmt, ...) PRINTF_LIKE(2, 
 void exchange_problem(struct exchange *x, u16 status, const char *reason);
 void exchange_send(struct exchange *x);
 void exchange_send_at(struct exchange *x, u64 due);
-/* Answers later, with exchange_send() or one of its kin; `gone` is called when the peer leaves before. */
+/* Answers later, with exchange_send() or one of its kin; `gone` is called when the connection breaks before, or the portal goes down. (A peer
+ * that only closed its side may still read: he is answered.) */
 void exchange_defer(struct exchange *x, void (*gone)(void *ctx), void *ctx);
 /* Sends the head and what is in `out`; more follows by exchange_push(). A peer that does not read 256 KiB of it is dropped. */
 void exchange_stream(struct exchange *x, void (*gone)(void *ctx), void *ctx);

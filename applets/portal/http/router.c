@@ -8,7 +8,7 @@
 
 #define SEGMENTS_MAX 12u
 
-static const struct area *const areas[] = { &plain_area, &api_area, &web_area };
+const struct area *const router_areas[AREAS] = { &plain_area, &api_area, &web_area };
 
 struct segments {
 	struct span at[SEGMENTS_MAX];
@@ -102,28 +102,29 @@ static bool take_params(struct exchange *x, const char *pattern, const struct se
 }
 
 /* Who speaks when no route is found: the area that has the first segment for itself. */
-static const struct area *area_of(const struct segments *path)
+static const struct area *area_of(const struct area *const *areas, const struct segments *path)
 {
-	for (u32 i = 0; path->n > 0 && i < ARRAY_LEN(areas); i++)
+	for (u32 i = 0; path->n > 0 && i < AREAS; i++)
 		for (u32 k = 0; k < areas[i]->n_routes; k++) {
 			const char *at = areas[i]->routes[k].pattern;
 			struct span first = next_segment(&at);
 			if (first.n == path->at[0].n && first.n > 0 && memcmp(first.p, path->at[0].p, first.n) == 0)
 				return areas[i];
 		}
-	return &web_area;
+	return areas[AREA_WEB];
 }
 
-int router_find(struct exchange *x, struct match *out)
+void router_find(struct exchange *x, struct match *out)
 {
+	const struct area *const *areas = run_of(x)->server->areas;
 	struct segments path;
 	u32 best = UINT32_MAX, names;
 
-	*out = (struct match){ .area = &web_area, .status = 404 };
+	*out = (struct match){ .area = areas[AREA_WEB], .status = 404 };
 	if (!split(x->path, &path))
-		return 0;
-	out->area = area_of(&path);
-	for (u32 i = 0; i < ARRAY_LEN(areas); i++)
+		return;
+	out->area = area_of(areas, &path);
+	for (u32 i = 0; i < AREAS; i++)
 		for (u32 k = 0; k < areas[i]->n_routes; k++) {
 			const struct route *route = &areas[i]->routes[k];
 
@@ -142,7 +143,6 @@ int router_find(struct exchange *x, struct match *out)
 		out->status = 0;
 	else if (out->allowed)
 		out->status = 405;
-	return 0;
 }
 
 /* ---- words for what went wrong -------------------------------------------------------------------------------------------------------- */

@@ -36,6 +36,8 @@ struct area {
 };
 
 extern const struct area plain_area, api_area, web_area;
+/* By kind, as a server has them unless a test says otherwise. */
+extern const struct area *const router_areas[AREAS];
 
 struct match {
 	const struct area *area;   /* never NULL */
@@ -44,8 +46,8 @@ struct match {
 	u32 allowed;		   /* bits 1 << enum method, of all rows whose pattern fits */
 };
 
-/* `path` as sent. Fills x->param when there is a route. ERR_NOMEM. */
-int router_find(struct exchange *x, struct match *out) MUST_CHECK;
+/* Fills x->param when there is a route. */
+void router_find(struct exchange *x, struct match *out);
 
 /* How the areas say that something is wrong, where the rooms have no better words. */
 void problem_text(struct exchange *x, u16 status, const char *reason);

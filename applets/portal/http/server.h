@@ -13,6 +13,7 @@
 #include "core/http/tls.h"
 #include "core/loop/loop.h"
 
+struct area;
 struct conn;
 
 struct server {
@@ -22,6 +23,7 @@ struct server {
 	struct tls_identity *identity; /* NULL: plain text */
 	struct conn *conns;	       /* list of all */
 	u32 n_conns;
+	const struct area *const *areas; /* router.h */
 	bool is_starting, is_stopping;
 	bool is_https;		     /* the external URL is */
 	u8 cookie_key[SHA256_LEN];   /* of the token key: what rotates tokens rotates cookies */
@@ -30,7 +32,7 @@ struct server {
 	void (*changed)(struct server *s); /* the hub's next deadline may have moved */
 };
 
-/* Loop, portal and cfg are set before; the portal's secrets must be there, and it gets its `live`. ERR_NOMEM. */
+/* Loop, portal, cfg and areas are set before; the portal's secrets must be there, and it gets its `live`. ERR_NOMEM. */
 int server_init(struct server *s) MUST_CHECK;
 /* After conn_free_all(); of zeroed memory too. */
 void server_deinit(struct server *s);
