@@ -8,6 +8,7 @@
 #include "applets/portal/http/router.h"
 #include "applets/portal/idp.h"
 #include "applets/portal/news.h"
+#include "applets/portal/mail/mailer.h"
 #include "applets/portal/state.h"
 #include "core/base/log.h"
 #include "platform/sys.h"
@@ -31,6 +32,7 @@ struct serving {
 	struct server server;
 	struct state state;
 	struct admin_socket *admin;
+	struct sendmail *sendmail; /* until the mailer has it */
 	struct hub_config hub;
 	struct loop_timer hub_timer, stop_timer, pause_timer, open_timer;
 	u64 give_up_opening;
@@ -225,6 +227,22 @@ static void drop_powers(const char *dir)
 		log_debug("privileges were not dropped");
 }
 
+static int open_mail(struct serving *s, char why[static STATE_WHY_MAX])
+{
+	const struct mail_config *cfg = s->server.cfg->mail;
+	struct sendmail *helper = s->sendmail;
+	char reason[MAIL_WHY_MAX];
+	int rc;
+
+	if (cfg->way == MAIL_BY_NOTHING)
+		return 0;
+	s->sendmail = NULL;
+	rc = mailer_new(&s->state.portal, s->server.loop, cfg, helper, &s->state.portal.mailer, reason);
+	if (rc)
+		snprintf(why, STATE_WHY_MAX, "mail cannot be sent: %s", reason);
+	return rc;
+}
+
 /* 0: ready. ERR_AGAIN: a command works in the directory. */
 static int open_state(struct serving *s, char why[static STATE_WHY_MAX])
 {
@@ -242,6 +260,7 @@ static int open_state(struct serving *s, char why[static STATE_WHY_MAX])
 	rc = rc ? rc : idp_open(p, s->server.loop, cfg->idp);
 	if (rc)
 		snprintf(why, STATE_WHY_MAX, "out of memory or descriptors");
+	rc = rc ? rc : open_mail(s, why);
 	return rc ? rc : admin_socket_open(&s->server, &s->admin, why, STATE_WHY_MAX);
 }
 
@@ -303,6 +322,12 @@ int serve(const struct serve_config *cfg)
 		return 1;
 	init(s, cfg);
 	sys_protect_memory();
+	/* before there are descriptors, threads and secrets, and while this process may still start what it likes */
+	if (cfg->mail->way == MAIL_BY_SENDMAIL && sendmail_start(cfg->mail->sendmail, cfg->mail->from, &s->sendmail)) {
+		fprintf(stderr, "emberbox portal: no process can be started for %s: %s\n", cfg->mail->sendmail, strerror(errno));
+		free(s);
+		return 1;
+	}
 	(void)sys_limit_files(FILES_WANTED);
 	s->server.loop = loop_new(&(struct loop_clock){ sys_clock_now, sys_clock_wall, NULL });
 	s->rc = s->server.loop ? start(s, cfg) : ERR_NOMEM;
@@ -311,6 +336,8 @@ int serve(const struct serve_config *cfg)
 	int rc = s->rc;
 	stop_listening(s);
 	conn_free_all(&s->server);
+	mailer_free(s->state.portal.mailer);
+	sendmail_free(s->sendmail);
 	auth_free(s->state.portal.auth);
 	idp_close(&s->state.portal);
 	server_deinit(&s->server);

@@ -113,7 +113,7 @@ int store_open(struct store **out, const char *path, char *why, size_t why_size)
 	}
 	rc = rc ? rc : sql_exec(s, "PRAGMA journal_mode=WAL");
 	rc = rc ? rc : sql_exec(s, "PRAGMA synchronous=FULL");
-	rc = rc ? rc : sql_exec(s, "PRAGMA secure_delete=FAST"); /* codes and links in mails leave no trace */
+	rc = rc ? rc : sql_exec(s, "PRAGMA secure_delete=ON"); /* codes and links in mails leave no trace */
 	rc = rc ? rc : sql_exec(s, "PRAGMA temp_store=MEMORY");
 	rc = rc ? rc : migrate(s);
 	rc = rc ? rc : sql_exec(s, "PRAGMA foreign_keys=ON");
