@@ -21,7 +21,7 @@
 #include "core/tunnel/filter.h"
 
 #define STUB_PROXIES 4u           /* of each family, of one name */
-#define STUB_NAMES_MAX 524223u    /* times STUB_PROXIES: what 100.96.0.0/11 has without the addresses left out */
+#define STUB_NAMES_MAX 80000u     /* some 12 MB; the range has addresses for six times as many. What a name was given is never given to another */
 #define STUB_PATTERNS_MAX 65536u  /* of present resources, and of former ones that a record remembers */
 #define STUB_LOCAL_TTL 1u         /* seconds (spec 30 §1.2) */
 
@@ -70,7 +70,7 @@ struct stub_answer {
 	bool has_new_routes;        /* a pair was added: cached routes are void */
 };
 
-/* STUB_LOCAL has written a whole answer to `w`, SERVFAIL when memory or addresses are used up. Otherwise `w` is untouched. */
+/* STUB_LOCAL has written a whole answer to `w`, SERVFAIL, counted, when memory or names are used up. Otherwise `w` is untouched. */
 enum stub_decision stub_decide(struct stub *s, struct span query, const struct dns_query *q, struct wr *w, struct stub_answer *out);
 
 /* Some resource has this name. */

@@ -299,6 +299,32 @@ TEST(spec30_03_a_pair_that_returns_is_routable_at_once)
 	stop();
 }
 
+TEST(names_beyond_the_limit_are_refused_and_counted_and_the_others_stay)
+{
+	struct ip first[8], again[8];
+	struct dns_response r = { 0 };
+	struct stub_stats stats;
+	char name[64];
+
+	start();
+	add(1, "*.example.com");
+	EXPECT_EQ(addresses("n0.example.com", DNS_A, first), STUB_PROXIES);
+	for (u32 i = 1; i < STUB_NAMES_MAX; i++) {
+		snprintf(name, sizeof(name), "n%u.example.com", i);
+		if (!EXPECT_EQ(addresses(name, DNS_A, again), STUB_PROXIES))
+			break;
+	}
+	EXPECT_EQ(ask("one-more.example.com", DNS_A, &r), STUB_LOCAL);
+	EXPECT_EQ(r.rcode, DNS_SERVFAIL);
+	EXPECT(!said.record);
+	EXPECT_EQ(addresses("n0.example.com", DNS_A, again), STUB_PROXIES);
+	EXPECT(memcmp(first, again, STUB_PROXIES * sizeof(*first)) == 0);
+	stub_stats(stub, &stats);
+	EXPECT_EQ(stats.records, STUB_NAMES_MAX);
+	EXPECT_EQ(stats.exhausted, 1);
+	stop();
+}
+
 TEST(patterns_of_former_resources_do_not_pile_up)
 {
 	struct ip list[8];
