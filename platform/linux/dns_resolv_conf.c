@@ -279,6 +279,18 @@ int resolv_conf_recover(struct resolv_conf *f)
 	return rc;
 }
 
+/* A file that could not be written at all needs no putting back. */
+static bool holds(const struct resolv_conf *f, const struct textfile *text)
+{
+	struct textfile now;
+
+	if (textfile_read(&now, f->path, DNS_CONTROL_FILE_MAX, false))
+		return false;
+	bool is_whole = is_same(&now, text);
+	textfile_free(&now);
+	return is_whole;
+}
+
 static int write_ours(struct resolv_conf *f, const struct textfile *original, const struct ip *sentinels, size_t n, const char *search_domain)
 {
 	struct textfile text = { .text = malloc(DNS_CONTROL_FILE_MAX + 1), .mode = original->mode };
@@ -304,7 +316,7 @@ static int write_ours(struct resolv_conf *f, const struct textfile *original, co
 		rc = textfile_rewrite(f->path, SPAN(text.text, text.n), false); /* our first line is there first */
 		if (rc) {
 			explain(f, f->path, rc, "write");
-			if (textfile_rewrite(f->path, SPAN(original->text, original->n), true))
+			if (textfile_rewrite(f->path, SPAN(original->text, original->n), true) && !holds(f, original))
 				log_error("resolv.conf is damaged", kv_s("file", f->path), kv_s("backup", f->backup));
 		} else {
 			f->stats->rewrites++;

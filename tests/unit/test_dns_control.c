@@ -2,16 +2,21 @@
 #include "platform/dns_control.h"
 
 #include "core/base/err.h"
+#include "core/base/log.h"
 #include "platform/linux/dns_dnsmasq.h"
 #include "platform/linux/dns_resolv_conf.h"
 #include "platform/sys.h"
 #include "tests/unit/test.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -748,6 +753,47 @@ TEST(dnsmasq_drop_in_of_a_killed_run_is_removed)
 	EXPECT_EQ(dns_control_recover(p.c), 0);
 	EXPECT(!is_there(drop_in));
 	EXPECT_STR(text_at(p.log), "restart dnsmasq\nrestart dnsmasq\n");
+	end(&p);
+}
+
+static bool set_immutable(const char *path, bool is_on)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), flags = 0;
+	bool is_set = fd >= 0 && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0;
+
+	flags = is_on ? flags | FS_IMMUTABLE_FL : flags & ~FS_IMMUTABLE_FL;
+	is_set = is_set && ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0;
+	close(fd);
+	return is_set;
+}
+
+static unsigned n_damaged;
+static void note_line(void *ctx, const char *line, size_t n)
+{
+	(void)ctx;
+	n_damaged += memmem(line, n, "damaged", 7) != NULL;
+}
+static u64 log_wall(void *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
+TEST(resolv_conf_that_is_immutable_is_an_error_but_not_damaged)
+{
+	struct log_sink sink = { note_line, log_wall, NULL, LOG_HUMAN, false }, none = { 0 };
+	struct place p = make_place();
+
+	start(&p, DNS_CONTROL_ETC_RESOLV_CONF);
+	if (set_immutable(p.file, true)) { /* not as an ordinary user, nor on every file system */
+		EXPECT_EQ(log_setup(&sink, "info", NULL), 0);
+		EXPECT(activate(&p, "100.100.111.1", NULL, NULL) != 0);
+		EXPECT(strstr(p.last.why, "cannot write") && strstr(p.last.why, p.file) && strstr(p.last.why, strerror(EPERM)));
+		EXPECT_STR(text_at(p.file), ORIGINAL);
+		EXPECT_EQ(n_damaged, 0);
+		EXPECT_EQ(log_setup(&none, "off", NULL), 0);
+		EXPECT(set_immutable(p.file, false));
+	}
 	end(&p);
 }
 
