@@ -1,15 +1,12 @@
 /* Names in whole runs of client, gateway, relays, resolvers and portal from a seed. SIM_SEEDS says how many; `--seed N` replays one. */
-#include "core/base/log.h"
-#include "core/crypto/aead.h"
 #include "tests/sim/counting_heap.h"
 #include "tests/sim/names.h"
+#include "tests/sim/runs.h"
 #include "tests/unit/inner.h"
 #include "tests/unit/test.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
-#define SEEDS_DEFAULT 200
 /* As in test_sim.c, and on top of it the question, the site's resolver (3 s at most when it answers in time), and the 2 s after which lost
  * control messages are said again. */
 #define CONNECT_DEADLINE SEC(14)
@@ -20,40 +17,29 @@
 #define LOSSY_MARGIN SEC(80)
 #define DISTURBANCES_MAX 4u
 
-static unsigned seeds(void)
-{
-	const char *text = getenv("SIM_SEEDS");
-	return text ? (unsigned)strtoul(text, NULL, 10) : SEEDS_DEFAULT;
-}
-
-static u64 draw(struct world *w, u64 bound)
-{
-	return rng_below(&w->rng.rng, bound);
-}
-
 static struct sim_resource *some_resource(struct world *w)
 {
-	return &w->portal.resources[w->portal.n_resources - 1 - draw(w, NAMES_RESOURCES)];
+	return &w->portal.resources[w->portal.n_resources - 1 - sim_draw(w, NAMES_RESOURCES)];
 }
 
 /* A question of any kind for any name. */
 static void ask_anything(struct world *w)
 {
 	static const u16 types[] = { TYPE_A, TYPE_AAAA, TYPE_TXT, TYPE_HTTPS, TYPE_PTR, TYPE_MX };
-	unsigned name = (unsigned)draw(w, NAMES);
-	u16 type = name == NAME_BIG && draw(w, 2) ? TYPE_TXT : types[draw(w, ARRAY_LEN(types))];
+	unsigned name = (unsigned)sim_draw(w, NAMES);
+	u16 type = name == NAME_BIG && sim_draw(w, 2) ? TYPE_TXT : types[sim_draw(w, ARRAY_LEN(types))];
 
-	sim_names_ask(w, name, type, draw(w, 3) == 0);
+	sim_names_ask(w, name, type, sim_draw(w, 3) == 0);
 }
 
 /* A packet to any proxy address, whether it means something or not; the invariants decide. */
 static void probe_anything(struct world *w)
 {
 	static const u8 protocols[] = { 17, 6, 1 };
-	struct ip dst = ip4(100, 96, 0, (u8)(1 + draw(w, 60)));
-	u8 proto = protocols[draw(w, 3)];
+	struct ip dst = ip4(100, 96, 0, (u8)(1 + sim_draw(w, 60)));
+	u8 proto = protocols[sim_draw(w, 3)];
 
-	(void)sim_probe(w, &dst, proto, (u16)(1 + draw(w, 4000)));
+	(void)sim_probe(w, &dst, proto, (u16)(1 + sim_draw(w, 4000)));
 }
 
 static u64 deadline(struct world *w, u64 lost_before)
@@ -99,7 +85,7 @@ static void disturb(struct world *w)
 {
 	struct sim_portal *p = &w->portal;
 	struct sim_resource *r = some_resource(w);
-	enum disturbance what = (enum disturbance)draw(w, DISTURBANCES);
+	enum disturbance what = (enum disturbance)sim_draw(w, DISTURBANCES);
 
 	if (w->is_loud)
 		printf("%llu ms: disturbance %d\n", (unsigned long long)((w->now - SEC(1000)) / MSEC(1)), (int)what);
@@ -119,12 +105,12 @@ static void disturb(struct world *w)
 		break;
 	case PORTAL_AWAY:
 		if (p->client_is_up)
-			sim_portal_disconnect(w, true, w->now + SEC(draw(w, 8)));
+			sim_portal_disconnect(w, true, w->now + SEC(sim_draw(w, 8)));
 		if (p->gateway_is_up)
-			sim_portal_disconnect(w, false, w->now + SEC(draw(w, 8)));
+			sim_portal_disconnect(w, false, w->now + SEC(sim_draw(w, 8)));
 		break;
 	case RELAY_RESTART:
-		sim_restart_relay(w, (unsigned)draw(w, SIM_RELAYS));
+		sim_restart_relay(w, (unsigned)sim_draw(w, SIM_RELAYS));
 		break;
 	case REVOKE:
 		sim_portal_revoke(w, r);
@@ -141,12 +127,12 @@ static void disturb(struct world *w)
 		break;
 	case STACK:
 		if (r->is_granted) {
-			r->stack = (enum msg_ip_stack)draw(w, 3);
+			r->stack = (enum msg_ip_stack)sim_draw(w, 3);
 			sim_portal_change_filters(w, r);
 		}
 		break;
 	case EXPIRY:
-		r->expires_at = sim_wall(w) / NSEC_PER_SEC + 1 + draw(w, 5);
+		r->expires_at = sim_wall(w) / NSEC_PER_SEC + 1 + sim_draw(w, 5);
 		break;
 	case CLIENT_GOODBYE:
 		sim_names_restart_client(w, true);
@@ -164,22 +150,8 @@ static void disturb(struct world *w)
 		break;
 	}
 	for (unsigned i = 0; i < NAMES; i++)
-		if (what == SITE || draw(w, 4) == 0)
+		if (what == SITE || sim_draw(w, 4) == 0)
 			sim_names_draw_place(w, i, false);
-}
-
-static struct world *heard; /* whose log lines carry its time */
-
-static void write_line(void *ctx, const char *line, size_t n)
-{
-	(void)ctx;
-	(void)fwrite(line, 1, n, stdout);
-}
-
-static u64 wall_of_heard(void *ctx)
-{
-	(void)ctx;
-	return heard ? sim_wall(heard) : 0;
 }
 
 /* Programs that talk for ever, to names that mostly can be reached, while others ask for anything. */
@@ -190,11 +162,11 @@ static void make_noise(struct world *w)
 
 	sim_names_silence(w);
 	for (unsigned i = 0; i < 6; i++) {
-		unsigned name = (unsigned)draw(w, NAME_PUBLIC);
+		unsigned name = (unsigned)sim_draw(w, NAME_PUBLIC);
 		if (!sim_names_choose(w, name, 0, &family, &proto, &port)) {
-			family = draw(w, 2) ? 4 : 6;
-			proto = draw(w, 2) ? 17 : 6;
-			port = (u16)(1 + draw(w, 4000));
+			family = sim_draw(w, 2) ? 4 : 6;
+			proto = sim_draw(w, 2) ? 17 : 6;
+			port = (u16)(1 + sim_draw(w, 4000));
 		}
 		sim_names_dial(w, name, family, proto, port)->is_endless = true;
 	}
@@ -206,7 +178,7 @@ static void some_time(struct world *w, u64 span)
 {
 	for (u64 end = w->now + span; w->now < end && !w->is_failed;) {
 		ask_anything(w);
-		sim_run(w, MIN(end - w->now, MSEC(100 + draw(w, 700))));
+		sim_run(w, MIN(end - w->now, MSEC(100 + sim_draw(w, 700))));
 	}
 }
 
@@ -224,83 +196,52 @@ static void calm_down(struct world *w)
 	sim_run(w, SEC(1));
 	for (size_t i = 0; i < w->portal.n_resources; i++) {
 		struct sim_resource *r = &w->portal.resources[i];
-		if (!r->is_granted && r->type == MSG_RESOURCE_DNS && draw(w, 2))
+		if (!r->is_granted && r->type == MSG_RESOURCE_DNS && sim_draw(w, 2))
 			sim_portal_grant(w, r);
 	}
 	sim_run(w, SEC(1));
 }
 
-static u64 run(u64 seed, bool is_loud)
+static void play(struct world *w)
 {
-	const struct log_sink sink = { .write = write_line, .wall_ns = wall_of_heard };
-	struct world *w = sim_new(seed);
-	sim_names_new(w);
-	w->is_loud = is_loud;
-	heard = w;
-	if (is_loud && getenv("RUST_LOG"))
-		(void)log_setup(&sink, getenv("RUST_LOG"), NULL);
 	sim_run(w, SEC(2));
 	expect_names(w, "first connection");
-	u64 n = draw(w, DISTURBANCES_MAX + 1);
+	u64 n = sim_draw(w, DISTURBANCES_MAX + 1);
 	for (u64 i = 0; i < n && !w->is_failed; i++) {
 		make_noise(w);
-		some_time(w, MSEC(draw(w, 3000)));
+		some_time(w, MSEC(sim_draw(w, 3000)));
 		disturb(w);
-		some_time(w, MSEC(draw(w, 6000)));
+		some_time(w, MSEC(sim_draw(w, 6000)));
 	}
 	if (!w->is_failed && n > 0) {
 		calm_down(w);
 		expect_names(w, "in the end");
 	}
-	u64 digest = internet_digest(w->net) ^ w->digest;
-	if (is_loud) {
-		const struct sim_names *s = w->names;
-		printf("seed %llu: %llu answers, %llu resolutions, %llu questions outside, %llu connections, %llu bytes there, %llu back, %.1f s\n",
-		       (unsigned long long)seed, (unsigned long long)s->n_answers, (unsigned long long)s->n_resolutions,
-		       (unsigned long long)s->n_exchanges, (unsigned long long)s->n_connects, (unsigned long long)w->bytes_there,
-		       (unsigned long long)w->bytes_back, (double)(w->now - SEC(1000)) / 1e9);
-	}
-	if (is_loud)
-		for (size_t i = 0; i < w->portal.n_resources; i++) {
-			const struct sim_resource *r = &w->portal.resources[i];
-			printf("  resource %zu type %d %s: granted %d, client %d, gateway %d\n", i, (int)r->type, r->pattern ? r->pattern : "-",
-			       r->is_granted, r->at_client, r->at_gateway);
-		}
-	heard = NULL;
-	sim_free(w);
-	return digest;
 }
 
-/* One run whose memory must come back. */
-static u64 checked_run(u64 seed, bool is_loud)
+static void tell(struct world *w, u64 seed)
 {
-	static char line[BUFSIZ]; /* so that a first line printed meanwhile is no loss */
-	(void)setvbuf(stdout, line, _IOLBF, sizeof(line));
-	u64 before = heap_live();
-	u64 digest = run(seed, is_loud);
-	if (heap_live() != before)
-		test_fail(__FILE__, __LINE__, "seed %llu: %lld bytes are left over", (unsigned long long)seed, (long long)(heap_live() - before));
-	return digest;
+	const struct sim_names *s = w->names;
+
+	printf("seed %llu: %llu answers, %llu resolutions, %llu questions outside, %llu connections, %llu bytes there, %llu back, %.1f s\n",
+	       (unsigned long long)seed, (unsigned long long)s->n_answers, (unsigned long long)s->n_resolutions,
+	       (unsigned long long)s->n_exchanges, (unsigned long long)s->n_connects, (unsigned long long)w->bytes_there,
+	       (unsigned long long)w->bytes_back, (double)(w->now - SEC(1000)) / 1e9);
+	for (size_t i = 0; i < w->portal.n_resources; i++) {
+		const struct sim_resource *r = &w->portal.resources[i];
+		printf("  resource %zu type %d %s: granted %d, client %d, gateway %d\n", i, (int)r->type, r->pattern ? r->pattern : "-",
+		       r->is_granted, r->at_client, r->at_gateway);
+	}
 }
+
+static const struct sim_scenario names = { .begin = sim_names_new, .play = play, .tell = tell, .heap_live = heap_live };
 
 TEST(simulation_of_names)
 {
-	u64 seed;
-	REQUIRE(aead_init() == 0);
-	if (test_seed(&seed)) {
-		(void)checked_run(seed, true);
-		return;
-	}
-	for (seed = 0; seed < seeds(); seed++)
-		(void)checked_run(seed, false);
+	sim_run_all(&names);
 }
 
 TEST(a_seed_of_names_repeats_exactly)
 {
-	u64 seed;
-	REQUIRE(aead_init() == 0);
-	if (test_seed(&seed))
-		TEST_SKIP("one seed was asked for");
-	for (seed = 0; seed < 5; seed++)
-		EXPECT_EQ(checked_run(seed, false), checked_run(seed, false));
+	sim_run_twice(&names);
 }

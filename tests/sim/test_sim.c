@@ -1,8 +1,8 @@
 /* Whole runs of client, gateway, relays and portal from a seed (issue: simulation). SIM_SEEDS says how many; `--seed N` replays one. */
-#include "core/base/log.h"
 #include "core/crypto/aead.h"
 #include "core/tunnel/stats.h"
 #include "tests/sim/counting_heap.h"
+#include "tests/sim/runs.h"
 #include "tests/sim/world.h"
 #include "tests/unit/inner.h"
 #include "tests/unit/test.h"
@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SEEDS_DEFAULT 200
 #define CONNECT_DEADLINE SEC(10)        /* spec 20 §9.2: a connection that finds no candidate by then is given up */
 #define CONNECT_DEADLINE_LOSSY SEC(20)  /* requests to relays may be lost and be made again, until 8.1 s after the first (spec 20 §7.3) */
 /* Nothing but the next try answers for a lost handshake message: 5 s and up to a third later, from the fourth on a new flow, which is asked
@@ -21,23 +20,12 @@
 #define LOSSY_MARGIN SEC(60) /* no access that ends meanwhile is waited for */
 #define DISTURBANCES_MAX 4u
 
-static unsigned seeds(void)
-{
-	const char *text = getenv("SIM_SEEDS");
-	return text ? (unsigned)strtoul(text, NULL, 10) : SEEDS_DEFAULT;
-}
-
-static u64 draw(struct world *w, u64 bound)
-{
-	return rng_below(&w->rng.rng, bound);
-}
-
 static struct ip address_in(struct world *w, const struct sim_resource *r)
 {
 	struct ip ip = r->net.ip;
 	if (r->type == MSG_RESOURCE_INTERNET)
-		return ip4(9, 9, (u8)draw(w, 4), (u8)(1 + draw(w, 200)));
-	ip.b[ip.family == 4 ? 3 : 15] = (u8)(1 + draw(w, 200));
+		return ip4(9, 9, (u8)sim_draw(w, 4), (u8)(1 + sim_draw(w, 200)));
+	ip.b[ip.family == 4 ? 3 : 15] = (u8)(1 + sim_draw(w, 200));
 	return ip;
 }
 
@@ -46,12 +34,12 @@ static struct sim_probe *probe_permitted(struct world *w, const struct sim_resou
 {
 	struct ip dst = address_in(w, r);
 	static const u8 protocols[] = { 17, 6, 1 };
-	u8 proto = protocols[draw(w, 3)];
-	u16 port = (u16)(1 + draw(w, 60000));
+	u8 proto = protocols[sim_draw(w, 3)];
+	u16 port = (u16)(1 + sim_draw(w, 60000));
 	if (r->n_filters > 0) {
-		const struct msg_filter *f = &r->filters[draw(w, r->n_filters)];
+		const struct msg_filter *f = &r->filters[sim_draw(w, r->n_filters)];
 		proto = f->protocol == MSG_TCP ? 6 : f->protocol == MSG_UDP ? 17 : 1;
-		port = (u16)(f->port_start + draw(w, (u64)f->port_end - f->port_start + 1));
+		port = (u16)(f->port_start + sim_draw(w, (u64)f->port_end - f->port_start + 1));
 	}
 	if (proto == 1 && dst.family == 6)
 		proto = 58;
@@ -63,13 +51,13 @@ static struct sim_probe *probe_permitted(struct world *w, const struct sim_resou
 /* Any packet; the invariants decide. */
 static void probe_anything(struct world *w)
 {
-	const struct sim_resource *r = &w->portal.resources[draw(w, w->portal.n_resources)];
+	const struct sim_resource *r = &w->portal.resources[sim_draw(w, w->portal.n_resources)];
 	struct ip dst = address_in(w, r);
 	static const u8 protocols[] = { 17, 6, 1 };
-	u8 proto = protocols[draw(w, 3)];
+	u8 proto = protocols[sim_draw(w, 3)];
 	if (proto == 1)
 		proto = dst.family == 6 ? 58 : 1;
-	(void)sim_probe(w, &dst, proto, (u16)(1 + draw(w, 4000)));
+	(void)sim_probe(w, &dst, proto, (u16)(1 + sim_draw(w, 4000)));
 }
 
 static u64 deadline(struct world *w, u64 lost_before)
@@ -114,8 +102,8 @@ enum disturbance { MOVE, GOODBYE, PORTAL_AWAY, RELAY_RESTART, REVOKE, GRANT, FIL
 static void disturb(struct world *w)
 {
 	struct sim_portal *p = &w->portal;
-	struct sim_resource *r = &p->resources[draw(w, p->n_resources)];
-	enum disturbance what = (enum disturbance)draw(w, DISTURBANCES);
+	struct sim_resource *r = &p->resources[sim_draw(w, p->n_resources)];
+	enum disturbance what = (enum disturbance)sim_draw(w, DISTURBANCES);
 
 	if (w->is_loud)
 		printf("%llu ms: disturbance %d\n", (unsigned long long)((w->now - SEC(1000)) / MSEC(1)), (int)what);
@@ -131,12 +119,12 @@ static void disturb(struct world *w)
 		break;
 	case PORTAL_AWAY:
 		if (p->client_is_up)
-			sim_portal_disconnect(w, true, w->now + SEC(draw(w, 8)));
+			sim_portal_disconnect(w, true, w->now + SEC(sim_draw(w, 8)));
 		if (p->gateway_is_up)
-			sim_portal_disconnect(w, false, w->now + SEC(draw(w, 8)));
+			sim_portal_disconnect(w, false, w->now + SEC(sim_draw(w, 8)));
 		break;
 	case RELAY_RESTART:
-		sim_restart_relay(w, (unsigned)draw(w, SIM_RELAYS));
+		sim_restart_relay(w, (unsigned)sim_draw(w, SIM_RELAYS));
 		break;
 	case REVOKE:
 		sim_portal_revoke(w, r);
@@ -152,10 +140,10 @@ static void disturb(struct world *w)
 		}
 		break;
 	case EXPIRY:
-		r->expires_at = sim_wall(w) / NSEC_PER_SEC + 1 + draw(w, 5);
+		r->expires_at = sim_wall(w) / NSEC_PER_SEC + 1 + sim_draw(w, 5);
 		break;
 	case INTERNET_OFF:
-		client_set_internet(w->client, w->now, draw(w, 2));
+		client_set_internet(w->client, w->now, sim_draw(w, 2));
 		client_set_internet(w->client, w->now, true);
 		break;
 	case DISTURBANCES:
@@ -163,42 +151,22 @@ static void disturb(struct world *w)
 	}
 }
 
-static struct world *heard; /* whose log lines carry its time */
-
-static void write_line(void *ctx, const char *line, size_t n)
+static void play(struct world *w)
 {
-	(void)ctx;
-	(void)fwrite(line, 1, n, stdout);
-}
-
-static u64 wall_of_heard(void *ctx)
-{
-	(void)ctx;
-	return heard ? sim_wall(heard) : 0;
-}
-
-static u64 run(u64 seed, bool is_loud)
-{
-	const struct log_sink sink = { .write = write_line, .wall_ns = wall_of_heard };
-	struct world *w = sim_new(seed);
-	w->is_loud = is_loud;
-	heard = w;
-	if (is_loud && getenv("RUST_LOG"))
-		(void)log_setup(&sink, getenv("RUST_LOG"), NULL);
 	sim_run(w, SEC(2));
 	for (unsigned i = 0; i < 3; i++)
 		probe_anything(w);
 	expect_service(w, "first connection");
-	u64 n = draw(w, DISTURBANCES_MAX + 1);
+	u64 n = sim_draw(w, DISTURBANCES_MAX + 1);
 	for (u64 i = 0; i < n && !w->is_failed; i++) {
 		sim_silence(w);
 		for (size_t k = 0; k < w->portal.n_resources; k++)
 			probe_permitted(w, &w->portal.resources[k])->is_endless = true;
 		for (unsigned k = 0; k < 3; k++)
 			probe_anything(w);
-		sim_run(w, MSEC(draw(w, 3000)));
+		sim_run(w, MSEC(sim_draw(w, 3000)));
 		disturb(w);
-		sim_run(w, MSEC(draw(w, 6000)));
+		sim_run(w, MSEC(sim_draw(w, 6000)));
 	}
 	if (!w->is_failed && n > 0) {
 		sim_silence(w);
@@ -211,54 +179,31 @@ static u64 run(u64 seed, bool is_loud)
 		sim_run(w, SEC(1));
 		expect_service(w, "in the end");
 	}
-	u64 digest = internet_digest(w->net) ^ w->digest;
-	if (is_loud) {
-		const struct internet_stats *s = internet_stats(w->net);
-		printf("seed %llu: %llu datagrams, %llu delivered, %llu filtered, %llu lost, %llu bytes there, %llu back, %llu turns, %.1f s\n",
-		       (unsigned long long)seed, (unsigned long long)s->sent, (unsigned long long)s->delivered,
-		       (unsigned long long)s->filtered, (unsigned long long)s->lost, (unsigned long long)w->bytes_there,
-		       (unsigned long long)w->bytes_back, (unsigned long long)w->iterations, (double)(w->now - SEC(1000)) / 1e9);
-		for (unsigned d = 0; d < DROP_COUNT; d++)
-			printf("  dropped %s: client %llu, gateway %llu\n", tunnel_drop_name(d),
-			       (unsigned long long)client_stats(w->client)->dropped[d], (unsigned long long)gateway_stats(w->gateway)->dropped[d]);
-	}
-	heard = NULL;
-	sim_free(w);
-	return digest;
 }
 
-/* One run whose memory must come back. */
-static u64 checked_run(u64 seed, bool is_loud)
+static void tell(struct world *w, u64 seed)
 {
-	static char line[BUFSIZ]; /* so that a first line printed meanwhile is no loss */
-	(void)setvbuf(stdout, line, _IOLBF, sizeof(line));
-	u64 before = heap_live();
-	u64 digest = run(seed, is_loud);
-	if (heap_live() != before)
-		test_fail(__FILE__, __LINE__, "seed %llu: %lld bytes are left over", (unsigned long long)seed, (long long)(heap_live() - before));
-	return digest;
+	const struct internet_stats *s = internet_stats(w->net);
+
+	printf("seed %llu: %llu datagrams, %llu delivered, %llu filtered, %llu lost, %llu bytes there, %llu back, %llu turns, %.1f s\n",
+	       (unsigned long long)seed, (unsigned long long)s->sent, (unsigned long long)s->delivered, (unsigned long long)s->filtered,
+	       (unsigned long long)s->lost, (unsigned long long)w->bytes_there, (unsigned long long)w->bytes_back,
+	       (unsigned long long)w->iterations, (double)(w->now - SEC(1000)) / 1e9);
+	for (unsigned d = 0; d < DROP_COUNT; d++)
+		printf("  dropped %s: client %llu, gateway %llu\n", tunnel_drop_name(d),
+		       (unsigned long long)client_stats(w->client)->dropped[d], (unsigned long long)gateway_stats(w->gateway)->dropped[d]);
 }
+
+static const struct sim_scenario tunnel = { .play = play, .tell = tell, .heap_live = heap_live };
 
 TEST(simulation_of_client_gateway_relays_and_portal)
 {
-	u64 seed;
-	REQUIRE(aead_init() == 0);
-	if (test_seed(&seed)) {
-		(void)checked_run(seed, true);
-		return;
-	}
-	for (seed = 0; seed < seeds(); seed++)
-		(void)checked_run(seed, false);
+	sim_run_all(&tunnel);
 }
 
 TEST(a_seed_repeats_exactly)
 {
-	u64 seed;
-	REQUIRE(aead_init() == 0);
-	if (test_seed(&seed))
-		TEST_SKIP("one seed was asked for");
-	for (seed = 0; seed < 5; seed++)
-		EXPECT_EQ(checked_run(seed, false), checked_run(seed, false));
+	sim_run_twice(&tunnel);
 }
 
 /* --- what a first packet waits for: the portal and the network, never a timer ----------------------------------------------------------- */
