@@ -7,28 +7,11 @@
 # timeout: 240
 #
 # All on loopback of a network namespace of its own. forward_driver tells what happens.
-set -u
-cd "$(dirname "$0")/../.." || exit 1
-driver=${INTEROP_BIN:-$PWD/build/static/tests/interop}/forward_driver
-if [ -z "${IN_NAMESPACE:-}" ]; then
-	[ "$(id -u)" = 0 ] || { echo "skip dns_upstreams: needs root"; exit 0; }
-	IN_NAMESPACE=1 INTEROP_BIN=${driver%/*} exec unshare -n --kill-child "$0"
-fi
-work=${SCRATCH:-$(mktemp -d)}
-pids=
-cleanup() {
-	for p in $pids; do kill "$p" 2>/dev/null; done
-	wait 2>/dev/null
-	[ -n "${SCRATCH:-}" ] || rm -rf "$work"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-ip link set lo up
-chmod 755 "$work"
+needs_driver=forward_driver
+. "$(dirname "$0")/resolvers.sh"
 
 # --- the servers ----------------------------------------------------------------------------------------------------------------------
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" -days 5 \
-	-subj /CN=resolver -addext subjectAltName=IP:127.0.0.1 2>/dev/null || { echo "not ok dns_certificate"; exit 1; }
+certificate IP:127.0.0.1
 cat >"$work/unbound.conf" <<END
 server:
 	interface: 127.0.0.1@5301
