@@ -384,7 +384,7 @@ TEST(spec20_26_unknown_source_becomes_peer_reflexive_but_not_when_withdrawn)
 	EXPECT_EQ(ice_local_candidates(w.agent[0], all), 2);
 	EXPECT_EQ(all[1].kind, CANDIDATE_PRFLX);
 
-	/* the signalled candidate replaces the placeholder in place, with its true rank */
+	/* the signalled candidate replaces the peer-reflexive one in place, with its true rank */
 	struct endpoint out = ep("203.0.113.7:40000");
 	struct candidate c = candidate_srflx(&out, &out);
 	c.priority = 1686109951;
