@@ -389,6 +389,17 @@ static void take_syn(struct tcb *c, const struct segment *g)
 	c->mss = tcb_mss_of(c, g->mss);
 }
 
+/* Our SYN is acknowledged; how often it had been sent says what the first window may be. */
+static void finish_handshake(struct tcp_stack *s, struct tcb *c, const struct segment *g)
+{
+	u32 retries = c->retries;
+
+	new_ack(s, c, g->ack);
+	c->retries = retries;
+	establish(s, c, g);
+	c->retries = 0;
+}
+
 /* Returns false when the connection is gone or nothing is left to do. */
 static bool in_syn_sent(struct tcp_stack *s, struct tcb *c, const struct packet *p, struct segment *g)
 {
@@ -412,11 +423,7 @@ static bool in_syn_sent(struct tcp_stack *s, struct tcb *c, const struct packet 
 		c->rto_at = TIME_NEVER;
 		return false;
 	}
-	u32 retries = c->retries;
-	new_ack(s, c, g->ack);
-	c->retries = retries;
-	establish(s, c, g);
-	c->retries = 0;
+	finish_handshake(s, c, g);
 	c->owes_ack = true;
 	g->seq++;
 	g->flags &= (u8)~TCP_SYN;
@@ -429,11 +436,7 @@ static bool in_syn_received(struct tcp_stack *s, struct tcb *c, const struct pac
 		tcp_reply_reset(s, p, g);
 		return false;
 	}
-	u32 retries = c->retries;
-	new_ack(s, c, g->ack);
-	c->retries = retries;
-	establish(s, c, g);
-	c->retries = 0;
+	finish_handshake(s, c, g);
 	return true;
 }
 
