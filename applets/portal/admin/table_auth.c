@@ -76,6 +76,21 @@ const struct verb v_credential[] = {
 	VERB("delete", "it works no more", run_delete, o_id, "  emberbox portal credential delete" ID),
 };
 
+static const struct opt_def o_link_add[] = {
+	NEEDED("actor", actor, "ACTOR", "for whom: id, name or e-mail address"),
+	TEXT("purpose", purpose, "WHAT", "invite (when not given), setup or recovery"),
+	TEXT("expires", expires, "DATE|SPAN", "2027-01-31 or 2d; at most 30 days; tomorrow when not given"),
+	ACCOUNT,
+	JSON,
+};
+
+const struct verb v_link[] = {
+	VERB("add", "make a link that works once and show it, this once: for who has no way to sign in yet, or lost it", run_link_add, o_link_add,
+	     "  emberbox portal link add --actor jo@acme.example --purpose recovery\n"),
+	READS("list", "all links, without their secrets", run_list, o_of_actor, "  emberbox portal link list\n"),
+	VERB("delete", "it works no more", run_delete, o_id, "  emberbox portal link delete" ID),
+};
+
 /* ---- api-client, api-token ---- */
 
 static const struct opt_def o_api_client_add[] = { NEEDED("name", name, "NAME", "what it is called"), ACCOUNT, JSON };
@@ -147,4 +162,17 @@ const struct verb v_mail[] = {
 	READS("list", "mails of the last days, and what became of them", run_list, o_mail_list, "  emberbox portal mail list --state failed\n"),
 	READS("show", "one mail", run_show, o_id, "  emberbox portal mail show" ID),
 	VERB("retry", "try again now", run_mail_retry, o_id, "  emberbox portal mail retry" ID),
+};
+
+#define AUDIT_OPTIONS                                                                                                           \
+	TEXT("from", from, "TIME", "not before: 2027-01-31 or 2027-01-31T12:00:00Z"), TEXT("to", to, "TIME", "before"),         \
+		TEXT("kind", kind, "KIND", "site, actor, policy, …"), TEXT("op", op, "OP", "insert, update or delete"),          \
+		TEXT("actor", actor, "ACTOR", "done by"), TEXT("text", text, "TEXT", "in name or values")
+
+static const struct opt_def o_audit_list[] = { AUDIT_OPTIONS, TEXT("limit", limit, "N", "how many; 50 when not given"), ACCOUNT, JSON };
+static const struct opt_def o_audit_export[] = { AUDIT_OPTIONS, ACCOUNT, JSON };
+
+const struct verb v_audit[] = {
+	READS("list", "what was changed last, and by whom", run_audit_list, o_audit_list, "  emberbox portal audit list --kind policy --limit 10\n"),
+	READS("export", "everything that is kept", run_audit_export, o_audit_export, "  emberbox portal audit export --json > audit.json\n"),
 };

@@ -1,5 +1,6 @@
 /* provider, identity, session, credential, link, api-token: ways to sign in and what they left behind (spec 60 §1.4, §1.9, §1.10, §3.11) */
 #include "applets/portal/admin/rights.h"
+#include "applets/portal/auth/recovery.h"
 #include "applets/portal/model/rules.h"
 
 #include <sodium.h>
@@ -319,6 +320,57 @@ int run_credential_update(struct admin *a)
 		rc = admin_complain(a, &c);
 	rc = rc ? rc : admin_update(a, KIND_CREDENTIAL, &x, NULL);
 	entity_deinit(KIND_CREDENTIAL, &x);
+	return rc;
+}
+
+/* ---- link --------------------------------------------------------------------------------------------------------------------------- */
+
+#define LINK_DAYS_MAX 30
+
+static int make_link(struct admin *a, struct one_time_link *x)
+{
+	char text[LINK_TEXT_LEN + 1];
+	int rc = link_make(x, a->portal->rng, text);
+
+	rc = rc ? rc : admin_begin(a);
+	if (rc)
+		return admin_store_failed(a, rc);
+	rc = admin_end(a, store_insert(a->portal->store, KIND_LINK, x, a->wall));
+	rc = admin_show_single(a, KIND_LINK, x, rc);
+	if (!rc) {
+		const char *base = a->portal->web_url ? a->portal->web_url : "/";
+
+		snprintf(a->secret, sizeof(a->secret), "%sauth/link/%s", base, text);
+		sheet_put(&a->sheet, "url", a->secret);
+	}
+	sodium_memzero(text, sizeof(text));
+	return rc;
+}
+
+int run_link_add(struct admin *a)
+{
+	const struct account *account;
+	const struct actor *actor;
+	struct one_time_link x;
+	int rc = admin_account(a, &account);
+
+	if (rc)
+		return rc;
+	entity_init(KIND_LINK, &x);
+	x.e = admin_new(a, account);
+	x.purpose = LINK_INVITE;
+	rc = admin_set_enum(a, &x.purpose, "purpose", link_purpose_names);
+	rc = rc ? rc : admin_set_id(a, KIND_ACTOR, account, "actor", &x.actor_id);
+	actor = directory_get(admin_dir(a), KIND_ACTOR, &account->e.id, &x.actor_id);
+	if (!rc && !actor)
+		rc = admin_fail(a, ERR_INVAL, "--actor: for whom?");
+	if (!rc && actor->type != ACTOR_USER && actor->type != ACTOR_ADMIN)
+		rc = admin_fail(a, ERR_INVAL, "--actor: '%s' does not sign in: give it a token", actor->name);
+	if (!rc && actor->disabled_at)
+		rc = admin_fail(a, ERR_DENIED, "--actor: '%s' is disabled", actor->name);
+	rc = rc ? rc : admin_set_expiry(a, &x.expires_at, 1, LINK_DAYS_MAX);
+	rc = rc ? rc : make_link(a, &x);
+	entity_deinit(KIND_LINK, &x);
 	return rc;
 }
 

@@ -1,4 +1,4 @@
-/* directory, mail (spec 60 §8, §12) */
+/* directory, mail, audit (spec 60 §8, §12, §1.14) */
 #include "applets/portal/admin/rights.h"
 #include "applets/portal/model/rules.h"
 
@@ -164,5 +164,100 @@ int run_mail_retry(struct admin *a)
 	x.next_attempt_at = (i64)(a->wall / 1000);
 	rc = rc ? rc : admin_update(a, KIND_MAIL, &x, NULL);
 	entity_deinit(KIND_MAIL, &x);
+	return rc;
+}
+
+/* ---- audit --------------------------------------------------------------------------------------------------------------------------- */
+
+static int show_audit(void *ctx, const struct store_audit *x)
+{
+	struct admin *a = ctx;
+	char id[UUID_STRLEN], at[32];
+
+	sheet_row(&a->sheet);
+	sheet_put(&a->sheet, "at", admin_format_time(x->at, at));
+	sheet_put(&a->sheet, "by", x->actor_email ? x->actor_email : x->actor_name ? x->actor_name : x->principal);
+	sheet_put(&a->sheet, "op", x->op);
+	sheet_put(&a->sheet, "kind", x->kind);
+	sheet_put(&a->sheet, "name", x->name);
+	sheet_put(&a->sheet, "id", uuid_format(&x->id, id));
+	sheet_detail(&a->sheet);
+	sheet_put(&a->sheet, "principal", x->principal);
+	sheet_detail(&a->sheet);
+	sheet_put(&a->sheet, "actor_id", uuid_is_null(&x->actor_id) ? NULL : uuid_format(&x->actor_id, id));
+	sheet_detail(&a->sheet);
+	sheet_put(&a->sheet, "remote_ip", x->remote_ip);
+	sheet_detail(&a->sheet);
+	sheet_put(&a->sheet, "user_agent", x->user_agent);
+	sheet_detail(&a->sheet);
+	sheet_put_json(&a->sheet, "old", x->old_json);
+	sheet_detail(&a->sheet);
+	sheet_put_json(&a->sheet, "new", x->new_json);
+	sheet_detail(&a->sheet);
+	sheet_put_int(&a->sheet, "seq", x->seq);
+	sheet_detail(&a->sheet);
+	return 0;
+}
+
+struct trail {
+	struct admin *a;
+	i64 last;
+};
+
+static int show_and_note(void *ctx, const struct store_audit *x)
+{
+	struct trail *t = ctx;
+
+	t->last = x->seq;
+	return show_audit(t->a, x);
+}
+
+static int read_query(struct admin *a, struct store_audit_query *q)
+{
+	const struct account *account;
+	const char *from = admin_arg(a, "from"), *to = admin_arg(a, "to");
+	int rc = admin_account(a, &account);
+
+	if (rc)
+		return rc;
+	q->account = account->e.id;
+	q->kind = admin_arg(a, "kind");
+	q->op = admin_arg(a, "op");
+	q->text = admin_arg(a, "text");
+	rc = admin_set_id(a, KIND_ACTOR, account, "actor", &q->actor_id);
+	if (!rc && from && admin_parse_time(from, a->wall, &q->from))
+		rc = admin_fail(a, ERR_INVAL, "--from: '%s' is not a time such as 2027-01-31 or 2027-01-31T12:00:00Z", from);
+	if (!rc && to && admin_parse_time(to, a->wall, &q->to))
+		rc = admin_fail(a, ERR_INVAL, "--to: '%s' is not a time such as 2027-01-31 or 2027-01-31T12:00:00Z", to);
+	return rc;
+}
+
+int run_audit_list(struct admin *a)
+{
+	struct store_audit_query q = { .limit = 0 };
+	bool has_more = true;
+	i64 limit = 50;
+	int rc = read_query(a, &q);
+
+	rc = rc ? rc : admin_set_int(a, &limit, "limit", 1, AUDIT_LIMIT_MAX);
+	q.limit = (u32)limit;
+	if (rc)
+		return rc;
+	rc = store_audit_page(a->portal->store, &q, show_audit, a, &has_more);
+	return rc ? admin_store_failed(a, rc) : 0;
+}
+
+int run_audit_export(struct admin *a)
+{
+	struct store_audit_query q = { .limit = 0 };
+	struct trail t = { .a = a };
+	bool has_more = true;
+	int rc = read_query(a, &q);
+
+	for (q.limit = AUDIT_LIMIT_MAX; !rc && has_more; q.before = t.last) {
+		rc = store_audit_page(a->portal->store, &q, show_and_note, &t, &has_more);
+		if (rc)
+			return admin_store_failed(a, rc);
+	}
 	return rc;
 }

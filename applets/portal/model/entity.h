@@ -393,7 +393,7 @@ int text_set(char **field, const char *value);
 int enum_parse(const char *const *names, const char *name);
 
 extern const char *const actor_type_names[], *const group_type_names[], *const managed_by_names[], *const resource_type_names[],
-	*const ip_stack_names[], *const dns_type_names[], *const doh_provider_names[], *const provider_type_names[],
+	*const ip_stack_names[], *const dns_type_names[], *const doh_provider_names[], *const provider_type_names[], *const entity_type_names[],
 	*const provider_context_names[], *const email_claim_names[], *const credential_type_names[], *const link_purpose_names[],
 	*const directory_type_names[], *const group_sync_mode_names[], *const directory_email_names[];
 
