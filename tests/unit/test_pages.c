@@ -289,3 +289,188 @@ TEST(spec60_01_ids_of_another_account_are_nobodys)
 	EXPECT_EQ(http_get(w, path("/other/sites/%s", id))->status, 303);
 	http_free(w);
 }
+
+TEST(people_are_added_changed_disabled_and_deleted)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+	char id[64];
+
+	(void)get(w, "/acme/actors", 200);
+	(void)get(w, "/acme/actors/new", 200);
+	r = http_post(w, "/acme/actors/new", "type=user&email=not+an+address&name=");
+	EXPECT_EQ(r->status, 422);
+	EXPECT_HAS(r->body, "e-email");
+	r = http_post(w, "/acme/actors/new", "type=user&email=sam%40acme.example&name=Sam");
+	EXPECT_EQ(r->status, 303);
+	snprintf(id, sizeof(id), "%s", id_of(w, "actor show sam@acme.example"));
+	EXPECT_HAS(get(w, path("/acme/actors/%s", id), 200)->body, "sam@acme.example");
+	(void)get(w, path("/acme/actors/%s/edit", id), 200);
+	EXPECT_EQ(http_post(w, path("/acme/actors/%s/edit", id), "name=Samuel&email=sam%40acme.example&type=admin")->status, 303);
+	EXPECT_STR(admin_value(w->portal, "actor show sam@acme.example", "type"), "account_admin_user");
+	EXPECT_EQ(http_post(w, path("/acme/actors/%s/disable", id), "")->status, 303);
+	EXPECT_HAS(get(w, path("/acme/actors/%s", id), 200)->body, "disabled");
+	EXPECT_EQ(http_post(w, path("/acme/actors/%s/enable", id), "")->status, 303);
+	EXPECT_HAS(get(w, "/acme/actors?q=samuel&type=account_admin_user&status=active", 200)->body, "Samuel");
+	(void)get(w, path("/acme/actors/%s/delete", id), 200);
+	EXPECT_EQ(http_post(w, path("/acme/actors/%s/delete", id), "confirm=Samuel")->status, 303);
+	EXPECT_EQ(http_get(w, path("/acme/actors/%s", id))->status, 404);
+	http_free(w);
+}
+
+TEST(spec60_64_nobody_disables_or_deletes_himself)
+{
+	struct http_world *w = signed_in();
+	char id[64];
+
+	snprintf(id, sizeof(id), "%s", id_of(w, "actor show jo@acme.example"));
+	(void)get(w, path("/acme/actors/%s", id), 200);
+	(void)http_post(w, path("/acme/actors/%s/disable", id), "");
+	(void)http_post(w, path("/acme/actors/%s/delete", id), "confirm=jo%40acme.example");
+	EXPECT_STR(admin_value(w->portal, "actor show jo@acme.example", "disabled_at"), "");
+	EXPECT_EQ(http_get(w, path("/acme/actors/%s", id))->status, 200);
+	http_free(w);
+}
+
+TEST(a_service_account_gets_a_token_that_is_shown_once)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+	char id[64], token[256] = "";
+	const char *at;
+
+	(void)get(w, "/acme/actors/new", 200);
+	r = http_post(w, "/acme/actors/new", "type=service-account&name=backup");
+	EXPECT_EQ(r->status, 303);
+	snprintf(id, sizeof(id), "%s", strrchr(r->location, '/') + 1);
+	(void)get(w, path("/acme/actors/%s", id), 200);
+	r = http_post(w, path("/acme/actors/%s/new_token", id), "expires=");
+	EXPECT_EQ(r->status, 200);
+	EXPECT(!html_page_fault(SPAN(r->body, r->body_len)));
+	at = strstr(r->body, "<pre id=made");
+	at = at ? at : strstr(r->body, "<pre id=\"made\"");
+	if (EXPECT(at)) {
+		sscanf(strchr(at, '>') + 1, " %200[^<]", token);
+		struct fake *c = join_client(w->portal, token, "box", '3');
+		EXPECT_EVENT(c, "init");
+		r = get(w, path("/acme/actors/%s", id), 200);
+		EXPECT(!strstr(r->body, token));
+		at = strstr(r->body, "/tokens/");
+		if (EXPECT(at)) {
+			char revoke[256];
+			snprintf(revoke, sizeof(revoke), "/acme/actors/%s%.*s", id, (int)strcspn(at, "\""), at);
+			EXPECT_EQ(http_post(w, revoke, "")->status, 303);
+			EXPECT_EVENT(c, "disconnect");
+		}
+	}
+	http_free(w);
+}
+
+TEST(groups_have_members)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+	char id[64], actor[64], where[256];
+
+	(void)get(w, "/acme/groups", 200);
+	(void)get(w, "/acme/groups/new", 200);
+	r = http_post(w, "/acme/groups/new", "name=Ops");
+	EXPECT_EQ(r->status, 303);
+	snprintf(id, sizeof(id), "%s", strrchr(r->location, '/') + 1);
+	(void)get(w, path("/acme/groups/%s", id), 200);
+	r = http_post(w, path("/acme/groups/%s", id), "actor=nobody%40acme.example");
+	EXPECT_EQ(r->status, 422);
+	EXPECT_HAS(r->body, "nobody of that address");
+	EXPECT_EQ(http_post(w, path("/acme/groups/%s", id), "actor=jo%40acme.example")->status, 303);
+	EXPECT_HAS(get(w, path("/acme/groups/%s", id), 200)->body, "jo@acme.example");
+	snprintf(actor, sizeof(actor), "%s", id_of(w, "actor show jo@acme.example"));
+	snprintf(where, sizeof(where), "/acme/groups/%s/members/%s/remove", id, actor);
+	EXPECT_EQ(http_post(w, where, "")->status, 303);
+	EXPECT_HAS(get(w, path("/acme/groups/%s", id), 200)->body, "Nobody is in this group");
+	(void)get(w, path("/acme/groups/%s/edit", id), 200);
+	EXPECT_EQ(http_post(w, path("/acme/groups/%s/edit", id), "name=Crew")->status, 303);
+	EXPECT_EQ(http_post(w, path("/acme/groups/%s/delete", id), "")->status, 303);
+	snprintf(id, sizeof(id), "%s", id_of(w, "group show Everyone"));
+	EXPECT_HAS(get(w, path("/acme/groups/%s", id), 200)->body, "jo@acme.example");
+	http_free(w);
+}
+
+TEST(spec60_03_dns_settings_are_checked)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+
+	(void)get(w, "/acme/settings/dns", 200);
+	r = http_post(w, "/acme/settings/dns", "search-domain=corp.example&dns=custom&addresses=9.9.9.9%0D%0A100.64.0.1");
+	EXPECT_EQ(r->status, 422);
+	EXPECT_HAS(r->body, "100.64.0.1");
+	r = http_post(w, "/acme/settings/dns", "search-domain=corp.example&dns=custom&addresses=9.9.9.9%0D%0A2620%3Afe%3A%3Afe");
+	EXPECT_EQ(r->status, 303);
+	EXPECT_STR(admin_value(w->portal, "account show acme", "dns_addresses"), "9.9.9.9 2620:fe::fe");
+	EXPECT_EQ(http_post(w, "/acme/settings/dns", "search-domain=&dns=secure&provider=quad9")->status, 303);
+	EXPECT_STR(admin_value(w->portal, "account show acme", "doh_provider"), "quad9");
+	http_free(w);
+}
+
+TEST(an_account_that_is_renamed_moves_its_pages)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+
+	(void)get(w, "/acme/settings/account", 200);
+	(void)get(w, "/acme/settings/account/edit", 200);
+	r = http_post(w, "/acme/settings/account/edit", "name=Acme+Ltd&slug=acme_ltd&notify-outdated-gateway=true&rest-api=true");
+	EXPECT_EQ(r->status, 303);
+	EXPECT_STR(r->location, "/acme_ltd/settings/account");
+	EXPECT_HAS(get(w, r->location, 200)->body, "Acme Ltd");
+	http_free(w);
+}
+
+TEST(api_clients_get_tokens)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+	char id[64];
+
+	(void)get(w, "/acme/settings/api_clients", 200);
+	(void)get(w, "/acme/settings/api_clients/new", 200);
+	r = http_post(w, "/acme/settings/api_clients/new", "name=terraform");
+	EXPECT_EQ(r->status, 303);
+	snprintf(id, sizeof(id), "%s", strrchr(r->location, '/') + 1);
+	(void)get(w, path("/acme/settings/api_clients/%s", id), 200);
+	EXPECT_EQ(http_post(w, path("/acme/settings/api_clients/%s", id), "name=&expires=")->status, 422);
+	r = http_post(w, path("/acme/settings/api_clients/%s", id), "name=laptop&expires=2099-01-31");
+	EXPECT_EQ(r->status, 200);
+	EXPECT_HAS(r->body, "shown only now");
+	EXPECT(!strstr(get(w, path("/acme/settings/api_clients/%s", id), 200)->body, "shown only now"));
+	EXPECT_EQ(http_post(w, path("/acme/settings/api_clients/%s/disable", id), "")->status, 303);
+	EXPECT_EQ(http_post(w, path("/acme/settings/api_clients/%s/enable", id), "")->status, 303);
+	(void)get(w, path("/acme/settings/api_clients/%s/edit", id), 200);
+	(void)get(w, path("/acme/settings/api_clients/%s/delete", id), 200);
+	EXPECT_EQ(http_post(w, path("/acme/settings/api_clients/%s/delete", id), "confirm=terraform")->status, 303);
+	http_free(w);
+}
+
+TEST(ways_to_sign_in_are_listed_changed_and_disabled)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r = get(w, "/acme/settings/authentication", 200);
+	char id[64], form[256];
+
+	EXPECT_HAS(r->body, "Email (OTP)");
+	(void)get(w, "/acme/settings/authentication/select_type", 200);
+	(void)get(w, "/acme/settings/authentication/oidc/new", 200);
+	(void)get(w, "/acme/settings/authentication/entra/new", 200);
+	EXPECT_EQ(http_get(w, "/acme/settings/authentication/userpass/new")->status, 404);
+	snprintf(id, sizeof(id), "%s", id_of(w, "provider show 'Email (OTP)'"));
+	(void)get(w, path("/acme/settings/authentication/email_otp/%s/edit", id), 200);
+	snprintf(form, sizeof(form), "name=Code&context=clients_only&client-session-lifetime-secs=7200&portal-session-lifetime-secs=1");
+	r = http_post(w, path("/acme/settings/authentication/email_otp/%s/edit", id), form);
+	EXPECT_EQ(r->status, 422);
+	EXPECT_HAS(r->body, "e-portal-session-lifetime-secs");
+	snprintf(form, sizeof(form), "name=Code&context=clients_only&client-session-lifetime-secs=7200&portal-session-lifetime-secs=600");
+	EXPECT_EQ(http_post(w, path("/acme/settings/authentication/email_otp/%s/edit", id), form)->status, 303);
+	EXPECT_EQ(http_post(w, path("/acme/settings/authentication/email_otp/%s/disable", id), "")->status, 303);
+	EXPECT_HAS(get(w, "/acme/settings/authentication", 200)->body, "disabled");
+	http_free(w);
+}

@@ -76,3 +76,35 @@ void page_group(struct exchange *x);
 void page_group_edit(struct exchange *x);
 void page_group_delete(struct exchange *x);
 void page_member_remove(struct exchange *x);
+
+/* pages_settings.c */
+enum settings_tab { SETTINGS_ACCOUNT, SETTINGS_SIGN_IN, SETTINGS_DIRECTORIES, SETTINGS_DNS, SETTINGS_API, SETTINGS_MAIL };
+/* The tabs of all settings pages; the page is titled by the current one. */
+struct settings_tabs settings_tabs(struct web *w, enum settings_tab current);
+
+void page_settings_account(struct exchange *x);
+void page_settings_account_edit(struct exchange *x);
+void page_settings_dns(struct exchange *x);
+void page_settings_mail(struct exchange *x);
+void page_settings_mail_test(struct exchange *x);
+void page_settings_mail_retry(struct exchange *x);
+void page_api_clients(struct exchange *x);
+void page_api_client_new(struct exchange *x);
+void page_api_client(struct exchange *x);
+void page_api_client_edit(struct exchange *x);
+void page_api_client_enable(struct exchange *x);
+void page_api_client_disable(struct exchange *x);
+void page_api_client_delete(struct exchange *x);
+void page_api_token_revoke(struct exchange *x);
+
+/* pages_providers.c */
+void page_providers(struct exchange *x);
+void page_provider_types(struct exchange *x);
+void page_provider_new(struct exchange *x);
+void page_provider_edit(struct exchange *x);
+void page_provider_enable(struct exchange *x);
+void page_provider_disable(struct exchange *x);
+void page_provider_revoke(struct exchange *x);
+void page_provider_default(struct exchange *x);
+void page_provider_no_default(struct exchange *x);
+void page_provider_delete(struct exchange *x);

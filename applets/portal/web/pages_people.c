@@ -90,6 +90,11 @@ static void show_form(struct web *w, const struct actor *a, struct form *f, u16 
 	web_send(w, status);
 }
 
+static const char *form_sent(void *ctx, const char *name, u32 nth)
+{
+	return exchange_form_nth(ctx, name, nth);
+}
+
 void page_actor_new(struct exchange *x)
 {
 	struct form_field fields[] = {
@@ -105,12 +110,20 @@ void page_actor_new(struct exchange *x)
 		return;
 	f.action = web_path(&w, "/actors/new");
 	f.cancel_href = web_path(&w, "/actors");
+	form_fill(&f, form_sent, x);
+	bool is_service = strcmp(form_value(&f, "type"), "service-account") == 0;
 	web_action(&w, &a, "actor", "add", NULL);
-	action_set(&a, "email-otp", "true");
+	action_set(&a, "type", form_value(&f, "type"));
+	if (*form_value(&f, "name"))
+		action_set(&a, "name", form_value(&f, "name"));
+	if (!is_service || *form_value(&f, "email"))
+		action_set(&a, "email", form_value(&f, "email"));
+	if (!is_service)
+		action_set(&a, "allow-email-otp-sign-in", "true");
 	if (x->method != METHOD_POST) {
+		form_set(&f, "type", "user");
 		show_form(&w, NULL, &f, 200);
-	} else if (web_act(&w, &a, &f) == ADMIN_OK) {
-		bool is_service = strcmp(form_value(&f, "type"), "service-account") == 0;
+	} else if (action_run(&a, x->portal) == ADMIN_OK) {
 		exchange_flash(x, FLASH_INFO, is_service ? "The service account is made. Now it needs a token." : "Added. Now give them a way to sign in.");
 		exchange_redirect(x, "%s", web_path(&w, "/actors/%s", web_id(&w, &a.reply.id)));
 	} else {
@@ -126,7 +139,7 @@ void page_actor_edit(struct exchange *x)
 		{ .name = "name", .label = "Name", .max = 255, .is_required = true, .is_focused = true },
 		{ .name = "email", .label = "E-mail", .kind = INPUT_EMAIL, .max = 160, .is_required = true },
 		{ .name = "type", .label = "Role", .kind = INPUT_RADIO, .choices = roles, .n_choices = 2 },
-		{ .name = "email-otp", .label = "May sign in by a code sent to the e-mail address", .kind = INPUT_CHECKBOX },
+		{ .name = "allow-email-otp-sign-in", .label = "May sign in by a code sent to the e-mail address", .kind = INPUT_CHECKBOX },
 	};
 	const struct actor *actor;
 	struct form f = { .submit = "Save", FORM_FIELDS(person) };
@@ -144,7 +157,7 @@ void page_actor_edit(struct exchange *x)
 		form_set(&f, "name", actor->name);
 		form_set(&f, "email", actor->email);
 		form_set(&f, "type", actor->type == ACTOR_ADMIN ? "admin" : "user");
-		form_set(&f, "email-otp", actor->allow_email_otp_sign_in ? "true" : NULL);
+		form_set(&f, "allow-email-otp-sign-in", actor->allow_email_otp_sign_in ? "true" : NULL);
 		web_action(&w, &a, "actor", "update", &actor->e.id);
 		if (x->method != METHOD_POST) {
 			show_form(&w, actor, &f, 200);

@@ -67,6 +67,11 @@ bool web_begin(struct web *w, struct exchange *x, enum section section)
 	w->x = x;
 	if (!session_required(x, &w->account, &w->me))
 		return false;
+	w->account = web_keep(w, KIND_ACCOUNT, w->account); /* an action may replace the directory's */
+	if (!w->account) {
+		exchange_problem(x, 503, NULL);
+		return false;
+	}
 	page_init(&w->page, x, page_sections[section].label);
 	w->page.account_name = w->account->name;
 	w->page.account_slug = w->account->slug;
