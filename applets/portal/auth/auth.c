@@ -220,7 +220,9 @@ void auth_forget(struct lru *l, const u8 key[static AUTH_KEY_LEN])
 
 int auth_begin(struct exchange *x, const struct principal *who)
 {
-	store_set_principal(x->portal->store, who, x->wall);
+	const struct principal nobody = { .kind = PRINCIPAL_SYSTEM, .remote_ip = x->remote_ip };
+
+	store_set_principal(x->portal->store, who ? who : &nobody, x->wall);
 	return store_begin(x->portal->store, STORE_DURABLE);
 }
 

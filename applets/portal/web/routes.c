@@ -1,12 +1,37 @@
 /* Which page answers which path: a row for each (http/router.h). */
+#include "applets/portal/auth/routes.h"
 #include "applets/portal/http/router.h"
 #include "applets/portal/web/pages.h"
 
 #define PAGE(pattern, handler) { METHOD_GET, pattern, handler, 0, 0 }
 #define POSTS(pattern, handler) { METHOD_POST, pattern, handler, 0, 0 }
 #define FORM(pattern, handler) PAGE(pattern, handler), POSTS(pattern, handler)
+#define FORM2(pattern, shows, takes) PAGE(pattern, shows), POSTS(pattern, takes)
 
 static const struct route routes[] = {
+	/* signing in (auth/routes.h) */
+	FORM2("/", page_chooser, page_choose),
+	PAGE("/:account", page_sign_in),
+	POSTS("/:account/sign_out", page_sign_out),
+	PAGE("/:account/sign_in/client_redirect", page_client_redirect),
+	PAGE("/:account/sign_in/client_auth_error", page_client_auth_error),
+	FORM2("/:account/sign_in/email_otp/:provider", page_passcode, page_passcode_request),
+	FORM("/:account/sign_in/email_otp/:provider/verify", page_passcode_verify),
+	POSTS("/:account/sign_in/userpass/:provider", page_password),
+	POSTS("/:account/sign_in/userpass/:provider/passkey", page_passkey),
+	FORM2("/:account/sign_in/userpass/:provider/code", page_second, page_second_verify),
+	FORM2("/:account/sign_in/userpass/:provider/recovery", page_recover, page_recover_verify),
+	{ METHOD_GET, "/auth/link/:token", page_link, ROUTE_SECRET_PATH, 0 },
+	{ METHOD_POST, "/auth/link/:token", page_link_names, ROUTE_SECRET_PATH, 0 },
+	{ METHOD_POST, "/auth/link/:token/passkey", page_link_passkey, ROUTE_SECRET_PATH, 0 },
+	{ METHOD_POST, "/auth/link/:token/password", page_link_password, ROUTE_SECRET_PATH, 0 },
+	PAGE("/:account/settings/security", page_security),
+	POSTS("/:account/settings/security/passkey", page_security_passkey),
+	POSTS("/:account/settings/security/:id/remove", page_security_remove),
+	POSTS("/:account/settings/security/password", page_security_password),
+	POSTS("/:account/settings/security/password/remove", page_security_no_password),
+	POSTS("/:account/settings/security/codes", page_security_codes),
+
 	PAGE("/:account/sites", page_sites),
 	FORM("/:account/sites/new", page_site_new),
 	PAGE("/:account/sites/:id", page_site),
