@@ -79,7 +79,7 @@ static inline int add_device(struct world *w, enum kind k, const struct uuid *ac
 static inline int add_account(struct world *w, u8 id, const char *slug, const char *key)
 {
 	struct account a = { .e = { .account_id = id_of(id), .id = id_of(id) }, .name = "Acme", .limit_users = -1, .limit_service_accounts = -1,
-			     .limit_sites = -1, .limit_admins = 7 };
+			     .limit_sites = -1, .limit_admins = 7, .limit_monthly_active_users = -1 };
 
 	a.slug = (char *)(uintptr_t)slug;
 	a.key = (char *)(uintptr_t)key;

@@ -78,14 +78,17 @@ TEST(the_search_box_finds_things_by_part_of_a_name_whatever_its_accents)
 	EXPECT_STR(h.title[0], "Łukasz Żółć");
 	EXPECT_EQ(search(&w, "ŻÓŁĆ łuk").n, 1); /* both words, any order */
 	EXPECT_EQ(search(&w, "zolc berlin").n, 0);
-	EXPECT_EQ(search(&w, "EXAMPLE.COM").n, 2);
+	h = search(&w, "EXAMPLE.COM"); /* two actors, and the client and the token of one */
+	EXPECT_EQ(h.n, 4);
 	h = search(&w, "lab"); /* the resource, and the policy that gives it */
 	REQUIRE(h.n == 2);
 	EXPECT_STR(h.title[0], "lab");
 	EXPECT_EQ(h.kind[1], KIND_POLICY);
 	EXPECT_STR(h.title[1], "team → lab");
-	EXPECT_EQ(search(&w, "jo").n, 1); /* too short for the index */
-	EXPECT_EQ(search(&w, "10.9").n, 2);
+	h = search(&w, "jo"); /* too short for the index */
+	REQUIRE(h.n == 3);
+	EXPECT_STR(h.title[0], "Jo");
+	EXPECT_EQ(search(&w, "10.9").n, 1);
 	EXPECT_EQ(search(&w, "").n, 0);
 	EXPECT_EQ(search(&w, "   ").n, 0);
 	h.n = 0;
@@ -100,7 +103,7 @@ TEST(what_is_renamed_or_deleted_is_no_longer_found_by_its_old_name)
 	union any_entity e;
 
 	fill(&w);
-	EXPECT_EQ(search(&w, "berlin").n, 1);
+	EXPECT_EQ(search(&w, "berlin").n, 2); /* the site, and its gateway */
 	REQUIRE(store_get(w.s, KIND_SITE, &w.account, &w.site, &e) == 0);
 	EXPECT_EQ(text_set(&e.site.name, "Hamburg"), 0);
 	REQUIRE(store_begin(w.s, STORE_DURABLE) == 0);
@@ -108,7 +111,7 @@ TEST(what_is_renamed_or_deleted_is_no_longer_found_by_its_old_name)
 	EXPECT_EQ(store_commit(w.s), 0);
 	entity_deinit(KIND_SITE, &e);
 	EXPECT_EQ(search(&w, "berlin").n, 0);
-	EXPECT_EQ(search(&w, "hamburg").n, 1);
+	EXPECT_EQ(search(&w, "hamburg").n, 2);
 	EXPECT_EQ(del(&w, KIND_SITE, &w.account, &w.site), 0);
 	EXPECT_EQ(search(&w, "hamburg").n, 0);
 	EXPECT_EQ(search(&w, "lab").n, 0); /* went with its site */
@@ -150,7 +153,7 @@ TEST(hostile_search_texts_are_only_texts)
 	}
 	memset(lengthy, 'b', sizeof(lengthy) - 1);
 	EXPECT_EQ(page_count(&w, KIND_SITE, lengthy), 0);
-	EXPECT_EQ(search(&w, "berlin").n, 1);
+	EXPECT_EQ(search(&w, "berlin").n, 2);
 	EXPECT_EQ(add_actor(&w, 7, "50% \"off\" NEAR _x_ it's", "o@example.com"), 0);
 	EXPECT_EQ(search(&w, "50%").n, 1);
 	EXPECT_EQ(search(&w, "\"off\"").n, 1);
@@ -172,7 +175,21 @@ TEST(lists_are_filtered_by_the_text_of_what_a_row_refers_to)
 	EXPECT_EQ(page_count(&w, KIND_CLIENT, "jo dev"), 1);
 	EXPECT_EQ(page_count(&w, KIND_GATEWAY, "berl"), 1);
 	EXPECT_EQ(page_count(&w, KIND_CLIENT_TOKEN, "jo"), 1);
-	EXPECT_EQ(page_count(&w, KIND_MEMBERSHIP, "team"), 1);
+	EXPECT_EQ(page_count(&w, KIND_MEMBERSHIP, "jo"), 1);
+	/* and follow when that is called otherwise, or goes */
+	union any_entity e;
+	REQUIRE(store_get(w.s, KIND_GROUP, &w.account, &w.group, &e) == 0);
+	EXPECT_EQ(text_set(&e.group.name, "crew"), 0);
+	REQUIRE(store_begin(w.s, STORE_DURABLE) == 0);
+	EXPECT_EQ(store_update(w.s, KIND_GROUP, &e, WALL), 0);
+	EXPECT_EQ(store_commit(w.s), 0);
+	entity_deinit(KIND_GROUP, &e);
+	EXPECT_EQ(page_count(&w, KIND_POLICY, "team"), 0);
+	EXPECT_EQ(page_count(&w, KIND_POLICY, "crew lab"), 1);
+	EXPECT_STR(search(&w, "crew lab").title[0], "crew → lab");
+	EXPECT_EQ(del(&w, KIND_GROUP, &w.account, &w.group), 0);
+	EXPECT_EQ(page_count(&w, KIND_POLICY, "crew"), 0);
+	EXPECT_EQ(page_count(&w, KIND_POLICY, "lab"), 1);
 	close_world(&w);
 }
 

@@ -249,3 +249,106 @@ TEST(an_older_file_is_brought_up_to_date_with_its_rows_and_references)
 	EXPECT_EQ(n, 0); /* went with its resource */
 	close_world(&w);
 }
+
+static int take_provider(void *ctx, enum kind k, const void *row)
+{
+	const struct auth_provider *p = row;
+	u32 *seen = ctx;
+
+	EXPECT_EQ(k, KIND_AUTH_PROVIDER);
+	*seen |= 1u << p->type;
+	EXPECT_STR(p->name, p->type == PROVIDER_EMAIL_OTP ? PROVIDER_EMAIL_OTP_NAME : PROVIDER_USERPASS_NAME);
+	EXPECT(p->is_verified);
+	return 0;
+}
+
+static int take_title(void *ctx, const struct store_hit *hit)
+{
+	if (hit->kind == KIND_SITE || hit->kind == KIND_CLIENT)
+		snprintf(ctx, 64, "%s", hit->title);
+	return 0;
+}
+
+/* A file of the second schema with one of everything: rows, references, addresses, tokens and sessions survive, and are found. */
+TEST(a_file_without_sign_in_gets_ways_to_sign_in_and_keeps_what_it_has)
+{
+	static const char rows[] =
+		"INSERT INTO accounts(id,account_id,inserted_at,updated_at,name,slug,key,dns_type,doh_provider,limit_users)"
+		" VALUES(x'" ID0 "1',x'" ID0 "1',1,1,'Acme','acme','aaaaaa','system','google',3);"
+		"INSERT INTO sites VALUES(x'" ID0 "1',x'" ID0 "2',1,1,'Zürich','account');"
+		"INSERT INTO groups VALUES(x'" ID0 "1',x'" ID0 "3',1,1,'team','static');"
+		"INSERT INTO resources VALUES(x'" ID0 "1',x'" ID0 "4',1,1,x'" ID0 "2','cidr','lab','10.0.0.0/8',NULL,NULL,NULL);"
+		"INSERT INTO policies VALUES(x'" ID0 "1',x'" ID0 "5',1,1,x'" ID0 "3',x'" ID0 "4',NULL,NULL,NULL);"
+		"INSERT INTO actors VALUES(x'" ID0 "1',x'" ID0 "6',1,1,'account_admin_user','Jo','jo@example.com',NULL);"
+		"INSERT INTO actors VALUES(x'" ID0 "1',x'" ID0 "7',1,1,'service_account','svc',NULL,NULL);"
+		"INSERT INTO memberships VALUES(x'" ID0 "1',x'" ID0 "8',1,1,x'" ID0 "6',x'" ID0 "3');"
+		"INSERT INTO client_tokens VALUES(x'" ID0 "1',x'" ID0 "9',1,1,x'" ID0 "6','t','salt','hash',9000000000000000);"
+		"INSERT INTO clients(account_id,id,inserted_at,updated_at,actor_id,external_id,name,psk_base) VALUES"
+		"(x'" ID0 "1',x'" ID0 "a',1,1,x'" ID0 "6','x','laptop',zeroblob(32));"
+		"INSERT INTO ipv4_addresses VALUES(x'" ID0 "1',1682964481,x'" ID0 "a',NULL);"
+		"INSERT INTO ipv6_addresses VALUES(x'" ID0 "1',1,x'" ID0 "a',NULL);"
+		"INSERT INTO client_sessions(account_id,client_id,token_id,inserted_at,public_key,remote_ip) VALUES"
+		"(x'" ID0 "1',x'" ID0 "a',x'" ID0 "9',77,'k','192.0.2.1');"
+		"INSERT INTO gateways(account_id,id,inserted_at,updated_at,site_id,external_id,name,psk_base) VALUES"
+		"(x'" ID0 "1',x'" ID0 "b',1,1,x'" ID0 "2','x','gw',zeroblob(32));"
+		"INSERT INTO policy_authorizations(account_id,id,inserted_at,updated_at,policy_id,client_id,gateway_id,resource_id,token_id,"
+		"membership_id,expires_at) VALUES(x'" ID0 "1',x'" ID0 "c',1,1,x'" ID0 "5',x'" ID0 "a',x'" ID0 "b',x'" ID0 "4',x'" ID0 "9',"
+		"x'" ID0 "8',9000000000000000);"
+		"PRAGMA user_version=2; PRAGMA application_id=6647138;";
+	struct world w = open_world();
+	struct uuid account = { .b = { [15] = 1 } }, id = { .b = { [15] = 6 } };
+	union any_entity e;
+	char why[256] = "", path[128], title[64] = "";
+	sqlite3 *db;
+	u32 seen = 0, n = 0;
+
+	snprintf(path, sizeof(path), "%s/old.db", w.dir);
+	REQUIRE(sqlite3_open(path, &db) == SQLITE_OK);
+	EXPECT_EQ(sqlite3_exec(db, migrations[0], NULL, NULL, NULL), SQLITE_OK);
+	EXPECT_EQ(sqlite3_exec(db, migrations[1], NULL, NULL, NULL), SQLITE_OK);
+	if (!EXPECT_EQ(sqlite3_exec(db, rows, NULL, NULL, NULL), SQLITE_OK))
+		fprintf(stderr, "%s\n", sqlite3_errmsg(db));
+	sqlite3_close(db);
+	store_close(w.s);
+	w.s = NULL;
+	EXPECT_EQ(store_open(&w.s, path, why, sizeof(why)), 0);
+	EXPECT_STR(why, "");
+	REQUIRE(w.s);
+	REQUIRE(store_get(w.s, KIND_ACCOUNT, &account, &account, &e) == 0);
+	EXPECT(e.account.has_policy_conditions && e.account.has_rest_api && e.account.notify_outdated_gateway);
+	EXPECT(!e.account.users_limit_exceeded);
+	EXPECT_EQ(e.account.limit_users, 3);
+	EXPECT_EQ(e.account.limit_api_clients, 100);
+	EXPECT_EQ(e.account.limit_monthly_active_users, -1);
+	entity_deinit(KIND_ACCOUNT, &e);
+	EXPECT_EQ(store_list(w.s, KIND_AUTH_PROVIDER, &account, take_provider, &seen), 0);
+	EXPECT_EQ(seen, 1u << PROVIDER_EMAIL_OTP | 1u << PROVIDER_USERPASS);
+	REQUIRE(store_get(w.s, KIND_ACTOR, &account, &id, &e) == 0);
+	EXPECT(e.actor.allow_email_otp_sign_in);
+	entity_deinit(KIND_ACTOR, &e);
+	id.b[15] = 10;
+	REQUIRE(store_get(w.s, KIND_CLIENT, &account, &id, &e) == 0);
+	EXPECT_EQ(e.device.last_seen_at, 77);
+	EXPECT_EQ(e.device.ipv4, 1682964481);
+	entity_deinit(KIND_CLIENT, &e);
+	EXPECT_EQ(store_search(w.s, &account, "zurich", 5, take_title, title), 0);
+	EXPECT_STR(title, "Zürich");
+	EXPECT_EQ(store_search(w.s, &account, "LAPTOP", 5, take_title, title), 0);
+	EXPECT_STR(title, "laptop");
+	EXPECT_EQ(store_check(path, why, sizeof(why)), 0);
+	EXPECT_STR(why, "");
+	/* references hold: the actor takes all that is his along, the group leaves its policy alone */
+	id.b[15] = 3;
+	EXPECT_EQ(del(&w, KIND_GROUP, &account, &id), 0);
+	EXPECT_EQ(store_list(w.s, KIND_AUTHORIZATION, &account, count_row, &n), 0);
+	EXPECT_EQ(store_list(w.s, KIND_MEMBERSHIP, &account, count_row, &n), 0);
+	EXPECT_EQ(n, 0);
+	id.b[15] = 6;
+	EXPECT_EQ(del(&w, KIND_ACTOR, &account, &id), 0);
+	EXPECT_EQ(store_list(w.s, KIND_CLIENT, &account, count_row, &n), 0);
+	EXPECT_EQ(store_list(w.s, KIND_CLIENT_TOKEN, &account, count_row, &n), 0);
+	EXPECT_EQ(n, 0);
+	EXPECT_EQ(store_list(w.s, KIND_POLICY, &account, count_row, &n), 0);
+	EXPECT_EQ(n, 1);
+	close_world(&w);
+}

@@ -260,8 +260,9 @@ static int make_trigger(struct store *s, enum kind k, enum change_op op)
 		is_needed = put_columns(&b, k, "OLD.@ IS NOT NEW.@", " OR ") > 0;
 	}
 	strbuf_printf(&b, " BEGIN INSERT INTO change_logs(at,account_id,kind,id,op,name,principal,actor_id,actor_name,actor_email,remote_ip,"
-		      "user_agent,old,new) VALUES(audit_who(0),%s.account_id,'%s',%s.id,'%s',%s,audit_who(1),audit_who(2),audit_who(3),"
-		      "audit_who(4),audit_who(5),audit_who(6),", row, kinds[k].name, row, ops[op], name);
+		      "user_agent,folded,old,new) VALUES(audit_who(0),%s.account_id,'%s',%s.id,'%s',%s,audit_who(1),audit_who(2),audit_who(3),"
+		      "audit_who(4),audit_who(5),audit_who(6),fold(coalesce(%s,'')||' '||coalesce(audit_who(3),'')||' '||"
+		      "coalesce(audit_who(4),'')),", row, kinds[k].name, row, ops[op], name, name);
 	switch (op) {
 	case CHANGE_INSERT:
 		strbuf_puts(&b, "NULL,");
@@ -341,7 +342,7 @@ static void make_question(struct strbuf *b, const struct store_audit_query *q)
 	if (q->op)
 		strbuf_puts(b, " AND op=?5");
 	if (q->text && q->text[0])
-		strbuf_puts(b, " AND instr(fold(coalesce(name,'')||' '||coalesce(actor_name,'')||' '||coalesce(actor_email,'')),?6)");
+		strbuf_puts(b, " AND instr(folded,?6)");
 	if (q->from)
 		strbuf_puts(b, " AND at>=?7");
 	if (q->to)

@@ -69,25 +69,26 @@ static int find_sort(struct store *s, const struct store_query *q, const struct 
 
 /* ---- filters ------------------------------------------------------------------------------------------------------------------------- */
 
-/* Fields that are reached through another table: an id, for which ?%u stands. */
+/* Fields that are reached through another table: an id, for which ?%u stands. Of the account ?1: a subquery that does not depend on the row is
+ * worked out once. */
 static const struct {
 	enum kind kind;
 	const char *name, *condition;
 } reached[] = {
-	{ KIND_ACTOR, "group_id", "t.id IN(SELECT m.actor_id FROM memberships m WHERE m.account_id=t.account_id AND m.group_id=?%u)" },
+	{ KIND_ACTOR, "group_id", "t.id IN(SELECT m.actor_id FROM memberships m WHERE m.account_id=?1 AND m.group_id=?%u)" },
 	{ KIND_ACTOR, "directory_id",
-	  "(t.created_by_directory_id=?%1$u OR t.id IN(SELECT i.actor_id FROM external_identities i WHERE i.account_id=t.account_id"
+	  "(t.created_by_directory_id=?%1$u OR t.id IN(SELECT i.actor_id FROM external_identities i WHERE i.account_id=?1"
 	  " AND i.directory_id=?%1$u))" },
-	{ KIND_GROUP, "actor_id", "t.id IN(SELECT m.group_id FROM memberships m WHERE m.account_id=t.account_id AND m.actor_id=?%u)" },
-	{ KIND_RESOURCE, "group_id", "t.id IN(SELECT p.resource_id FROM policies p WHERE p.account_id=t.account_id AND p.group_id=?%u)" },
+	{ KIND_GROUP, "actor_id", "t.id IN(SELECT m.group_id FROM memberships m WHERE m.account_id=?1 AND m.actor_id=?%u)" },
+	{ KIND_RESOURCE, "group_id", "t.id IN(SELECT p.resource_id FROM policies p WHERE p.account_id=?1 AND p.group_id=?%u)" },
 	{ KIND_RESOURCE, "client_id",
-	  "t.id IN(SELECT m.resource_id FROM static_device_pool_members m WHERE m.account_id=t.account_id AND m.client_id=?%u)" },
-	{ KIND_POLICY, "site_id", "t.resource_id IN(SELECT r.id FROM resources r WHERE r.account_id=t.account_id AND r.site_id=?%u)" },
+	  "t.id IN(SELECT m.resource_id FROM static_device_pool_members m WHERE m.account_id=?1 AND m.client_id=?%u)" },
+	{ KIND_POLICY, "site_id", "t.resource_id IN(SELECT r.id FROM resources r WHERE r.account_id=?1 AND r.site_id=?%u)" },
 	{ KIND_CLIENT, "resource_id",
-	  "t.id IN(SELECT m.client_id FROM static_device_pool_members m WHERE m.account_id=t.account_id AND m.resource_id=?%u)" },
+	  "t.id IN(SELECT m.client_id FROM static_device_pool_members m WHERE m.account_id=?1 AND m.resource_id=?%u)" },
 	{ KIND_CLIENT, "group_id",
-	  "t.actor_id IN(SELECT m.actor_id FROM memberships m WHERE m.account_id=t.account_id AND m.group_id=?%u)" },
-	{ KIND_AUTHORIZATION, "actor_id", "t.client_id IN(SELECT c.id FROM clients c WHERE c.account_id=t.account_id AND c.actor_id=?%u)" },
+	  "t.actor_id IN(SELECT m.actor_id FROM memberships m WHERE m.account_id=?1 AND m.group_id=?%u)" },
+	{ KIND_AUTHORIZATION, "actor_id", "t.client_id IN(SELECT c.id FROM clients c WHERE c.account_id=?1 AND c.actor_id=?%u)" },
 };
 
 struct value {
@@ -176,7 +177,7 @@ static bool is_status(enum kind k, const struct store_filter *f, struct strbuf *
 
 static int add_filter(struct store *s, enum kind k, const struct store_filter *f, u32 param, struct strbuf *sql, struct value *v)
 {
-	static const char *const ops[] = { "IS", "IS NOT", "<", ">", "IS NULL", "NOT NULL" };
+	static const char *const ops[] = { "=", "IS NOT", "<", ">", "IS NULL", "NOT NULL" };
 	const struct field *field;
 
 	*v = (struct value){ .type = VALUE_NONE };
@@ -248,6 +249,14 @@ static void bind_filters(sqlite3_stmt *st, u32 n, const struct value values[stat
 
 /* ---- all that fit --------------------------------------------------------------------------------------------------------------------- */
 
+static bool is_reached(const struct store_filter *f)
+{
+	for (size_t i = 0; i < ARRAY_LEN(reached); i++)
+		if (f->field && strcmp(reached[i].name, f->field) == 0)
+			return true;
+	return false;
+}
+
 int store_select(struct store *s, enum kind k, const struct uuid *account, const struct store_filter *filters, u32 n, u32 limit,
 		 store_each each, void *ctx)
 {
@@ -260,6 +269,9 @@ int store_select(struct store *s, enum kind k, const struct uuid *account, const
 	sql_columns(&b, k);
 	strbuf_printf(&b, " FROM %s t WHERE %s", kinds[k].table, account ? "t.account_id=?1" : "1");
 	rc = add_filters(s, k, filters, n, &b, values);
+	for (u32 i = 0; i < n && !rc && !account; i++)
+		if (is_reached(&filters[i]) && !find_field(k, filters[i].field))
+			rc = refuse(s, "of all accounts, filter", filters[i].field, k);
 	strbuf_puts(&b, " ORDER BY t.inserted_at,t.id");
 	if (limit)
 		strbuf_printf(&b, " LIMIT ?%d", PARAM_LIMIT);
@@ -467,6 +479,11 @@ static int count_rows(struct store *s, struct page *p, i64 *out)
 	sqlite3_stmt *st = NULL;
 	int rc;
 
+	if (p->words.n > 0 && p->q->n_filters == 0 && !p->q->keep) {
+		rc = search_count(s, p->q->kind, &p->q->account, &p->words, out);
+		if (rc != ERR_UNSUPPORTED)
+			return rc;
+	}
 	strbuf_printf(&b, "SELECT count(*)%s", strbuf_text(&p->where));
 	rc = strbuf_ok(&b) ? sql_cached(s, strbuf_text(&b), &st) : ERR_NOMEM;
 	strbuf_free(&b);

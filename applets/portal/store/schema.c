@@ -271,6 +271,9 @@ static const char schema_3[] =
 	" DELETE FROM search_spaces WHERE account_id=OLD.id; END;"
 
 	/* what lists are sorted and paged by */
+	"CREATE INDEX actors_of_type ON actors(account_id,type);"
+	"CREATE INDEX actors_disabled ON actors(account_id) WHERE disabled_at IS NOT NULL;"
+	"CREATE INDEX clients_verified ON clients(account_id) WHERE verified_at IS NOT NULL;"
 	"CREATE INDEX actors_by_name ON actors(account_id,name COLLATE NOCASE,id);"
 	"CREATE INDEX actors_by_email ON actors(account_id,coalesce(email,''),id);"
 	"CREATE INDEX actors_by_age ON actors(account_id,inserted_at,id);"
@@ -302,9 +305,11 @@ static const char schema_3[] =
 	/* Who changed what. No reference: it outlives what it tells of. */
 	"CREATE TABLE change_logs(seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, account_id BLOB NOT NULL, kind TEXT NOT NULL,"
 	" id BLOB NOT NULL, op TEXT NOT NULL, name TEXT, old TEXT, new TEXT, principal TEXT NOT NULL, actor_id BLOB, actor_name TEXT,"
-	" actor_email TEXT, remote_ip TEXT, user_agent TEXT);"
+	" actor_email TEXT, remote_ip TEXT, user_agent TEXT, folded TEXT NOT NULL);"
 	"CREATE INDEX change_logs_account ON change_logs(account_id,seq);"
 	"CREATE INDEX change_logs_thing ON change_logs(account_id,id,seq);"
+	"CREATE INDEX change_logs_kind ON change_logs(account_id,kind,seq);"
+	"CREATE INDEX change_logs_op ON change_logs(account_id,op,seq);"
 	"CREATE INDEX change_logs_actor ON change_logs(account_id,actor_id,seq);"
 
 	/* Folded text of what people look for. The upper half of search.id is a space (one kind of one account), so that a space is a range. */

@@ -6,56 +6,61 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEARCH_VERSION 1 /* of the table below; another number in the file: index anew */
+#define SEARCH_VERSION 2 /* of the tables below; another number in the file: index anew */
+
+#define ACTOR_OF(column) "(SELECT a." column " FROM actors a WHERE a.account_id=t.account_id AND a.id=t.actor_id)"
+#define SITE_OF "(SELECT s.name FROM sites s WHERE s.account_id=t.account_id AND s.id=t.site_id)"
+#define GROUP_OF "coalesce((SELECT g.name FROM groups g WHERE g.account_id=t.account_id AND g.id=t.group_id),'')"
+#define RESOURCE_OF "coalesce((SELECT r.name FROM resources r WHERE r.account_id=t.account_id AND r.id=t.resource_id),'')"
+#define OR_NOTHING(expr) "coalesce(" expr ",'')"
+#define BY_ACTOR OR_NOTHING(ACTOR_OF("name")) "||' '||" OR_NOTHING(ACTOR_OF("email"))
 
 static const struct searchable {
 	enum kind kind;
 	const char *title, *detail, *body; /* of a row t */
 } searchables[] = {
 	{ KIND_SITE, "t.name", "NULL", "t.name" },
-	{ KIND_RESOURCE, "t.name", "t.address", "t.name||' '||coalesce(t.address,'')||' '||coalesce(t.address_description,'')" },
-	{ KIND_GROUP, "t.name", "t.email", "t.name||' '||coalesce(t.email,'')" },
-	{ KIND_ACTOR, "t.name", "t.email", "t.name||' '||coalesce(t.email,'')" },
-	{ KIND_CLIENT, "t.name", "t.device_serial", "t.name||' '||coalesce(t.device_serial,'')||' '||coalesce(t.device_uuid,'')" },
-	{ KIND_GATEWAY, "t.name", "NULL", "t.name" },
-	{ KIND_POLICY, "coalesce(t.description,'')", "NULL", "coalesce(t.description,'')" },
-	{ KIND_AUTH_PROVIDER, "t.name", "t.issuer", "t.name||' '||coalesce(t.issuer,'')" },
+	{ KIND_RESOURCE, "t.name", "t.address", "t.name||' '||" OR_NOTHING("t.address") "||' '||" OR_NOTHING("t.address_description") },
+	{ KIND_GROUP, "t.name", "t.email", "t.name||' '||" OR_NOTHING("t.email") },
+	{ KIND_ACTOR, "t.name", "t.email", "t.name||' '||" OR_NOTHING("t.email") },
+	{ KIND_CLIENT, "t.name", ACTOR_OF("name"),
+	  "t.name||' '||" OR_NOTHING("t.device_serial") "||' '||" OR_NOTHING("t.device_uuid") "||' '||" BY_ACTOR },
+	{ KIND_GATEWAY, "t.name", SITE_OF, "t.name||' '||" OR_NOTHING(SITE_OF) },
+	{ KIND_POLICY, GROUP_OF "||' → '||" RESOURCE_OF, "t.description",
+	  GROUP_OF "||' '||" RESOURCE_OF "||' '||" OR_NOTHING("t.description") },
+	{ KIND_AUTH_PROVIDER, "t.name", "t.issuer", "t.name||' '||" OR_NOTHING("t.issuer") },
 	{ KIND_DIRECTORY, "t.name", "coalesce(t.domain,t.tenant_id,t.okta_domain)",
 	  "t.name||' '||coalesce(t.domain,t.tenant_id,t.okta_domain,'')" },
-	{ KIND_CLIENT_TOKEN, "coalesce(t.name,'')", "NULL", "coalesce(t.name,'')" },
-	{ KIND_GATEWAY_TOKEN, "coalesce(t.name,'')", "NULL", "coalesce(t.name,'')" },
-	{ KIND_API_TOKEN, "coalesce(t.name,'')", "NULL", "coalesce(t.name,'')" },
+	{ KIND_CLIENT_TOKEN, OR_NOTHING("t.name"), ACTOR_OF("name"), OR_NOTHING("t.name") "||' '||" BY_ACTOR },
+	{ KIND_GATEWAY_TOKEN, OR_NOTHING("t.name"), SITE_OF, OR_NOTHING("t.name") "||' '||" OR_NOTHING(SITE_OF) },
+	{ KIND_API_TOKEN, OR_NOTHING("t.name"), ACTOR_OF("name"), OR_NOTHING("t.name") "||' '||" BY_ACTOR },
 };
 
-/* Whose text also finds a row of the kind. */
+/* Whose text has the name of another in it, and must follow when that changes. */
+static const struct follower {
+	enum kind of, kind;
+	const char *column, *changes;
+} followers[] = {
+	{ KIND_ACTOR, KIND_CLIENT, "actor_id", "name,email" },
+	{ KIND_ACTOR, KIND_CLIENT_TOKEN, "actor_id", "name,email" },
+	{ KIND_ACTOR, KIND_API_TOKEN, "actor_id", "name,email" },
+	{ KIND_SITE, KIND_GATEWAY, "site_id", "name" },
+	{ KIND_SITE, KIND_GATEWAY_TOKEN, "site_id", "name" },
+	{ KIND_GROUP, KIND_POLICY, "group_id", "name" },
+	{ KIND_RESOURCE, KIND_POLICY, "resource_id", "name" },
+};
+
+/* What has no text of its own is found by that of what it belongs to. */
 static const struct {
 	enum kind kind, other;
 	const char *column;
-} referred[] = {
-	{ KIND_POLICY, KIND_GROUP, "group_id" },
-	{ KIND_POLICY, KIND_RESOURCE, "resource_id" },
-	{ KIND_CLIENT, KIND_ACTOR, "actor_id" },
-	{ KIND_GATEWAY, KIND_SITE, "site_id" },
-	{ KIND_CLIENT_TOKEN, KIND_ACTOR, "actor_id" },
-	{ KIND_GATEWAY_TOKEN, KIND_SITE, "site_id" },
-	{ KIND_API_TOKEN, KIND_ACTOR, "actor_id" },
+} belongings[] = {
 	{ KIND_PORTAL_SESSION, KIND_ACTOR, "actor_id" },
 	{ KIND_IDENTITY, KIND_ACTOR, "actor_id" },
 	{ KIND_CREDENTIAL, KIND_ACTOR, "actor_id" },
 	{ KIND_MEMBERSHIP, KIND_ACTOR, "actor_id" },
-	{ KIND_MEMBERSHIP, KIND_GROUP, "group_id" },
 	{ KIND_AUTHORIZATION, KIND_CLIENT, "client_id" },
-	{ KIND_AUTHORIZATION, KIND_RESOURCE, "resource_id" },
-	{ KIND_AUTHORIZATION, KIND_GATEWAY, "gateway_id" },
 };
-
-static bool is_searchable(enum kind k)
-{
-	for (size_t i = 0; i < ARRAY_LEN(searchables); i++)
-		if (searchables[i].kind == k)
-			return true;
-	return false;
-}
 
 /* ---- keeping it ------------------------------------------------------------------------------------------------------------------- */
 
@@ -75,24 +80,33 @@ static void sql_fold(sqlite3_context *c, int n, sqlite3_value **v)
 	strbuf_free(&b);
 }
 
-/* As `text`, but of NEW instead of t. */
-static void put_of_new(struct strbuf *b, const char *text)
+static const struct searchable *searchable_of(enum kind k)
 {
-	for (const char *p = text; *p; p++) {
-		if (p[0] == 't' && p[1] == '.' && (p == text || p[-1] == '(' || p[-1] == '|' || p[-1] == ',')) {
-			strbuf_puts(b, "NEW.");
-			p++;
-		} else {
-			strbuf_putc(b, *p);
-		}
-	}
+	for (size_t i = 0; i < ARRAY_LEN(searchables); i++)
+		if (searchables[i].kind == k)
+			return &searchables[i];
+	return NULL;
+}
+
+static int run_text(struct store *s, struct strbuf *b)
+{
+	int rc = strbuf_ok(b) ? sql_exec(s, strbuf_text(b)) : ERR_NOMEM;
+
+	strbuf_free(b);
+	return rc;
+}
+
+static void put_refresh(struct strbuf *b, const struct searchable *x)
+{
+	strbuf_printf(b, " UPDATE search SET (title,detail,body)=(SELECT %s,%s,fold(%s) FROM %s t WHERE t.account_id=search.account_id AND"
+		      " t.id=search.entity_id) WHERE account_id=NEW.account_id AND entity_id", x->title, x->detail, x->body,
+		      kinds[x->kind].table);
 }
 
 static int make_triggers(struct store *s, const struct searchable *x)
 {
 	const struct kind_info *info = &kinds[x->kind];
 	struct strbuf b = { 0 };
-	int rc;
 
 	strbuf_printf(&b,
 		      "CREATE TEMP TRIGGER search_%1$s_0 AFTER INSERT ON main.%1$s BEGIN"
@@ -100,34 +114,30 @@ static int make_triggers(struct store *s, const struct searchable *x)
 		      "  (SELECT 1 FROM search_spaces WHERE account_id=NEW.account_id AND kind='%2$s');"
 		      " INSERT INTO search(id,account_id,entity_id,title,detail,body) SELECT"
 		      "  coalesce((SELECT max(id) FROM search WHERE id BETWEEN p.no<<32 AND (p.no<<32)+4294967295),p.no<<32)+1,"
-		      "  NEW.account_id,NEW.id,", info->table, info->name);
-	put_of_new(&b, x->title);
-	strbuf_puts(&b, ",");
-	put_of_new(&b, x->detail);
-	strbuf_puts(&b, ",fold(");
-	put_of_new(&b, x->body);
-	strbuf_printf(&b,
-		      ") FROM search_spaces p WHERE p.account_id=NEW.account_id AND p.kind='%2$s'; END;"
-		      "CREATE TEMP TRIGGER search_%1$s_1 AFTER UPDATE OF ", info->table, info->name);
-	sql_written_columns(&b, x->kind);
-	strbuf_printf(&b, " ON main.%s BEGIN UPDATE search SET title=", info->table);
-	put_of_new(&b, x->title);
-	strbuf_puts(&b, ",detail=");
-	put_of_new(&b, x->detail);
-	strbuf_puts(&b, ",body=fold(");
-	put_of_new(&b, x->body);
-	strbuf_puts(&b, ") WHERE account_id=NEW.account_id AND entity_id=NEW.id AND (title,detail,body) IS NOT (");
-	put_of_new(&b, x->title);
-	strbuf_puts(&b, ",");
-	put_of_new(&b, x->detail);
-	strbuf_puts(&b, ",fold(");
-	put_of_new(&b, x->body);
-	strbuf_printf(&b, ")); END;"
+		      "  t.account_id,t.id,%3$s,%4$s,fold(%5$s) FROM %1$s t JOIN search_spaces p ON p.account_id=t.account_id AND p.kind='%2$s'"
+		      "  WHERE t.account_id=NEW.account_id AND t.id=NEW.id; END;"
 		      "CREATE TEMP TRIGGER search_%1$s_2 AFTER DELETE ON main.%1$s BEGIN"
-		      " DELETE FROM search WHERE account_id=OLD.account_id AND entity_id=OLD.id; END", info->table);
-	rc = strbuf_ok(&b) ? sql_exec(s, strbuf_text(&b)) : ERR_NOMEM;
-	strbuf_free(&b);
-	return rc;
+		      " DELETE FROM search WHERE account_id=OLD.account_id AND entity_id=OLD.id; END;"
+		      "CREATE TEMP TRIGGER search_%1$s_1 AFTER UPDATE OF ",
+		      info->table, info->name, x->title, x->detail, x->body);
+	sql_written_columns(&b, x->kind);
+	strbuf_printf(&b, " ON main.%s BEGIN", info->table);
+	put_refresh(&b, x);
+	strbuf_puts(&b, "=NEW.id; END");
+	return run_text(s, &b);
+}
+
+static int make_follower(struct store *s, const struct follower *f)
+{
+	struct strbuf b = { 0 };
+
+	strbuf_printf(&b, "CREATE TEMP TRIGGER search_%1$s_of_%2$s AFTER UPDATE OF %3$s ON main.%2$s WHEN (", kinds[f->kind].table,
+		      kinds[f->of].table, f->changes);
+	strbuf_puts(&b, strchr(f->changes, ',') ? "OLD.name,OLD.email) IS NOT (NEW.name,NEW.email)" : "OLD.name) IS NOT (NEW.name)");
+	strbuf_puts(&b, " BEGIN");
+	put_refresh(&b, searchable_of(f->kind));
+	strbuf_printf(&b, " IN(SELECT id FROM %s WHERE account_id=NEW.account_id AND %s=NEW.id); END", kinds[f->kind].table, f->column);
+	return run_text(s, &b);
 }
 
 static const char *const index_triggers =
@@ -143,16 +153,13 @@ static int index_kind(struct store *s, const struct searchable *x)
 {
 	const struct kind_info *info = &kinds[x->kind];
 	struct strbuf b = { 0 };
-	int rc;
 
 	strbuf_printf(&b, "INSERT INTO search_spaces(account_id,kind) SELECT DISTINCT account_id,'%1$s' FROM %2$s;"
 		      "INSERT INTO search(id,account_id,entity_id,title,detail,body)"
 		      " SELECT (p.no<<32)+row_number() OVER (PARTITION BY t.account_id),t.account_id,t.id,%3$s,%4$s,fold(%5$s)"
 		      " FROM %2$s t JOIN search_spaces p ON p.account_id=t.account_id AND p.kind='%1$s'",
 		      info->name, info->table, x->title, x->detail, x->body);
-	rc = strbuf_ok(&b) ? sql_exec(s, strbuf_text(&b)) : ERR_NOMEM;
-	strbuf_free(&b);
-	return rc;
+	return run_text(s, &b);
 }
 
 static int index_anew(struct store *s)
@@ -189,6 +196,8 @@ int search_start(struct store *s)
 		rc = index_anew(s);
 	for (size_t i = 0; i < ARRAY_LEN(searchables) && !rc; i++)
 		rc = make_triggers(s, &searchables[i]);
+	for (size_t i = 0; i < ARRAY_LEN(followers) && !rc; i++)
+		rc = make_follower(s, &followers[i]);
 	return rc ? rc : sql_exec(s, index_triggers);
 }
 
@@ -207,7 +216,7 @@ static size_t cut_at_character(const char *p, size_t n, size_t max)
 
 static void add_word(struct search_words *w, const char *p, size_t n)
 {
-	char *text = w->word[w->n].text, *match = w->word[w->n].match;
+	char *text = w->word[w->n];
 	u32 characters = 0;
 
 	n = cut_at_character(p, n, WORD_MAX);
@@ -215,17 +224,20 @@ static void add_word(struct search_words *w, const char *p, size_t n)
 	text[n] = '\0';
 	for (size_t i = 0; i < n; i++)
 		characters += ((u8)text[i] & 0xc0) != 0x80;
-	if (characters >= TRIGRAM) {
-		*match++ = '"';
-		for (size_t i = 0; i < n; i++) {
-			if (text[i] == '"')
-				*match++ = '"';
-			*match++ = text[i];
-		}
-		*match++ = '"';
+	w->is_short[w->n++] = characters < TRIGRAM;
+	if (characters < TRIGRAM)
+		return;
+	char *match = w->match + strlen(w->match);
+	if (match > w->match)
+		*match++ = ' ';
+	*match++ = '"';
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] == '"')
+			*match++ = '"';
+		*match++ = text[i];
 	}
+	*match++ = '"';
 	*match = '\0';
-	w->n++;
 }
 
 void search_parse(const char *text, struct search_words *out)
@@ -251,62 +263,78 @@ void search_parse(const char *text, struct search_words *out)
 
 #define BROAD 500 /* rows: from here on it is quicker to walk the list and look at each */
 
-#define IN_SPACE "x.id BETWEEN (SELECT no<<32 FROM search_spaces WHERE account_id=?1 AND kind='%1$s') AND" \
-		 " (SELECT (no<<32)+4294967295 FROM search_spaces WHERE account_id=?1 AND kind='%1$s')"
-#define TEXT_IN_SPACE "f.rowid BETWEEN (SELECT no<<32 FROM search_spaces WHERE account_id=?1 AND kind='%1$s') AND" \
-		      " (SELECT (no<<32)+4294967295 FROM search_spaces WHERE account_id=?1 AND kind='%1$s')"
+#define FIRST_OF_SPACE "(SELECT no<<32 FROM search_spaces WHERE account_id=?1 AND kind='%1$s')"
+#define LAST_OF_SPACE "(SELECT (no<<32)+4294967295 FROM search_spaces WHERE account_id=?1 AND kind='%1$s')"
 
-/* A SELECT of search.id, or of the things, that have a word: by the index when it is long enough, else by looking at each. */
-static void put_matches(struct strbuf *b, const char *columns, enum kind k, const struct search_words *w, u32 i)
+static void put_words(struct strbuf *b, const struct search_words *w, bool only_short)
 {
-	if (w->word[i].match[0])
-		strbuf_printf(b, "SELECT %2$s FROM search_text f JOIN search x ON x.id=f.rowid WHERE f.search_text MATCH ?%3$u AND "
-			      TEXT_IN_SPACE, kinds[k].name, columns, WORD_PARAM + i);
+	for (u32 i = 0; i < w->n; i++)
+		if (!only_short || w->is_short[i])
+			strbuf_printf(b, " AND instr(x.body,?%u)", WORD_PARAM + 1 + i);
+}
+
+static bool needs_bodies(const struct search_words *w)
+{
+	for (u32 i = 0; i < w->n; i++)
+		if (w->is_short[i])
+			return true;
+	return false;
+}
+
+/* The rows x of `search` that have all words: by the index as far as it goes, else by looking at each. `columns` NULL: only that there are. */
+static void put_matches(struct strbuf *b, const char *columns, enum kind k, const struct search_words *w)
+{
+	const char *space = kinds[k].name;
+
+	if (!columns && !needs_bodies(w))
+		strbuf_printf(b, "SELECT 1 FROM search_text f WHERE f.search_text MATCH ?%2$u AND f.rowid BETWEEN " FIRST_OF_SPACE " AND "
+			      LAST_OF_SPACE, space, WORD_PARAM);
+	else if (w->match[0])
+		strbuf_printf(b, "SELECT %3$s FROM search_text f JOIN search x ON x.id=f.rowid WHERE f.search_text MATCH ?%2$u AND f.rowid"
+			      " BETWEEN " FIRST_OF_SPACE " AND " LAST_OF_SPACE, space, WORD_PARAM, columns ? columns : "1");
 	else
-		strbuf_printf(b, "SELECT %2$s FROM search x WHERE " IN_SPACE " AND instr(x.body,?%3$u)", kinds[k].name, columns,
-			      WORD_PARAM + i);
+		strbuf_printf(b, "SELECT %2$s FROM search x WHERE x.id BETWEEN " FIRST_OF_SPACE " AND " LAST_OF_SPACE, space,
+			      columns ? columns : "1");
+	put_words(b, w, true);
 }
 
 void search_bind(sqlite3_stmt *st, const struct search_words *w)
 {
 	int n = sqlite3_bind_parameter_count(st);
 
-	for (u32 i = 0; i < w->n && (int)(WORD_PARAM + i) <= n; i++) {
-		bool is_indexed = w->word[i].match[0] && !w->word[i].is_broad;
-		sql_bind_text(st, (int)(WORD_PARAM + i), is_indexed ? w->word[i].match : w->word[i].text);
-	}
+	if (w->match[0] && n >= WORD_PARAM)
+		sql_bind_text(st, WORD_PARAM, w->match);
+	for (u32 i = 0; i < w->n && (int)(WORD_PARAM + 1 + i) <= n; i++)
+		sql_bind_text(st, (int)(WORD_PARAM + 1 + i), w->word[i]);
 }
 
-/* Kinds whose texts find a row of k: itself if it has any, then what it refers to. Columns of t. */
-static u32 sources_of(enum kind k, enum kind kind[static 4], const char *column[static 4])
+/* Whose text finds rows of k, and by which of their columns. */
+static bool source_of(enum kind k, enum kind *kind, const char **column)
 {
-	u32 n = 0;
-
-	if (is_searchable(k)) {
-		kind[n] = k;
-		column[n++] = "id";
-	}
-	for (size_t i = 0; i < ARRAY_LEN(referred) && n < 4; i++)
-		if (referred[i].kind == k) {
-			kind[n] = referred[i].other;
-			column[n++] = referred[i].column;
+	*kind = k;
+	*column = "id";
+	if (searchable_of(k))
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(belongings); i++)
+		if (belongings[i].kind == k) {
+			*kind = belongings[i].other;
+			*column = belongings[i].column;
+			return true;
 		}
-	return n;
+	return false;
 }
 
-static int count_matches(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, u32 i, i64 *out)
+static int count_matches(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, u32 limit, i64 *out)
 {
 	struct strbuf b = { 0 };
 	sqlite3_stmt *st;
 	int rc;
 
 	strbuf_puts(&b, "SELECT count(*) FROM (");
-	if (w->word[i].match[0])
-		strbuf_printf(&b, "SELECT 1 FROM search_text f WHERE f.search_text MATCH ?%2$u AND " TEXT_IN_SPACE, kinds[k].name,
-			      WORD_PARAM + i);
-	else
-		put_matches(&b, "1", k, w, i);
-	strbuf_printf(&b, " LIMIT %d)", BROAD);
+	put_matches(&b, NULL, k, w);
+	if (limit)
+		strbuf_printf(&b, " LIMIT %u", limit);
+	strbuf_puts(&b, ")");
 	rc = strbuf_ok(&b) ? sql_cached(s, strbuf_text(&b), &st) : ERR_NOMEM;
 	if (!rc) {
 		sql_bind_uuid(st, 1, account);
@@ -317,46 +345,42 @@ static int count_matches(struct store *s, enum kind k, const struct uuid *accoun
 	return rc;
 }
 
-int search_condition(struct store *s, enum kind k, const struct uuid *account, struct search_words *w, struct strbuf *sql)
+int search_condition(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, struct strbuf *sql)
 {
-	enum kind kind[4];
-	const char *column[4];
-	u32 n = sources_of(k, kind, column);
-	int rc = 0;
+	const char *column;
+	enum kind kind;
+	i64 found;
+	int rc;
 
-	if (n == 0 && w->n > 0) {
+	if (w->n == 0)
+		return 0;
+	if (!source_of(k, &kind, &column)) {
 		snprintf(s->reason, sizeof(s->reason), "there is no text to look for in %s", kinds[k].table);
 		return ERR_INVAL;
 	}
-	for (u32 i = 0; i < w->n && !rc; i++) {
-		i64 total = 0, found = 0;
-
-		for (u32 j = 0; j < n && !rc; j++) {
-			rc = count_matches(s, kind[j], account, w, i, &found);
-			total += found;
-		}
-		w->word[i].is_broad = total >= BROAD;
-		strbuf_puts(sql, w->word[i].is_broad ? " AND EXISTS(SELECT 1 FROM search x WHERE x.account_id=?1 AND x.entity_id IN(" : " AND (");
-		for (u32 j = 0; j < n; j++) {
-			if (w->word[i].is_broad) {
-				strbuf_printf(sql, "%st.%s", j ? "," : "", column[j]);
-			} else {
-				strbuf_printf(sql, "%st.%s IN(", j ? " OR " : "", column[j]);
-				put_matches(sql, "x.entity_id", kind[j], w, i);
-				strbuf_puts(sql, ")");
-			}
-		}
-		if (w->word[i].is_broad)
-			strbuf_printf(sql, ") AND instr(x.body,?%u)", WORD_PARAM + i);
-		strbuf_puts(sql, ")");
+	rc = count_matches(s, kind, account, w, BROAD, &found);
+	if (rc)
+		return rc;
+	if (found < BROAD) {
+		strbuf_printf(sql, " AND t.%s IN(", column);
+		put_matches(sql, "x.entity_id", kind, w);
+	} else {
+		strbuf_printf(sql, " AND EXISTS(SELECT 1 FROM search x WHERE x.account_id=?1 AND x.entity_id=t.%s", column);
+		put_words(sql, w, false);
 	}
-	return rc;
+	strbuf_puts(sql, ")");
+	return 0;
+}
+
+int search_count(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, i64 *out)
+{
+	return searchable_of(k) ? count_matches(s, k, account, w, 0, out) : ERR_UNSUPPORTED;
 }
 
 /* ---- the search box -------------------------------------------------------------------------------------------------------------------- */
 
-#define HITS_MAX 100
-#define CANDIDATES 200 /* of one kind, before the best are chosen */
+#define HITS_MAX 200
+#define CANDIDATES 100 /* of one kind, before the best are chosen */
 
 struct hits {
 	struct hit {
@@ -388,58 +412,16 @@ static int add_hit(struct hits *h, enum kind k, const struct uuid *id, const cha
 }
 
 /* The best of one kind: those that begin with the first word, then the shorter. */
-static int search_kind(struct store *s, const struct searchable *x, const struct uuid *account, struct search_words *w, struct hits *h)
+static int search_kind(struct store *s, const struct searchable *x, const struct uuid *account, const struct search_words *w, struct hits *h)
 {
 	struct strbuf b = { 0 };
-	u32 lead = 0, share = MAX(h->limit / 2, 3u);
 	sqlite3_stmt *st = NULL;
 	int rc, step;
 
-	for (u32 i = 0; i < w->n; i++)
-		if (w->word[i].match[0] && !w->word[lead].match[0])
-			lead = i;
-	strbuf_printf(&b, "SELECT entity_id,title,detail,instr(body,?%u)=1 FROM (", WORD_PARAM + WORDS_MAX);
-	put_matches(&b, "x.entity_id,x.title,x.detail,x.body", x->kind, w, lead);
-	for (u32 i = 0; i < w->n; i++)
-		if (i != lead)
-			strbuf_printf(&b, " AND instr(x.body,?%u)", WORD_PARAM + i);
-	strbuf_printf(&b, " LIMIT %d) ORDER BY 4 DESC,length(title),title,entity_id LIMIT %u", CANDIDATES, share);
+	strbuf_printf(&b, "SELECT entity_id,title,detail,instr(body,?%d)=1 FROM (", WORD_PARAM + 1);
+	put_matches(&b, "x.entity_id,x.title,x.detail,x.body", x->kind, w);
+	strbuf_printf(&b, " LIMIT %d) ORDER BY 4 DESC,length(title),title,entity_id LIMIT %u", CANDIDATES, MAX(h->limit / 2, 3u));
 	rc = strbuf_ok(&b) ? sql_cached(s, strbuf_text(&b), &st) : ERR_NOMEM;
-	strbuf_free(&b);
-	if (rc)
-		return rc;
-	sql_bind_uuid(st, 1, account);
-	for (u32 i = 0; i < w->n; i++)
-		sql_bind_text(st, (int)(WORD_PARAM + i), i == lead && w->word[i].match[0] ? w->word[i].match : w->word[i].text);
-	sql_bind_text(st, WORD_PARAM + WORDS_MAX, w->word[0].text);
-	while (!rc && (step = sqlite3_step(st)) != SQLITE_DONE) {
-		struct uuid id;
-
-		if (step != SQLITE_ROW) {
-			rc = sql_fail(s, sqlite3_extended_errcode(s->db));
-			break;
-		}
-		sql_read_uuid(st, 0, &id);
-		rc = add_hit(h, x->kind, &id, (const char *)sqlite3_column_text(st, 1), (const char *)sqlite3_column_text(st, 2),
-			     sqlite3_column_int(st, 3));
-	}
-	sql_reset(st);
-	return rc;
-}
-
-/* Policies are called by their group and resource. */
-static int search_policies(struct store *s, const struct uuid *account, struct search_words *w, struct hits *h)
-{
-	struct strbuf b = { 0 };
-	sqlite3_stmt *st = NULL;
-	int step, rc;
-
-	strbuf_puts(&b, "SELECT t.id,coalesce((SELECT g.name FROM groups g WHERE g.account_id=t.account_id AND g.id=t.group_id),'(no group)')"
-			"||' → '||r.name,t.description FROM policies t JOIN resources r ON r.account_id=t.account_id AND r.id=t.resource_id"
-			" WHERE t.account_id=?1");
-	rc = search_condition(s, KIND_POLICY, account, w, &b);
-	strbuf_printf(&b, " LIMIT %u", MAX(h->limit / 4, 3u));
-	rc = rc ? rc : strbuf_ok(&b) ? sql_cached(s, strbuf_text(&b), &st) : ERR_NOMEM;
 	strbuf_free(&b);
 	if (rc)
 		return rc;
@@ -453,7 +435,8 @@ static int search_policies(struct store *s, const struct uuid *account, struct s
 			break;
 		}
 		sql_read_uuid(st, 0, &id);
-		rc = add_hit(h, KIND_POLICY, &id, (const char *)sqlite3_column_text(st, 1), (const char *)sqlite3_column_text(st, 2), false);
+		rc = add_hit(h, x->kind, &id, (const char *)sqlite3_column_text(st, 1), (const char *)sqlite3_column_text(st, 2),
+			     sqlite3_column_int(st, 3));
 	}
 	sql_reset(st);
 	return rc;
@@ -483,8 +466,7 @@ int store_search(struct store *s, const struct uuid *account, const char *text, 
 		search_parse(text, w);
 		h->limit = MIN(limit, (u32)HITS_MAX);
 		for (size_t i = 0; i < ARRAY_LEN(searchables) && !rc && w->n > 0; i++)
-			rc = searchables[i].kind == KIND_POLICY ? search_policies(s, account, w, h) :
-								  search_kind(s, &searchables[i], account, w, h);
+			rc = search_kind(s, &searchables[i], account, w, h);
 		if (h->n > 0)
 			qsort(h->at, h->n, sizeof(h->at[0]), by_merit);
 		for (u32 i = 0; i < h->n && i < h->limit && !rc; i++)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define BUSY_TIMEOUT_MS 2000    /* somebody looks at the file with another program */
-#define CACHE_KIB 1024          /* pages SQLite keeps in memory */
+#define CACHE_KIB 8192          /* pages SQLite keeps in memory, once it has read that many */
 
 const char *store_reason(const struct store *s)
 {

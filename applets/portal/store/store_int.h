@@ -88,20 +88,20 @@ int usage_start(struct store *s);
 
 /* ---- what people look for, as conditions on a row `t` (search.c) ---- */
 
-#define WORDS_MAX 8	 /* of a search; more are ignored */
+#define WORDS_MAX 8   /* of a search; more are ignored */
 #define WORD_MAX 128u /* bytes, folded; the rest is ignored */
 #define WORD_PARAM 40 /* parameters from here on belong to search_bind() */
 
 struct search_words {
 	u32 n;
-	struct {
-		char text[WORD_MAX + 1];
-		char match[2 * WORD_MAX + 3]; /* quoted, for FTS5; "" when it is too short */
-		bool is_broad; /* found so often that trying row by row is quicker */
-	} word[WORDS_MAX];
+	char word[WORDS_MAX][WORD_MAX + 1];
+	bool is_short[WORDS_MAX];		     /* for the index */
+	char match[WORDS_MAX * (2 * WORD_MAX + 3) + 1]; /* the others, quoted for FTS5 */
 };
 
 void search_parse(const char *text, struct search_words *out);
-/* " AND …": each word is in the row, or in what it refers to. Decides for each word how to look. ?1 is the account. */
-int search_condition(struct store *s, enum kind k, const struct uuid *account, struct search_words *w, struct strbuf *sql);
+/* " AND …": all words are in the row's text. Decides how to look by how often they are found. ?1 is the account. */
+int search_condition(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, struct strbuf *sql);
+/* Rows that have them, when nothing else is asked. ERR_UNSUPPORTED: kinds without text of their own. */
+int search_count(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, i64 *out);
 void search_bind(sqlite3_stmt *st, const struct search_words *w);
