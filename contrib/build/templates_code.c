@@ -506,6 +506,8 @@ void tc_directive(struct compiler *c)
 		tc_fail(c, "a directive in a script");
 		return;
 	}
+	if (c->html.place == VALUE)
+		c->tag.has_expr = true; /* its literal text is not the whole */
 	bool is_flow = tc_is_one_of("if elif else end for empty let", word);
 	if (!is_flow && (c->html.place != TEXT || k != CONTENT_NORMAL)) {
 		tc_fail(c, "{%% %s %%} where no element can be", word);

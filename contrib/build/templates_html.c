@@ -4,7 +4,7 @@
 #define SVG_LEAVES "path circle ellipse rect line polyline polygon use stop"
 #define INLINE_ELEMENTS "a abbr b bdi br button cite code em i img input kbd label mark q s samp select small span strong sub sup svg time u var wbr"
 #define ENDS_P "address article aside blockquote details dialog div dl fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr main nav ol p pre section table ul"
-#define REFUSED "style iframe object embed base frame frameset applet plaintext xmp noembed noframes template"
+#define REFUSED "style iframe object embed base frame frameset applet plaintext xmp noembed noframes template portal math animate animatemotion animatetransform set foreignobject"
 #define URL_ATTRS "href src action formaction poster cite data ping background xlink:href manifest"
 
 static bool is_url_scheme(const char *s)
@@ -45,6 +45,19 @@ static const struct only {
 	{ "dl", "dt dd div" },
 	{ "select", "option optgroup" },
 };
+
+/* Parsers do not tell cases apart, so we compare lower ones; SVG is the only one to write others. Was there one? */
+static bool lower(char *name)
+{
+	bool was_upper = false;
+
+	for (; *name; name++)
+		if (isupper((unsigned char)*name)) {
+			*name = (char)tolower((unsigned char)*name);
+			was_upper = true;
+		}
+	return was_upper;
+}
 
 static bool is_within(const struct compiler *c, const char *names)
 {
@@ -90,9 +103,8 @@ static void open_tag(struct compiler *c)
 	}
 	c->tag = (struct tag){ .blocks = c->n_blocks };
 	memcpy(c->tag.name, c->p + c->i + 1, n - 1);
-	for (char *k = c->tag.name; *k; k++)
-		if (isupper((unsigned char)*k) && !is_within(c, "svg"))
-			tc_fail(c, "<%s>: elements are written in lower case", c->tag.name);
+	if (lower(c->tag.name) && !is_within(c, "svg"))
+		tc_fail(c, "<%s> is written in lower case", c->tag.name);
 	tc_settle(c, tc_is_one_of(INLINE_ELEMENTS, c->tag.name) ? SIDE_INLINE : SIDE_BLOCK);
 	tc_lit(c, c->p + c->i, n);
 	tc_skip(c, n);
@@ -153,6 +165,7 @@ static void close_tag(struct compiler *c)
 		n++;
 	if (n - 2 < sizeof(name))
 		memcpy(name, c->p + c->i + 2, n - 2);
+	lower(name);
 	if (!t || strcmp(t->name, name) != 0) {
 		if (t)
 			tc_fail(c, "</%s> where <%s> of line %u is open", name, t->name, (unsigned)t->line);
@@ -219,7 +232,7 @@ static void begin_attr(struct compiler *c, const char *name)
 	t->has_expr = false;
 	t->scheme[0] = '\0';
 	c->html.url = URL_START;
-	if ((name[0] == 'o' || name[0] == 'O') && (name[1] == 'n' || name[1] == 'N'))
+	if (name[0] == 'o' && name[1] == 'n')
 		tc_fail(c, "%s: events are the business of app.js", name);
 	if (tc_is_one_of("style srcdoc srcset", name))
 		tc_fail(c, "%s has no place in our pages", name);
@@ -242,10 +255,10 @@ static void end_attr(struct compiler *c)
 		t->has_type |= strcmp(a, "type") == 0 && is_given;
 		t->has_lang |= strcmp(a, "lang") == 0 && is_given;
 		t->has_src |= strcmp(a, "src") == 0 && is_given;
-		t->is_named_svg |= (strcmp(a, "aria-hidden") == 0 && strcmp(v, "true") == 0) || (strcmp(a, "role") == 0 && strcmp(v, "img") == 0);
+		t->is_named_svg |= !t->has_expr && ((strcmp(a, "aria-hidden") == 0 && strcmp(v, "true") == 0) || (strcmp(a, "role") == 0 && strcmp(v, "img") == 0));
 	}
 	if (strcmp(t->name, "script") == 0 && strcmp(a, "type") == 0) {
-		if (t->has_expr || (strcmp(v, "application/json") != 0 && strcmp(v, "module") != 0))
+		if (!is_sure || t->has_expr || (strcmp(v, "application/json") != 0 && strcmp(v, "module") != 0))
 			tc_fail(c, "scripts are of type application/json or module");
 		t->is_json = strcmp(v, "application/json") == 0;
 	}
@@ -256,8 +269,14 @@ static void end_attr(struct compiler *c)
 	}
 	if (strcmp(a, "formmethod") == 0)
 		tc_fail(c, "formmethod: the form says the method");
-	if (strcmp(t->name, "meta") == 0 && strcmp(a, "http-equiv") == 0)
+	if (strcmp(t->name, "meta") == 0 && strcmp(a, "http-equiv") == 0) {
+		if (!is_sure || t->has_expr || strcmp(v, "refresh") != 0)
+			tc_fail(c, "http-equiv is for refresh, always");
+		if (t->has_content)
+			tc_fail(c, "http-equiv comes first, then content");
 		t->is_refresh = true;
+	}
+	t->has_content |= strcmp(a, "content") == 0;
 	c->html.place = GLUED;
 }
 
@@ -304,10 +323,12 @@ static void attribute(struct compiler *c)
 		return;
 	}
 	memcpy(name, c->p + c->i, n);
+	if (lower(name) && !is_within(c, "svg") && strcmp(c->tag.name, "svg") != 0)
+		tc_fail(c, "%s is written in lower case", name);
 	memcpy(c->tag.attr, name, sizeof(name));
 	begin_attr(c, name);
 	tc_lit(c, " ", 1);
-	tc_lit(c, name, n);
+	tc_lit(c, c->p + c->i, n);
 	tc_skip(c, n);
 	if (tc_at(c, "{{")) {
 		tc_fail(c, "an expression in the name of an attribute");

@@ -70,7 +70,7 @@ struct tag {
 	u32 n_seen, blocks;
 	char value[256]; /* literal text of the value being read, cut */
 	bool has_expr;
-	bool has_alt, has_for, has_type, has_lang, has_src, is_post, is_json, is_named_svg, is_refresh;
+	bool has_alt, has_for, has_type, has_lang, has_src, is_post, is_json, is_named_svg, is_refresh, has_content;
 	char scheme[32];
 	char quote;
 };

@@ -101,10 +101,23 @@ TEST(expressions_where_nothing_could_escape_them_are_refused)
 	REFUSES("<p style=\"{{ v->x }}\"></p>", "style");
 	REFUSES("<p style=\"color:red\"></p>", "style");
 	REFUSES("<p onclick=\"{{ v->x }}\"></p>", "app.js");
-	REFUSES("<p ONCLICK=\"a()\"></p>", "app.js");
+	REFUSES("<p ONCLICK=\"a()\"></p>", "lower case");
+	REFUSES("<svg aria-hidden=true onLoad=\"a()\"></svg>", "app.js");
+	REFUSES("<script{% if v->x %} type=\"application/json\"{% end %}>{{ v->x | json }}</script>", "type");
+	REFUSES("<script type=\"{% if v->x %}application/json{% end %}\">{{ v->x | json }}</script>", "type");
+	REFUSES("<form method=\"{% if v->x %}get{% end %}\"></form>", "method");
 	REFUSES("<!-- {{ v->x }} -->", "comment");
 	REFUSES("<iframe src=\"/x\"></iframe>", "no place");
 	REFUSES("<base href=\"/x\">", "no place");
+	REFUSES("<a HREF=\"{{ v->x }}\">x</a>", "lower case");
+	REFUSES("<svg aria-hidden=true><SCRIPT>{{ v->x }}</SCRIPT></svg>", "script");
+	REFUSES("<svg aria-hidden=true><a xlink:HREF=\"javascript:x\">x</a></svg>", "scheme");
+	REFUSES("<svg aria-hidden=true><set attributeName=href to=\"{{ v->x }}\"/></svg>", "no place");
+	REFUSES("<svg aria-hidden=true><animateTransform></animateTransform></svg>", "no place");
+	REFUSES("<svg aria-hidden=true><foreignObject></foreignObject></svg>", "no place");
+	REFUSES("<meta content=\"0;url={{ v->x }}\" http-equiv=refresh>", "comes first");
+	REFUSES("<meta http-equiv=\"{{ v->x }}\" content=\"{{ v->y }}\">", "http-equiv");
+	REFUSES("<meta http-equiv=set-cookie content=\"{{ v->y }}\">", "http-equiv");
 	REFUSES("<img alt=\"\" srcset=\"{{ v->x }}\">", "srcset");
 }
 
