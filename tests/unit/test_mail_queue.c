@@ -234,3 +234,26 @@ TEST(mail_that_cannot_be_is_not_queued)
 	EXPECT_EQ(queue_count(q), 0);
 	end();
 }
+
+TEST(mail_that_is_to_be_tried_again_is_found_when_its_row_changed)
+{
+	begin();
+	EXPECT_EQ(add(MAIL_WELCOME, "a@x.example"), 0);
+	EXPECT(*take());
+	queue_settle(q, &row, SMTP_LATER, "451", wall);
+	EXPECT_STR(take(), "");
+	wall += SEC(30);
+	REQUIRE(*take());
+	row.next_attempt_at = 1;
+	wall -= SEC(29);
+	REQUIRE(store_begin(store, STORE_DURABLE) == 0);
+	EXPECT_EQ(store_update(store, KIND_MAIL, &row, wall), 0);
+	EXPECT_EQ(store_commit(store), 0);
+	queue_give_back(q, &row);
+	EXPECT_STR(take(), "");
+	EXPECT_EQ(queue_reload(q), 0);
+	EXPECT_EQ(queue_count(q), 1);
+	EXPECT_STR(take(), "a@x.example");
+	queue_give_back(q, &row);
+	end();
+}

@@ -1,5 +1,6 @@
 /* directory, mail, audit (spec 60 §8, §12, §1.14) */
 #include "applets/portal/admin/rights.h"
+#include "applets/portal/mail/mail.h"
 #include "applets/portal/model/rules.h"
 
 #include <stdlib.h>
@@ -163,6 +164,8 @@ int run_mail_retry(struct admin *a)
 	x.state = MAIL_QUEUED;
 	x.next_attempt_at = (i64)(a->wall / 1000);
 	rc = rc ? rc : admin_update(a, KIND_MAIL, &x, NULL);
+	if (!rc)
+		mail_look_again(a->portal);
 	entity_deinit(KIND_MAIL, &x);
 	return rc;
 }

@@ -50,6 +50,9 @@ int mail_send(struct portal *p, const struct mail *m) MUST_CHECK;
 
 bool mail_is_possible(const struct portal *p);
 
+/* Somebody changed rows of the queue (`mail retry`): it is read again, once the present transaction is over. */
+void mail_look_again(struct portal *p);
+
 /* For the settings page. Texts live until the next turn of the loop. */
 struct mail_status {
 	bool is_possible;

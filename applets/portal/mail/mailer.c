@@ -42,7 +42,7 @@ struct mailer {
 	struct test tests[MAIL_TESTS_MAX];
 	u64 last_test;
 	u32 sent_here; /* on this connection */
-	bool was_ready;
+	bool was_ready, wants_reload;
 	u32 failures;  /* to connect, in a row */
 	u64 rest_until;
 	char transport[MAIL_HOST_MAX + 64];
@@ -254,8 +254,12 @@ static bool has_work(struct mailer *m, u64 now, u64 wall)
 /* Something is due: to the transport with it. Else: when? */
 static void pump(struct mailer *m)
 {
+	if (m->wants_reload && m->job == JOB_NONE) {
+		m->wants_reload = false;
+		if (queue_reload(m->queue))
+			log_error("the queue of mails cannot be read", kv_s("reason", store_reason(m->portal->store)));
+	}
 	u64 now = loop_now(m->loop), wall = loop_wall(m->loop), due = queue_next_due(m->queue);
-
 	loop_timer_clear(m->loop, &m->timer);
 	if (m->link || m->job != JOB_NONE)
 		return; /* its events go on */
@@ -357,6 +361,15 @@ int mail_send(struct portal *p, const struct mail *mail)
 	else
 		loop_task_queue(m->loop, &m->task); /* by then the transaction it may be in has ended */
 	return rc;
+}
+
+void mail_look_again(struct portal *p)
+{
+	if (!p->mailer)
+		return;
+	p->mailer->wants_reload = true;
+	p->mailer->rest_until = 0;
+	loop_task_queue(p->mailer->loop, &p->mailer->task);
 }
 
 bool mail_is_possible(const struct portal *p)

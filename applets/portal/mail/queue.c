@@ -336,6 +336,12 @@ static int read_row(void *ctx, enum kind k, const void *entity)
 	return row->state == MAIL_QUEUED && q->n < MAIL_QUEUE_MAX ? remember(q, row) : 0;
 }
 
+int queue_reload(struct queue *q)
+{
+	q->n = q->n_bulk = 0;
+	return store_list(q->store, KIND_MAIL, NULL, read_row, q);
+}
+
 struct queue *queue_new(struct store *store, struct rng *rng)
 {
 	struct queue *q = calloc(1, sizeof(*q));
@@ -344,7 +350,7 @@ struct queue *queue_new(struct store *store, struct rng *rng)
 		return NULL;
 	q->store = store;
 	q->rng = rng;
-	if (store_list(store, KIND_MAIL, NULL, read_row, q) == 0)
+	if (queue_reload(q) == 0)
 		return q;
 	queue_free(q);
 	return NULL;

@@ -30,6 +30,8 @@ struct queue_news {
 
 /* Reads what waits. NULL without memory, or when the store does not answer. */
 struct queue *queue_new(struct store *store, struct rng *rng);
+/* Somebody else changed rows. Not while one is in work. */
+int queue_reload(struct queue *q) MUST_CHECK;
 void queue_free(struct queue *q);
 
 /* Within the store's running transaction, or in one of its own. As mail_send(). */
