@@ -13,28 +13,36 @@
 #define OUT_BUF_SIZE (4096u + 85u)
 #define HOST_SIZE 256u
 
+struct verifier {
+	const br_x509_class *vtable; /* must come first */
+	br_x509_minimal_context minimal;
+	struct ip address; /* to be found in the leaf; family 0 = BearSSL checks a name */
+	u8 *leaf;
+	size_t leaf_len, leaf_cap;
+	unsigned index; /* of the certificate being fed */
+	char host[HOST_SIZE];
+};
+
+/* A server's connection has buffers only while something is in them: of ten thousand that are silent, none needs its 20 KB. */
+struct tls_buffers {
+	u8 out[OUT_BUF_SIZE];
+	u8 in[BR_SSL_BUFSIZE_INPUT];
+};
+
 struct tls {
 	union {
 		br_ssl_engine_context eng; /* first member of both */
 		br_ssl_client_context client;
 		br_ssl_server_context server;
 	};
-	struct verifier {
-		const br_x509_class *vtable; /* must come first */
-		br_x509_minimal_context minimal;
-		struct ip address; /* to be found in the leaf; family 0 = BearSSL checks a name */
-		u8 *leaf;
-		size_t leaf_len, leaf_cap;
-		unsigned index; /* of the certificate being fed */
-	} verifier;
+	struct verifier *verifier;    /* of a client */
+	struct tls_buffers *buffers;  /* NULL: a server at rest */
+	struct tls_buffers **spare;   /* the identity's; NULL: a client, which keeps its own */
 	bool is_server;
 	const char *protocols[TLS_PROTOCOLS_MAX];
-	char host[HOST_SIZE];
 	char reason[TLS_REASON_MAX];
 	int err;
 	bool is_cut;
-	u8 out[OUT_BUF_SIZE];
-	u8 in[BR_SSL_BUFSIZE_INPUT];
 };
 
 /* Forward secrecy and authenticated encryption only. ChaCha20 first: routers have no AES instructions. */
@@ -144,6 +152,19 @@ static void verifier_init(struct verifier *v, const struct tls_anchors *a, u64 w
 
 /* --- making one ------------------------------------------------------------------------------------------------------------------------ */
 
+static struct tls *new_tls(void)
+{
+	struct tls *t = calloc(1, sizeof(*t));
+
+	if (t)
+		t->buffers = malloc(sizeof(*t->buffers));
+	if (t && !t->buffers) {
+		free(t);
+		t = NULL;
+	}
+	return t;
+}
+
 static void set_up(struct tls *t, const char *const *protocols, size_t n, struct rng *rng)
 {
 	br_ssl_engine_context *eng = &t->eng;
@@ -162,7 +183,7 @@ static void set_up(struct tls *t, const char *const *protocols, size_t n, struct
 	for (size_t i = 0; i < n; i++)
 		t->protocols[i] = protocols[i];
 	br_ssl_engine_set_protocol_names(eng, t->protocols, n);
-	br_ssl_engine_set_buffers_bidi(eng, t->in, sizeof(t->in), t->out, sizeof(t->out));
+	br_ssl_engine_set_buffers_bidi(eng, t->buffers->in, sizeof(t->buffers->in), t->buffers->out, sizeof(t->buffers->out));
 	rng_fill(rng, seed, sizeof(seed));
 	br_ssl_engine_inject_entropy(eng, seed, sizeof(seed));
 	sodium_memzero(seed, sizeof(seed));
@@ -182,18 +203,23 @@ int tls_client_new_alpn(const struct tls_anchors *a, const char *host, const cha
 		return ERR_INVAL;
 	if (n > TLS_PROTOCOLS_MAX)
 		return ERR_LIMIT;
-	t = calloc(1, sizeof(*t));
+	t = new_tls();
 	if (!t)
 		return ERR_NOMEM;
-	strcpy(t->host, host);
-	(void)ip_parse(SPAN(host, strlen(host)), &t->verifier.address); /* family stays 0 for a name */
-	verifier_init(&t->verifier, a, wall_secs);
+	t->verifier = calloc(1, sizeof(*t->verifier));
+	if (!t->verifier) {
+		tls_free(t);
+		return ERR_NOMEM;
+	}
+	strcpy(t->verifier->host, host);
+	(void)ip_parse(SPAN(host, strlen(host)), &t->verifier->address); /* family stays 0 for a name */
+	verifier_init(t->verifier, a, wall_secs);
 	br_ssl_client_zero(&t->client);
 	set_up(t, protocols, n, rng);
 	br_ssl_engine_set_default_rsavrfy(&t->eng);
 	br_ssl_engine_set_default_ecdsa(&t->eng);
-	br_ssl_engine_set_x509(&t->eng, &t->verifier.vtable);
-	if (!br_ssl_client_reset(&t->client, t->verifier.address.family ? NULL : host, 0)) {
+	br_ssl_engine_set_x509(&t->eng, &t->verifier->vtable);
+	if (!br_ssl_client_reset(&t->client, t->verifier->address.family ? NULL : host, 0)) {
 		tls_free(t);
 		return ERR_INTERNAL;
 	}
@@ -212,10 +238,11 @@ int tls_server_new_alpn(const struct tls_identity *id, const char *const *protoc
 
 	if (n > TLS_PROTOCOLS_MAX)
 		return ERR_LIMIT;
-	t = calloc(1, sizeof(*t));
+	t = new_tls();
 	if (!t)
 		return ERR_NOMEM;
 	t->is_server = true;
+	t->spare = id->spare;
 	br_ssl_server_zero(&t->server);
 	set_up(t, protocols, n, rng);
 	br_ssl_engine_add_flags(&t->eng, BR_OPT_ENFORCE_SERVER_PREFERENCES);
@@ -233,11 +260,31 @@ int tls_server_new_alpn(const struct tls_identity *id, const char *const *protoc
 	return 0;
 }
 
+static void free_buffers(struct tls *t)
+{
+	if (t->buffers)
+		sodium_memzero(t->buffers, sizeof(*t->buffers));
+	free(t->buffers);
+	t->buffers = NULL;
+}
+
+void tls_spare_free(struct tls_buffers **spare)
+{
+	if (spare && *spare)
+		sodium_memzero(*spare, sizeof(**spare));
+	if (spare)
+		free(*spare);
+	free(spare);
+}
+
 void tls_free(struct tls *t)
 {
 	if (!t)
 		return;
-	free(t->verifier.leaf);
+	if (t->verifier)
+		free(t->verifier->leaf);
+	free(t->verifier);
+	free_buffers(t);
 	sodium_memzero(t, sizeof(*t));
 	free(t);
 }
@@ -275,7 +322,7 @@ static int explain_certificate(const struct tls *t, int code, char *text, size_t
 		snprintf(text, cap, "certificate is expired or not yet valid (is this machine's clock right?)");
 		return ERR_EXPIRED;
 	case BR_ERR_X509_BAD_SERVER_NAME:
-		snprintf(text, cap, "certificate is valid for another name than %.100s", t->host);
+		snprintf(text, cap, "certificate is valid for another name than %.100s", t->verifier ? t->verifier->host : "");
 		return ERR_DENIED;
 	case BR_ERR_X509_NOT_TRUSTED:
 		snprintf(text, cap, "certificate is self-signed or from an unknown authority (name yours with --ca)");
@@ -331,11 +378,51 @@ static int explain(struct tls *t, int code)
 	}
 }
 
+/* ---- buffers of a server at rest ------------------------------------------------------------------------------------------------- */
+
+/* BearSSL asks for its buffers anew in each call, by the offsets it keeps (ssl_engine.c, "IMPLEMENTATION NOTES"). Between records there is nothing
+ * behind those: ixa == ixb == 0 waits for the first byte of a record, oxa == oxc has gathered nothing for the next. Then any other memory of the
+ * same size will do, and none at all while nobody calls. */
+static bool is_at_rest(const struct tls *t)
+{
+	const br_ssl_engine_context *eng = &t->eng;
+
+	return br_ssl_engine_current_state(eng) == (BR_SSL_SENDAPP | BR_SSL_RECVREC) && eng->ixa == 0 && eng->ixb == 0 && eng->oxa == eng->oxc;
+}
+
+static void rest(struct tls *t)
+{
+	if (!t->spare || !t->buffers || !is_at_rest(t))
+		return;
+	if (*t->spare)
+		free_buffers(t);
+	else
+		*t->spare = t->buffers;
+	t->buffers = NULL;
+	t->eng.ibuf = t->eng.obuf = NULL;
+}
+
+/* False: out of memory, which ends this connection. */
+static bool wake(struct tls *t)
+{
+	if (t->buffers)
+		return true;
+	t->buffers = *t->spare ? *t->spare : malloc(sizeof(*t->buffers));
+	*t->spare = NULL;
+	if (!t->buffers) {
+		t->err = ERR_NOMEM;
+		return false;
+	}
+	t->eng.ibuf = t->buffers->in;
+	t->eng.obuf = t->buffers->out;
+	return true;
+}
+
 static int note_error(struct tls *t)
 {
 	int code;
 
-	if (t->err == 0 && br_ssl_engine_current_state(&t->eng) == BR_SSL_CLOSED) {
+	if (t->err == 0 && t->buffers && br_ssl_engine_current_state(&t->eng) == BR_SSL_CLOSED) {
 		code = br_ssl_engine_last_error(&t->eng);
 		if (code != BR_ERR_OK)
 			t->err = explain(t, code);
@@ -358,6 +445,8 @@ const char *tls_reason(const struct tls *t)
 int tls_input(struct tls *t, struct span in, size_t *used)
 {
 	*used = 0;
+	if (in.n == 0 || !wake(t))
+		return note_error(t);
 	while (in.n > 0 && br_ssl_engine_current_state(&t->eng) & BR_SSL_RECVREC) {
 		size_t room;
 		u8 *buf = br_ssl_engine_recvrec_buf(&t->eng, &room);
@@ -368,6 +457,7 @@ int tls_input(struct tls *t, struct span in, size_t *used)
 		in.n -= n;
 		*used += n;
 	}
+	rest(t);
 	return note_error(t);
 }
 
@@ -388,7 +478,7 @@ struct span tls_output(struct tls *t)
 	size_t n;
 	u8 *buf;
 
-	if (!(br_ssl_engine_current_state(&t->eng) & BR_SSL_SENDREC))
+	if (!t->buffers || !(br_ssl_engine_current_state(&t->eng) & BR_SSL_SENDREC))
 		return SPAN_NONE;
 	buf = br_ssl_engine_sendrec_buf(&t->eng, &n);
 	return SPAN(buf, n);
@@ -399,6 +489,7 @@ void tls_output_done(struct tls *t, size_t n)
 	if (n > 0)
 		br_ssl_engine_sendrec_ack(&t->eng, n);
 	note_error(t);
+	rest(t);
 }
 
 struct span tls_read(struct tls *t)
@@ -406,7 +497,7 @@ struct span tls_read(struct tls *t)
 	size_t n;
 	u8 *buf;
 
-	if (!(br_ssl_engine_current_state(&t->eng) & BR_SSL_RECVAPP))
+	if (!t->buffers || !(br_ssl_engine_current_state(&t->eng) & BR_SSL_RECVAPP))
 		return SPAN_NONE;
 	buf = br_ssl_engine_recvapp_buf(&t->eng, &n);
 	return SPAN(buf, n);
@@ -417,12 +508,15 @@ void tls_read_done(struct tls *t, size_t n)
 	if (n > 0)
 		br_ssl_engine_recvapp_ack(&t->eng, n);
 	note_error(t);
+	rest(t);
 }
 
 size_t tls_write(struct tls *t, struct span plain)
 {
 	size_t done = 0;
 
+	if (plain.n == 0 || !wake(t))
+		return 0;
 	while (plain.n > 0 && br_ssl_engine_current_state(&t->eng) & BR_SSL_SENDAPP) {
 		size_t room;
 		u8 *buf = br_ssl_engine_sendapp_buf(&t->eng, &room);
@@ -441,12 +535,13 @@ size_t tls_write(struct tls *t, struct span plain)
 
 void tls_close(struct tls *t)
 {
-	br_ssl_engine_close(&t->eng);
+	if (wake(t))
+		br_ssl_engine_close(&t->eng);
 }
 
 bool tls_is_ready(const struct tls *t)
 {
-	return t->err == 0 && br_ssl_engine_current_state(&t->eng) & (BR_SSL_SENDAPP | BR_SSL_RECVAPP);
+	return t->err == 0 && (!t->buffers || br_ssl_engine_current_state(&t->eng) & (BR_SSL_SENDAPP | BR_SSL_RECVAPP));
 }
 
 const char *tls_protocol(const struct tls *t)
@@ -456,5 +551,5 @@ const char *tls_protocol(const struct tls *t)
 
 bool tls_is_closed(const struct tls *t)
 {
-	return t->is_cut || br_ssl_engine_current_state(&t->eng) == BR_SSL_CLOSED;
+	return t->is_cut || (t->buffers ? br_ssl_engine_current_state(&t->eng) == BR_SSL_CLOSED : t->err != 0);
 }

@@ -16,7 +16,10 @@ struct tls_identity {
 	br_x509_certificate chain[TLS_CHAIN_MAX];
 	size_t n;
 	br_skey_decoder_context key; /* holds the key's bytes */
+	struct tls_buffers **spare;  /* of whichever connection came to rest last; tls.c */
 };
+
+void tls_spare_free(struct tls_buffers **spare);
 
 /* Calls `take` with the DER of each PEM object in the text and its label ("CERTIFICATE"). What take returns ends the walk unless 0.
  * ERR_MALFORMED: broken PEM. ERR_LIMIT: an object over TLS_DER_MAX. */

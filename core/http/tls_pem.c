@@ -299,8 +299,12 @@ static int check_key(const struct tls_identity *id)
 int tls_identity_new(struct span chain_pem, struct span key_pem, struct tls_identity **out)
 {
 	struct tls_identity *id = calloc(1, sizeof(*id));
-	int rc = id ? tls_pem_walk(chain_pem, take_chain, id) : ERR_NOMEM;
+	int rc;
 
+	if (!id)
+		return ERR_NOMEM;
+	id->spare = calloc(1, sizeof(*id->spare));
+	rc = id->spare ? tls_pem_walk(chain_pem, take_chain, id) : ERR_NOMEM;
 	if (rc == 0)
 		rc = tls_pem_walk(key_pem, take_key, id);
 	if (rc == 0 && (id->n == 0 || br_skey_decoder_key_type(&id->key) == 0))
@@ -320,6 +324,7 @@ void tls_identity_free(struct tls_identity *id)
 		return;
 	for (size_t i = 0; i < id->n; i++)
 		free(id->chain[i].data);
+	tls_spare_free(id->spare);
 	sodium_memzero(id, sizeof(*id));
 	free(id);
 }

@@ -13,6 +13,7 @@
 
 static struct rng_seeded rng;
 static struct tls *client, *server;
+static struct tls_identity *identity;
 
 static struct span text(const char *s)
 {
@@ -25,14 +26,13 @@ static size_t n_client_protocols, n_server_protocols;
 static int open_pair(const char *ca, const char *chain, const char *key, const char *host, u64 when)
 {
 	struct tls_anchors *a;
-	struct tls_identity *id;
 	int rc;
 
 	rng_seeded_init(&rng, 5);
 	EXPECT_EQ(tls_anchors_new(text(ca), &a, NULL), 0);
-	EXPECT_EQ(tls_identity_new(text(chain), text(key), &id), 0);
+	EXPECT_EQ(tls_identity_new(text(chain), text(key), &identity), 0);
 	EXPECT_EQ(tls_client_new_alpn(a, host, client_protocols, n_client_protocols, when, &rng.rng, &client), 0);
-	EXPECT_EQ(tls_server_new_alpn(id, server_protocols, n_server_protocols, &rng.rng, &server), 0);
+	EXPECT_EQ(tls_server_new_alpn(identity, server_protocols, n_server_protocols, &rng.rng, &server), 0);
 	EXPECT(tls_protocol(client) == NULL);
 
 	/* Bytes travel in pieces of 1 to 700 until nobody has any. */
@@ -53,7 +53,6 @@ static int open_pair(const char *ca, const char *chain, const char *key, const c
 	tls_anchors_free(a);
 	if (rc == 0)
 		EXPECT(tls_is_ready(client) && tls_is_ready(server));
-	tls_identity_free(id);
 	return rc;
 }
 
@@ -61,6 +60,7 @@ static void close_pair(void)
 {
 	tls_free(client);
 	tls_free(server);
+	tls_identity_free(identity);
 }
 
 /* Sends `n` bytes and reads them at the other end. */
@@ -172,6 +172,70 @@ TEST(bundle_skips_what_it_cannot_use_and_refuses_emptiness)
 	EXPECT_EQ(tls_anchors_new(text("no certificates here"), &a, NULL), ERR_NOT_FOUND);
 	EXPECT_EQ(tls_anchors_new(text("-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n"), &a, NULL), ERR_MALFORMED);
 	EXPECT_EQ(tls_anchors_new(SPAN(ca_pem, strlen(ca_pem) - 1), &a, NULL), 0); /* last newline missing */
+	tls_anchors_free(a);
+}
+
+/* A server's connections share what they need only while something is in it: their bytes come in turns, whole and torn. */
+TEST(connections_at_rest_share_their_buffers)
+{
+	struct {
+		struct tls *client, *server;
+	} pair[3];
+	struct tls_anchors *a;
+	struct tls_identity *id;
+
+	rng_seeded_init(&rng, 6);
+	REQUIRE(tls_anchors_new(text(ca_pem), &a, NULL) == 0 && tls_identity_new(text(ec_pem), text(ec_key), &id) == 0);
+	for (unsigned i = 0; i < ARRAY_LEN(pair); i++) {
+		EXPECT_EQ(tls_client_new(a, "portal.example", NOW, &rng.rng, &pair[i].client), 0);
+		EXPECT_EQ(tls_server_new(id, &rng.rng, &pair[i].server), 0);
+		for (unsigned turn = 0; turn < 100; turn++) {
+			struct tls *from = turn % 2 ? pair[i].server : pair[i].client, *to = turn % 2 ? pair[i].client : pair[i].server;
+			struct span s = tls_output(from);
+			size_t used = 0;
+			if (s.n)
+				EXPECT_EQ(tls_input(to, s, &used), 0);
+			tls_output_done(from, used);
+		}
+		EXPECT(tls_is_ready(pair[i].server) && !tls_is_closed(pair[i].server));
+	}
+	for (unsigned turn = 0; turn < 300; turn++) {
+		unsigned i = turn % 3, n = 1 + turn * 7 % 3000;
+		u8 sent[3000], torn[4096], got[3000];
+		size_t len = 0, half, used, have = 0;
+		struct span s;
+
+		memset(sent, (int)turn, n);
+		EXPECT_EQ(tls_write(pair[i].client, SPAN(sent, n)), n);
+		while ((s = tls_output(pair[i].client)).n > 0) {
+			memcpy(torn + len, s.p, s.n);
+			len += s.n;
+			tls_output_done(pair[i].client, s.n);
+		}
+		half = turn % 5 == 0 ? 3 : len / 2; /* also within the header of the record */
+		EXPECT_EQ(tls_input(pair[i].server, SPAN(torn, half), &used), 0);
+		EXPECT_EQ(used, half);
+		/* meanwhile another one speaks and is answered */
+		unsigned other = (i + 1) % 3;
+		transfer(pair[other].server, pair[other].client, 100 + turn);
+		transfer(pair[other].client, pair[other].server, 5000);
+		EXPECT_EQ(tls_input(pair[i].server, SPAN(torn + half, len - half), &used), 0);
+		transfer(pair[other].server, pair[other].client, 1);
+		while ((s = tls_read(pair[i].server)).n > 0) {
+			memcpy(got + have, s.p, s.n);
+			have += s.n;
+			tls_read_done(pair[i].server, s.n);
+		}
+		EXPECT_EQ(have, n);
+		EXPECT_MEM(got, sent, n);
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(pair); i++) {
+		tls_close(pair[i].server);
+		EXPECT(tls_output(pair[i].server).n > 0);
+		tls_free(pair[i].client);
+		tls_free(pair[i].server);
+	}
+	tls_identity_free(id);
 	tls_anchors_free(a);
 }
 
