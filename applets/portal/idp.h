@@ -13,7 +13,7 @@ struct idp_config { /* texts NULL or "" = not given */
 	const char *google_client_id, *google_client_secret, *entra_client_id, *entra_client_secret;
 	const char *google_service_account_key, *entra_sync_client_id, *entra_sync_client_secret;
 	/* other clouds */
-	const char *google_url, *google_api_url, *google_token_url, *entra_url, *graph_url;
+	const char *google_url, *google_api_url, *google_token_url, *entra_url, *graph_url, *okta_scheme;
 };
 
 /* cfg is borrowed. ERR_NOMEM. */

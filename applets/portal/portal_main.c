@@ -196,6 +196,7 @@ static int run_serve(const char *dir, int argc, char **argv)
 		  .help = "and where its directory is read: https://graph.microsoft.us" },
 		{ "google-url", 0, "GOOGLE_URL", OPT_STR, S(idp.google_url), .flags = OPT_ENV_ONLY },
 		{ "google-api-url", 0, "GOOGLE_API_URL", OPT_STR, S(idp.google_api_url), .flags = OPT_ENV_ONLY },
+		{ "okta-scheme", 0, "OKTA_SCHEME", OPT_STR, S(idp.okta_scheme), .flags = OPT_ENV_ONLY },
 		{ "google-token-url", 0, "GOOGLE_TOKEN_URL", OPT_STR, S(idp.google_token_url), .flags = OPT_ENV_ONLY },
 		{ "mail", 0, "EMBERBOX_PORTAL_MAIL", OPT_STR, S(mail), .meta = "TRANSPORT", .flags = OPT_SECRET,
 		  .help = "how mail leaves: smtp://user:password@host:587 (STARTTLS), smtps://…, sendmail[:PATH] or none" },
