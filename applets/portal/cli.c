@@ -4,6 +4,7 @@
 #include "applets/portal/state.h"
 #include "applets/version.h"
 #include "core/base/cursor.h"
+#include "core/json/json.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -121,6 +122,24 @@ static int deliver(const char *dir, const struct admin_request *rq, struct admin
 	if (rc)
 		fprintf(stderr, "emberbox portal: %s\n", why);
 	return rc;
+}
+
+int cli_ask(const char *dir, struct admin_request *rq, const char *name, char **value)
+{
+	struct admin_reply reply = { .status = 1 };
+	struct json_get g = JSON_GET;
+	struct cJSON *root = NULL;
+
+	rq->is_json = true;
+	*value = NULL;
+	int rc = deliver(dir, rq, &reply);
+	if (!rc && reply.status && reply.err)
+		fputs(reply.err, stderr);
+	if (!rc && !reply.status && reply.out && json_parse(SPAN(reply.out, strlen(reply.out)), NULL, &root) == 0)
+		*value = strdup(json_str(&g, root, name));
+	json_free(root);
+	admin_reply_free(&reply);
+	return rc ? rc : *value && !g.err ? 0 : ERR_STATE;
 }
 
 /* ---- options ----------------------------------------------------------------------------------------------------------------------- */

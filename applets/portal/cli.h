@@ -5,7 +5,12 @@
  */
 #pragma once
 
+#include "applets/portal/admin/admin.h"
+
 struct noun;
 
 /* argv[0] is the noun. */
 int cli_run(const struct noun *noun, const char *dir, int argc, char **argv);
+
+/* Runs one request in DIR; *value (malloc) is the member `name` of the JSON object that it prints. Says on stderr what went wrong. */
+int cli_ask(const char *dir, struct admin_request *rq, const char *name, char **value) MUST_CHECK;

@@ -9,6 +9,7 @@
 #include "applets/version.h"
 #include "core/http/url.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -27,10 +28,39 @@ static const struct opt_def top_defs[] = { DIR_OPTION(top_options) };
 
 /* ---- init ---------------------------------------------------------------------------------------------------------------------- */
 
+static int read_url(const char *option, const char *text, char out[static URL_MAX + 2]);
+
+#define INIT_URL "http://127.0.0.1:13001/"
+
+struct init_options {
+	const char *dir, *web_url;
+};
+
+static int print_first_link(const char *dir, const char *base)
+{
+	struct admin_request rq = { .noun = "link", .verb = "add", .field = { { "purpose", "setup" } }, .n_fields = 1 };
+	char *link;
+
+	if (cli_ask(dir, &rq, "url", &link))
+		return 1;
+	printf("next: emberbox portal serve\n"
+	       "then open this link; it works once, for a day: %s%s\n"
+	       "or, without it: emberbox portal account add --name NAME --admin-email ADDRESS\n",
+	       base, link[0] == '/' ? link + 1 : link);
+	sodium_memzero(link, strlen(link));
+	free(link);
+	return 0;
+}
+
 static int run_init(const char *dir, int argc, char **argv)
 {
-	struct top_options o = { .dir = dir };
-	struct opt_def defs[] = { DIR_OPTION(top_options) };
+	struct init_options o = { .dir = dir };
+	struct opt_def defs[] = {
+		DIR_OPTION(init_options),
+		{ "web-url", 0, "WEB_EXTERNAL_URL", OPT_STR, offsetof(struct init_options, web_url), .dflt = INIT_URL, .meta = "URL",
+		  .help = "what browsers will open; for the link that is printed" },
+	};
+	char url[URL_MAX + 2];
 	const struct opt_spec spec = {
 		.program = PROGRAM " init",
 		.version = VERSION_LINE,
@@ -39,18 +69,20 @@ static int run_init(const char *dir, int argc, char **argv)
 		.n_defs = ARRAY_LEN(defs),
 		.examples = "  emberbox portal init\n"
 			    "  emberbox portal init --dir /srv/portal\n"
-			    "      then: emberbox portal account add --name Acme --admin-email jo@acme.example\n",
+			    "  emberbox portal init --web-url https://portal.example/\n",
 	};
 	char why[STATE_WHY_MAX];
 
 	defs[0].dflt = dir;
 	options_or_exit(&spec, argc, argv, &o, NULL);
+	if (read_url("web-url", o.web_url, url))
+		return 2;
 	if (state_init(o.dir, why)) {
 		fprintf(stderr, PROGRAM ": %s\n", why);
 		return 1;
 	}
-	printf("portal made in %s\nnext: emberbox portal account add --name NAME --admin-email ADDRESS\n", o.dir);
-	return 0;
+	printf("portal made in %s\n", o.dir);
+	return print_first_link(o.dir, url);
 }
 
 /* ---- serve --------------------------------------------------------------------------------------------------------------------- */

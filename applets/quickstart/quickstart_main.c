@@ -88,7 +88,7 @@ static struct ip own_address(int family)
 struct quickstart {
 	struct options o;
 	struct setup setup;
-	char url[VALUE_MAX], local_url[VALUE_MAX];
+	char url[VALUE_MAX], local_url[VALUE_MAX], web_url[VALUE_MAX];
 	char env[16][VALUE_MAX];
 	u32 n_env;
 	struct part parts[3];
@@ -137,6 +137,8 @@ static void add_portal(struct quickstart *q, struct part *p)
 	}
 	p->args[n++] = "--api-url";
 	p->args[n++] = q->url;
+	p->args[n++] = "--web-url";
+	p->args[n++] = q->web_url;
 	p->args[n++] = "--log-format";
 	p->args[n++] = log_formats[q->o.log_format];
 	if (q->o.tls_cert) {
@@ -189,14 +191,19 @@ static void print_next_steps(void *ctx)
 	const struct quickstart *q = ctx;
 
 	printf("\n"
-	       "Portal, relay and gateway run%s. State: %s\n\n"
-	       "Make something behind this host reachable (repeat for more):\n"
+	       "Portal, relay and gateway run%s. State: %s\n\n",
+	       q->setup.is_new ? " for the first time" : "", q->setup.dir);
+	if (q->setup.first_link[0])
+		printf("Name your network and become its first administrator (this link works once, for a day):\n  %s%s\n\n", q->web_url,
+		       q->setup.first_link);
+	else
+		printf("The pages of the portal:\n  %s\n\n", q->web_url);
+	printf(	       "Make something behind this host reachable (repeat for more):\n"
 	       "  emberbox portal --dir %s resource add --site " SETUP_SITE " --address 192.168.1.0/24 --name lan\n"
 	       "  emberbox portal --dir %s policy add --group " SETUP_GROUP " --resource lan\n\n"
 	       "Connect a client, as root on another machine:\n"
 	       "  FIREZONE_TOKEN='%s' FIREZONE_API_URL='%s'%s%s emberbox client\n\n",
-	       q->setup.is_new ? " for the first time" : "", q->setup.dir, q->setup.portal_dir, q->setup.portal_dir, q->setup.client_token,
-	       q->url, q->o.ca ? " EMBERBOX_CA=" : "", q->o.ca ? q->o.ca : "");
+	       q->setup.portal_dir, q->setup.portal_dir, q->setup.client_token, q->url, q->o.ca ? " EMBERBOX_CA=" : "", q->o.ca ? q->o.ca : "");
 	if (!q->o.tls_cert)
 		printf("The tunnel is encrypted end to end, but what clients and portal say to each other is not: for use across networks\n"
 		       "that are not yours give --tls-cert, --tls-key and --host.\n\n");
@@ -241,6 +248,7 @@ static void make_urls(struct quickstart *q)
 		snprintf(q->url, sizeof(q->url), "%s://%.255s:%u/", scheme, q->o.host, (unsigned)q->o.port);
 	else
 		snprintf(q->url, sizeof(q->url), "%s://%s/", scheme, endpoint_format(&ep, text));
+	snprintf(q->web_url, sizeof(q->web_url), "http%s", q->url + 2); /* ws is http, wss is https */
 	/* without TLS nothing ties the parts to a name */
 	if (q->o.tls_cert)
 		memcpy(q->local_url, q->url, sizeof(q->local_url));

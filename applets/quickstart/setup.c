@@ -28,24 +28,21 @@ static int fail(const char *what, const char *path)
 
 /* ---- running `emberbox portal …` ---------------------------------------------------------------------------------------------- */
 
-/* Its standard output; standard error goes where ours goes. */
-static int run_portal(const char *program, const char *dir, char out[static OUTPUT_MAX], ...)
+/* Its standard output; standard error goes where ours goes, or nowhere. ERR_STATE: it ended with another status than 0. */
+static int run(const char *program, const char *const *argv, char out[static OUTPUT_MAX], bool is_quiet)
 {
-	const char *argv[COMMAND_ARGS_MAX + 5] = { "emberbox", "portal", "--dir", dir };
-	int pipe_fd[2], status, n = 4;
+	int pipe_fd[2], status;
 	size_t len = 0;
-	va_list ap;
 	ssize_t r;
 
-	va_start(ap, out);
-	while (n < COMMAND_ARGS_MAX + 4 && (argv[n] = va_arg(ap, const char *)))
-		n++;
-	va_end(ap);
 	if (pipe2(pipe_fd, O_CLOEXEC))
 		return fail("cannot make a pipe for", program);
 	pid_t pid = fork();
 	if (pid == 0) {
 		dup2(pipe_fd[1], STDOUT_FILENO);
+		int nowhere = is_quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
+		if (nowhere >= 0)
+			dup2(nowhere, STDERR_FILENO);
 		unsetenv("EMBERBOX_ACCOUNT");
 		execv(program, (char *const *)(uintptr_t)argv);
 		_exit(127);
@@ -59,14 +56,26 @@ static int run_portal(const char *program, const char *dir, char out[static OUTP
 		len += (size_t)r;
 	out[len] = '\0';
 	close(pipe_fd[0]);
-	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status)) {
-		fprintf(stderr, "emberbox quickstart: `emberbox portal %s %s` failed\n", argv[4], argv[5] ? argv[5] : "");
-		return ERR_STATE;
-	}
-	return 0;
+	return waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) ? ERR_STATE : 0;
 }
 
-static int read_token(const char *json, char out[static SETUP_TOKEN_MAX])
+static int run_portal(const char *program, const char *dir, char out[static OUTPUT_MAX], ...)
+{
+	const char *argv[COMMAND_ARGS_MAX + 5] = { "emberbox", "portal", "--dir", dir };
+	va_list ap;
+	int n = 4;
+
+	va_start(ap, out);
+	while (n < COMMAND_ARGS_MAX + 4 && (argv[n] = va_arg(ap, const char *)))
+		n++;
+	va_end(ap);
+	int rc = run(program, argv, out, false);
+	if (rc == ERR_STATE)
+		fprintf(stderr, "emberbox quickstart: `emberbox portal %s %s` failed\n", argv[4], argv[5] ? argv[5] : "");
+	return rc;
+}
+
+static int read_member(const char *json, const char *name, char out[static SETUP_TOKEN_MAX])
 {
 	struct json_get g = JSON_GET;
 	struct cJSON *root;
@@ -74,7 +83,7 @@ static int read_token(const char *json, char out[static SETUP_TOKEN_MAX])
 
 	if (rc)
 		return rc;
-	const char *token = json_str(&g, root, "token");
+	const char *token = json_str(&g, root, name);
 	rc = g.err ? g.err : strlen(token) < SETUP_TOKEN_MAX ? 0 : ERR_LIMIT;
 	if (!rc)
 		memcpy(out, token, strlen(token) + 1);
@@ -155,7 +164,7 @@ static int make_token(const char *program, const char *portal, const char *dir, 
 	char out[OUTPUT_MAX], token[SETUP_TOKEN_MAX];
 	int rc = run_portal(program, portal, out, "token", "add", "--name", "quickstart", "--json", option, value, NULL);
 
-	rc = rc ? rc : read_token(out, token);
+	rc = rc ? rc : read_member(out, "token", token);
 	rc = rc ? rc : write_file(dir, file, token);
 	sodium_memzero(out, sizeof(out));
 	sodium_memzero(token, sizeof(token));
@@ -181,6 +190,18 @@ static int fill(const char *program, const char *dir)
 	rng_fill(sys_rng(), random, sizeof(random));
 	hex_encode(id, sizeof(id), SPAN(random, sizeof(random)));
 	return rc ? rc : write_file(dir, "gateway.id", id);
+}
+
+/* As long as there is no admin, each start has a link for the first one; afterwards the command refuses. */
+static void make_first_link(struct setup *s, const char *program)
+{
+	const char *argv[] = { "emberbox", "portal", "--dir", s->portal_dir, "link", "add", "--purpose", "setup", "--json", NULL };
+	char out[OUTPUT_MAX], url[SETUP_TOKEN_MAX];
+
+	if (run(program, argv, out, true) == 0 && read_member(out, "url", url) == 0)
+		snprintf(s->first_link, sizeof(s->first_link), "%s", url[0] == '/' ? url + 1 : url);
+	sodium_memzero(out, sizeof(out));
+	sodium_memzero(url, sizeof(url));
 }
 
 static int make(const char *program, const char *dir)
@@ -220,6 +241,8 @@ int setup_load(struct setup *s, const char *program, const char *dir)
 		rc = make(program, s->dir);
 		s->is_new = true;
 	}
+	if (!rc)
+		make_first_link(s, program);
 	rc = rc ? rc : read_file(s->dir, "gateway.token", s->gateway_token, sizeof(s->gateway_token));
 	rc = rc ? rc : read_file(s->dir, "relay.token", s->relay_token, sizeof(s->relay_token));
 	rc = rc ? rc : read_file(s->dir, "client.token", s->client_token, sizeof(s->client_token));

@@ -22,6 +22,7 @@
 
 struct setup {
 	char dir[SETUP_DIR_MAX], portal_dir[SETUP_PATH_MAX];
+	char first_link[SETUP_TOKEN_MAX]; /* "auth/link/…" for the first admin; "" once there is one */
 	char gateway_token[SETUP_TOKEN_MAX], relay_token[SETUP_TOKEN_MAX], client_token[SETUP_TOKEN_MAX], gateway_id[80];
 	bool is_new;
 };

@@ -77,8 +77,8 @@ const struct verb v_credential[] = {
 };
 
 static const struct opt_def o_link_add[] = {
-	NEEDED("actor", actor, "ACTOR", "for whom: id, name or e-mail address"),
-	TEXT("purpose", purpose, "WHAT", "invite (when not given), setup or recovery"),
+	TEXT("actor", actor, "ACTOR", "for whom: id, name or e-mail address"),
+	TEXT("purpose", purpose, "WHAT", "invite (when not given), recovery, or setup: for the first admin, who is no actor yet"),
 	TEXT("expires", expires, "DATE|SPAN", "2027-01-31 or 2d; at most 30 days; tomorrow when not given"),
 	ACCOUNT,
 	JSON,
@@ -86,7 +86,8 @@ static const struct opt_def o_link_add[] = {
 
 const struct verb v_link[] = {
 	VERB("add", "make a link that works once and show it, this once: for who has no way to sign in yet, or lost it", run_link_add, o_link_add,
-	     "  emberbox portal link add --actor jo@acme.example --purpose recovery\n"),
+	     "  emberbox portal link add --actor jo@acme.example --purpose recovery\n"
+	     "  emberbox portal link add --purpose setup\n"),
 	READS("list", "all links, without their secrets", run_list, o_of_actor, "  emberbox portal link list\n"),
 	VERB("delete", "it works no more", run_delete, o_id, "  emberbox portal link delete" ID),
 };

@@ -347,13 +347,45 @@ static int make_link(struct admin *a, struct one_time_link *x)
 	return rc;
 }
 
+/* For the first admin: of the account, or of one that will be made when the link is opened. */
+static int add_setup_link(struct admin *a)
+{
+	bool is_for_new = !admin_arg(a, "account") && admin_dir(a)->by_id[KIND_ACCOUNT].n == 0;
+	const struct account *account = NULL;
+	struct one_time_link x;
+	i64 admins = 0;
+	int rc = rights_operator_only(a, "make a link for a first admin");
+
+	rc = rc || is_for_new ? rc : admin_account(a, &account);
+	if (rc)
+		return rc;
+	if (admin_arg(a, "actor"))
+		return admin_fail(a, ERR_INVAL, "--actor: a set-up link is for somebody who is not there yet");
+	if (account && store_count(a->portal->store, COUNT_ENABLED_ADMINS, &account->e.id, &admins))
+		return admin_store_failed(a, ERR_IO);
+	if (admins > 0)
+		return admin_fail(a, ERR_STATE, "the account has an admin already: say --actor and --purpose recovery to let one in again");
+	entity_init(KIND_LINK, &x);
+	x.e.id = admin_new_id(a);
+	if (account)
+		x.e.account_id = account->e.id;
+	x.purpose = LINK_SETUP;
+	rc = admin_set_expiry(a, &x.expires_at, 1, LINK_DAYS_MAX);
+	rc = rc ? rc : make_link(a, &x);
+	entity_deinit(KIND_LINK, &x);
+	return rc;
+}
+
 int run_link_add(struct admin *a)
 {
+	const char *purpose = admin_arg(a, "purpose");
 	const struct account *account;
 	const struct actor *actor;
 	struct one_time_link x;
-	int rc = admin_account(a, &account);
 
+	if (purpose && strcmp(purpose, link_purpose_names[LINK_SETUP]) == 0)
+		return add_setup_link(a);
+	int rc = admin_account(a, &account);
 	if (rc)
 		return rc;
 	entity_init(KIND_LINK, &x);
