@@ -1,6 +1,7 @@
 #include "applets/portal/auth/enrolling.h"
 
 #include "applets/portal/web/templates.h"
+#include "core/base/qr.h"
 #include "core/crypto/hash.h"
 
 #include <sodium.h>
@@ -14,6 +15,45 @@ void enrolling_totp(struct exchange *x, struct span bearer, const struct uuid *s
 	hmac_sha256_v(mac, SPAN(x->portal->secrets.token_key, SECRET_LEN), parts, ARRAY_LEN(parts));
 	memcpy(secret, mac, TOTP_SECRET_LEN);
 	sodium_memzero(mac, sizeof(mac));
+}
+
+/* Each run of dark squares in a row is a rectangle. */
+static const char *squares(struct exchange *x, const struct qr *q)
+{
+	struct strbuf path = { 0 };
+	int n = (int)q->size;
+
+	for (int row = 0; row < n; row++)
+		for (int col = 0, end; col < n; col = end) {
+			for (end = col; end < n && qr_is_dark(q, end, row) == qr_is_dark(q, col, row); end++)
+				;
+			if (qr_is_dark(q, col, row))
+				strbuf_printf(&path, "M%d %dh%dv1h-%dz", col + (int)QR_QUIET, row + (int)QR_QUIET, end - col, end - col);
+		}
+	const char *out = pages_text(x, "%s", strbuf_text(&path));
+	strbuf_free(&path);
+	return out;
+}
+
+struct totp_view enrolling_totp_view(struct exchange *x, const struct account *account, const struct actor *actor,
+				     const u8 secret[static TOTP_SECRET_LEN])
+{
+	struct totp_view v = { .size = 0 };
+	char letters[48];
+	struct strbuf uri = { 0 };
+	struct qr *q = exchange_alloc(x, sizeof(*q));
+
+	totp_spell(letters, secret);
+	totp_uri(&uri, account->name, actor->email ? actor->email : actor->name, secret);
+	v.letters = pages_text(x, "%s", letters);
+	v.uri = pages_text(x, "%s", strbuf_text(&uri));
+	if (q && qr_encode(q, strbuf_span(&uri)) == 0) {
+		v.size = q->size + 2 * QR_QUIET;
+		v.squares = squares(x, q);
+	}
+	strbuf_free(&uri);
+	sodium_memzero(letters, sizeof(letters));
+	return v;
 }
 
 struct known {

@@ -10,6 +10,10 @@
 
 void enrolling_totp(struct exchange *x, struct span bearer, const struct uuid *salt, u8 secret[static TOTP_SECRET_LEN]);
 
+/* How it gets into the app; lives as long as the exchange. */
+struct totp_view enrolling_totp_view(struct exchange *x, const struct account *account, const struct actor *actor,
+				     const u8 secret[static TOTP_SECRET_LEN]);
+
 /* The options of navigator.credentials.create() for an actor; NULL: browsers make none here. Sets the challenge's cookie. */
 const char *enrolling_options(struct exchange *x, const struct account *account, const struct actor *actor);
 /* What the browser made. The errors of webauthn_register(); ERR_EXPIRED, ERR_REPLAY: the challenge. */

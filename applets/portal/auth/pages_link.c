@@ -102,22 +102,16 @@ static void show_ways(const struct visit *v, const struct form *password, u16 st
 {
 	struct exchange *x = v->x;
 	u8 secret[TOTP_SECRET_LEN];
-	char letters[48];
-	struct strbuf uri = { 0 };
-	struct enrol_view view = { .password = password, .totp_secret = letters };
+	struct enrol_view view = { .password = password };
 	struct page page = pages_frame(x, v->account, pages_text(x, "Welcome, %s", v->actor->name),
 				       "Choose how you will sign in. You can add more ways later.");
 
 	view.passkey_options = enrolling_options(x, v->account, v->actor);
 	view.passkey_action = pages_text(x, "%s/passkey", v->path);
 	app_secret(v, secret);
-	totp_spell(letters, secret);
-	totp_uri(&uri, v->account->name, v->actor->email ? v->actor->email : v->actor->name, secret);
-	view.totp_uri = strbuf_text(&uri);
+	view.totp = enrolling_totp_view(x, v->account, v->actor, secret);
 	template_enrol(&x->out, &page, &view);
-	strbuf_free(&uri);
 	sodium_memzero(secret, sizeof(secret));
-	sodium_memzero(letters, sizeof(letters));
 	pages_send(x, status);
 }
 

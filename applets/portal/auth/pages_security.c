@@ -85,8 +85,6 @@ static void show(const struct own *o, const struct form *password, u16 status)
 	struct security_view v = { .password = password };
 	struct listing l = { o, &v };
 	u8 secret[TOTP_SECRET_LEN];
-	char letters[48];
-	struct strbuf uri = { 0 };
 	struct page page = pages_frame(x, o->account, "Your sign-in", "Passkeys, password and recovery codes: only yours.");
 
 	if (credentials_each(x, &o->account->e.id, &o->actor->e.id, -1, show_row, &l) != 0) {
@@ -102,14 +100,9 @@ static void show(const struct own *o, const struct form *password, u16 status)
 	v.remove_password_action = o->ways > 1 ? own_path(o, "/password/remove") : NULL;
 	v.profile = x->portal->auth->profile->statement;
 	app_secret(o, secret);
-	totp_spell(letters, secret);
-	totp_uri(&uri, o->account->name, o->actor->email ? o->actor->email : o->actor->name, secret);
-	v.totp_secret = letters;
-	v.totp_uri = strbuf_text(&uri);
+	v.totp = enrolling_totp_view(x, o->account, o->actor, secret);
 	template_security(&x->out, &page, &v);
-	strbuf_free(&uri);
 	sodium_memzero(secret, sizeof(secret));
-	sodium_memzero(letters, sizeof(letters));
 	pages_send(x, status);
 }
 

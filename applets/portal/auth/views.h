@@ -34,11 +34,18 @@ struct token_view {
 	i64 expires_at;
 };
 
+/* The secret of an authenticator app: as letters, as a link for an app on this device, as a QR code. */
+struct totp_view {
+	const char *letters, *uri;
+	const char *squares; /* SVG path */
+	u32 size;	     /* of the QR code with its margin; 0: there is none */
+};
+
 /* First ways in, by a one-time link. */
 struct enrol_view {
 	const char *passkey_action, *passkey_options; /* NULL: browsers make none here */
 	const struct form *password;
-	const char *totp_secret, *totp_uri; /* as letters; for an app on this device */
+	struct totp_view totp;
 };
 
 struct codes_view {
@@ -60,7 +67,7 @@ struct security_view {
 	u32 codes_left;
 	const char *passkey_action, *passkey_options; /* NULL: browsers make none here */
 	const struct form *password;
-	const char *totp_secret, *totp_uri;
+	struct totp_view totp;
 	const char *codes_action, *remove_password_action; /* the latter NULL: it is the last way in */
 	const char *profile;				   /* how passwords are kept */
 };
