@@ -1,4 +1,5 @@
 /* Pages made of all building blocks, for a browser to look at: page_driver names | NAME [THEME [JSON]] prints one. See test_portal_look.sh. */
+#include "applets/portal/auth/views.h"
 #include "applets/portal/web/parts.h"
 #include "applets/portal/web/templates.h"
 
@@ -172,24 +173,21 @@ static void show_error(struct strbuf *o)
 	template_error(o, &page, "Check the address.", "/", "To the start");
 }
 
-static void show_passkey(struct strbuf *o, const char *kind)
-{
-	struct page page = page_of(SECTION_NONE, "Sign in");
-
-	template_plain_begin(o, &page);
-	template_passkey_begin(o, &page, "/posted", kind, json, "Use a passkey");
-	template_passkey_end(o, &page, "/posted", kind, json, "Use a passkey");
-	template_plain_end(o, &page);
-}
-
 static void show_passkey_create(struct strbuf *o)
 {
-	show_passkey(o, "create");
+	struct page page = page_of(SECTION_NONE, "Your sign-in");
+
+	template_plain_begin(o, &page);
+	template_passkey_make(o, &page, "/posted", json, "Make a passkey");
+	template_plain_end(o, &page);
 }
 
 static void show_passkey_get(struct strbuf *o)
 {
-	show_passkey(o, "get");
+	struct page page = page_of(SECTION_NONE, "Sign in");
+	struct signin_view v = { .passkey_action = "/posted", .passkey_options = json, .recover = "/acme/recover", .other_account = "/" };
+
+	template_signin(o, &page, &v);
 }
 
 static const struct {

@@ -3,10 +3,12 @@
 #include "tests/unit/html_check.h"
 #include "tests/unit/http_world.h"
 
+#include "applets/portal/http/live.h"
 #include "applets/portal/model/directory.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A browser that holds the session of the account's admin. */
 static struct http_world *signed_in(void)
@@ -472,5 +474,50 @@ TEST(ways_to_sign_in_are_listed_changed_and_disabled)
 	EXPECT_EQ(http_post(w, path("/acme/settings/authentication/email_otp/%s/edit", id), form)->status, 303);
 	EXPECT_EQ(http_post(w, path("/acme/settings/authentication/email_otp/%s/disable", id), "")->status, 303);
 	EXPECT_HAS(get(w, "/acme/settings/authentication", 200)->body, "disabled");
+	http_free(w);
+}
+
+TEST(the_search_box_finds_things_while_typing)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+
+	EXPECT_EQ(admin(w->portal, "resource add --site Berlin --address 10.9.0.0/24 --name 'Lab <b>Bern'"), 0);
+	EXPECT_EQ(admin(w->portal, "group add --name Berliners"), 0);
+	r = get(w, "/acme/search", 200);
+	EXPECT_HAS(r->body, "Names, addresses");
+	r = get(w, "/acme/search?q=BER", 200);
+	EXPECT_HAS(r->body, ">Berlin</a>");
+	EXPECT_HAS(r->body, ">Berliners</a>");
+	EXPECT_HAS(r->body, "Lab &lt;b&gt;Bern");
+	EXPECT_HAS(r->body, "value=\"BER\"");
+	r = get(w, "/acme/search?q=%22%3E%3Cscript%3E", 200);
+	EXPECT_HAS(r->body, "Nothing has");
+	r = http_get(w, "/acme/search?fragment=1&q=lab");
+	EXPECT_EQ(r->status, 200);
+	const char *fault = html_part_fault(SPAN(r->body, r->body_len));
+	EXPECT_STR(fault ? fault : "", "");
+	EXPECT(strncmp(r->body, "<ul><li><a href=\"/acme/resources/", 33) == 0);
+	EXPECT_HAS(http_get(w, "/acme/search?fragment=1&q=zzzz")->body, "<p>Nothing has");
+	http_free(w);
+}
+
+TEST(open_pages_hear_what_changes)
+{
+	struct http_world *w = signed_in();
+	char request[4096];
+	bool is_closed;
+	int fd = http_dial(w);
+
+	snprintf(request, sizeof(request), "GET /acme/live?topics=sites HTTP/1.1\r\nHost: x\r\nCookie: %s\r\n\r\n", w->cookie[0]);
+	http_send(w, fd, request);
+	EXPECT_HAS(http_recv(w, fd, &is_closed), "text/event-stream");
+	live_publish(&w->portal->portal, NULL, "sites", "sites", NULL);
+	EXPECT_HAS(http_recv(w, fd, &is_closed), "data: sites\n");
+	EXPECT(!is_closed);
+	close(fd);
+	http_turn(w);
+	http_forget(w);
+	EXPECT_EQ(http_get(w, "/acme/live?topics=sites")->status, 303);
 	http_free(w);
 }

@@ -9,6 +9,8 @@
 #define FORM2(pattern, shows, takes) PAGE(pattern, shows), POSTS(pattern, takes)
 
 static const struct route routes[] = {
+	PAGE("/:account/search", page_search),
+	PAGE("/:account/live", page_live),
 	/* signing in (auth/routes.h) */
 	FORM2("/", page_chooser, page_choose),
 	PAGE("/:account", page_sign_in),
