@@ -274,35 +274,3 @@ void page_oidc_callback(struct exchange *x)
 		exchange_problem(x, 400, "The cookie of this sign-in cannot be read. Go back to the sign-in page and try again.");
 	sodium_memzero(content, sizeof(content));
 }
-
-/* ---- the default ---- */
-
-struct best {
-	struct uuid id;
-	int rank, type;
-};
-
-static int look(void *ctx, enum kind k, const void *row)
-{
-	static const int ranks[] = { [PROVIDER_OIDC] = 4, [PROVIDER_GOOGLE] = 3, [PROVIDER_ENTRA] = 2, [PROVIDER_OKTA] = 1 };
-	const struct auth_provider *p = row;
-	struct best *b = ctx;
-	int rank = type_name(p->type)[0] ? ranks[p->type] : 0;
-
-	(void)k;
-	if (rank > b->rank && !p->disabled_at)
-		*b = (struct best){ p->e.id, rank, p->type };
-	return 0;
-}
-
-bool oidc_default_path(struct portal *p, const struct account *account, char out[static OIDC_PATH_MAX])
-{
-	const struct store_filter is_default = { "is_default", FILTER_IS, "true" };
-	struct best b = { .rank = 0 };
-	char id[UUID_STRLEN];
-
-	if (!p->oidc || store_select(p->store, KIND_AUTH_PROVIDER, &account->e.id, &is_default, 1, 0, look, &b) || b.rank == 0)
-		return false;
-	snprintf(out, OIDC_PATH_MAX, "/%s/sign_in/%s/%s", account->slug, type_name(b.type), uuid_format(&b.id, id));
-	return true;
-}

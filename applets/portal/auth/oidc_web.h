@@ -24,15 +24,11 @@
 #define OIDC_TRIAL_SECS 900u
 #define OIDC_TRIAL_ID_LEN 22 /* 16 random bytes in base64url */
 #define OIDC_FORM_MAX 65536u
-#define OIDC_PATH_MAX 512u
 
 /* ---- routes ---- */
 void page_oidc_start(struct exchange *x);    /* GET /:account/sign_in/:type/:provider */
 void page_oidc_callback(struct exchange *x); /* GET /auth/oidc/callback, /verification/oidc, /verification/entra,
 					      * /:account/sign_in/providers/:provider/handle_callback */
-
-/* Where a client that arrives at the sign-in page goes at once: the account's default provider (spec 60 §3.3). False: there is none. */
-bool oidc_default_path(struct portal *p, const struct account *account, char out[static OIDC_PATH_MAX]);
 
 /* ---- trying settings ---- */
 struct oidc_trial_request {

@@ -1,4 +1,5 @@
 /* Which page answers which path: a row for each (http/router.h). */
+#include "applets/portal/auth/oidc_web.h"
 #include "applets/portal/auth/routes.h"
 #include "applets/portal/http/router.h"
 #include "applets/portal/web/pages.h"
@@ -23,6 +24,11 @@ static const struct route routes[] = {
 	POSTS("/:account/sign_in/userpass/:provider/passkey", page_passkey),
 	FORM2("/:account/sign_in/userpass/:provider/code", page_second, page_second_verify),
 	FORM2("/:account/sign_in/userpass/:provider/recovery", page_recover, page_recover_verify),
+	PAGE("/:account/sign_in/:type/:provider", page_oidc_start),
+	PAGE("/:account/sign_in/providers/:provider/handle_callback", page_oidc_callback),
+	PAGE("/auth/oidc/callback", page_oidc_callback),
+	PAGE("/verification/oidc", page_oidc_callback),
+	PAGE("/verification/entra", page_oidc_callback),
 	{ METHOD_GET, "/auth/link/:token", page_link, ROUTE_SECRET_PATH, 0 },
 	{ METHOD_POST, "/auth/link/:token", page_link_names, ROUTE_SECRET_PATH, 0 },
 	{ METHOD_POST, "/auth/link/:token/passkey", page_link_passkey, ROUTE_SECRET_PATH, 0 },
