@@ -327,12 +327,10 @@ static void make_question(struct strbuf *b, const struct store_audit_query *q)
 	strbuf_puts(b, "SELECT " AUDIT_COLUMNS);
 	if (q->after)
 		strbuf_puts(b, ",count(*) OVER () FROM (SELECT *");
-	strbuf_puts(b, " FROM ");
+	strbuf_puts(b, " FROM change_logs WHERE account_id=?1");
 	if (q->text && q->text[0])
-		strbuf_printf(b, "(SELECT * FROM change_logs WHERE account_id=?1 ORDER BY seq DESC LIMIT %d)", AUDIT_SCAN_MAX);
-	else
-		strbuf_puts(b, "change_logs");
-	strbuf_puts(b, " WHERE account_id=?1");
+		strbuf_printf(b, " AND seq>=(SELECT min(seq) FROM (SELECT seq FROM change_logs WHERE account_id=?1 ORDER BY seq DESC LIMIT %d))",
+			      AUDIT_SCAN_MAX);
 	if (!uuid_is_null(&q->id))
 		strbuf_puts(b, " AND id=?2");
 	if (!uuid_is_null(&q->actor_id))

@@ -271,7 +271,8 @@ static const char schema_3[] =
 	" DELETE FROM search_spaces WHERE account_id=OLD.id; END;"
 
 	/* what lists are sorted and paged by */
-	"CREATE INDEX actors_of_type ON actors(account_id,type);"
+	"CREATE INDEX actors_of_type ON actors(account_id,type,disabled_at);"
+	"CREATE INDEX actors_of_type_by_name ON actors(account_id,type,name COLLATE NOCASE,id);"
 	"CREATE INDEX actors_disabled ON actors(account_id) WHERE disabled_at IS NOT NULL;"
 	"CREATE INDEX clients_verified ON clients(account_id) WHERE verified_at IS NOT NULL;"
 	"CREATE INDEX actors_by_name ON actors(account_id,name COLLATE NOCASE,id);"

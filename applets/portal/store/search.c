@@ -141,6 +141,7 @@ static int make_follower(struct store *s, const struct follower *f)
 }
 
 static const char *const index_triggers =
+	"CREATE TEMP TABLE found(entity_id BLOB PRIMARY KEY) WITHOUT ROWID;"
 	"CREATE TEMP TRIGGER search_0 AFTER INSERT ON main.search BEGIN"
 	" INSERT INTO search_text(rowid,body) VALUES(NEW.id,NEW.body); END;"
 	"CREATE TEMP TRIGGER search_1 AFTER UPDATE OF body ON main.search WHEN OLD.body<>NEW.body BEGIN"
@@ -263,8 +264,9 @@ void search_parse(const char *text, struct search_words *out)
 
 #define BROAD 500 /* rows: from here on it is quicker to walk the list and look at each */
 
-#define FIRST_OF_SPACE "(SELECT no<<32 FROM search_spaces WHERE account_id=?1 AND kind='%1$s')"
-#define LAST_OF_SPACE "(SELECT (no<<32)+4294967295 FROM search_spaces WHERE account_id=?1 AND kind='%1$s')"
+/* A space that is not there is an empty range: to the index, a range of nulls would be everything. */
+#define FIRST_OF_SPACE "coalesce((SELECT no<<32 FROM search_spaces WHERE account_id=?1 AND kind='%1$s'),-1)"
+#define LAST_OF_SPACE "coalesce((SELECT (no<<32)+4294967295 FROM search_spaces WHERE account_id=?1 AND kind='%1$s'),-2)"
 
 static void put_words(struct strbuf *b, const struct search_words *w, bool only_short)
 {
@@ -324,7 +326,7 @@ static bool source_of(enum kind k, enum kind *kind, const char **column)
 	return false;
 }
 
-static int count_matches(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, u32 limit, i64 *out)
+static int count_matches(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, i64 *out)
 {
 	struct strbuf b = { 0 };
 	sqlite3_stmt *st;
@@ -332,8 +334,6 @@ static int count_matches(struct store *s, enum kind k, const struct uuid *accoun
 
 	strbuf_puts(&b, "SELECT count(*) FROM (");
 	put_matches(&b, NULL, k, w);
-	if (limit)
-		strbuf_printf(&b, " LIMIT %u", limit);
 	strbuf_puts(&b, ")");
 	rc = strbuf_ok(&b) ? sql_cached(s, strbuf_text(&b), &st) : ERR_NOMEM;
 	if (!rc) {
@@ -345,11 +345,33 @@ static int count_matches(struct store *s, enum kind k, const struct uuid *accoun
 	return rc;
 }
 
+/* The things that have the words, but no more than make them BROAD. */
+static int list_matches(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, i64 *out)
+{
+	struct strbuf b = { 0 };
+	sqlite3_stmt *st;
+	int rc = sql_cached(s, "DELETE FROM temp.found", &st);
+
+	rc = rc ? rc : sql_run(s, st);
+	strbuf_puts(&b, "INSERT INTO temp.found(entity_id) ");
+	put_matches(&b, "x.entity_id", k, w);
+	strbuf_printf(&b, " LIMIT %d", BROAD);
+	rc = rc ? rc : strbuf_ok(&b) ? sql_cached(s, strbuf_text(&b), &st) : ERR_NOMEM;
+	if (!rc) {
+		sql_bind_uuid(st, 1, account);
+		search_bind(st, w);
+		rc = sql_run(s, st);
+		*out = sqlite3_changes64(s->db);
+	}
+	strbuf_free(&b);
+	return rc;
+}
+
 int search_condition(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, struct strbuf *sql)
 {
 	const char *column;
 	enum kind kind;
-	i64 found;
+	i64 found = 0;
 	int rc;
 
 	if (w->n == 0)
@@ -358,23 +380,28 @@ int search_condition(struct store *s, enum kind k, const struct uuid *account, c
 		snprintf(s->reason, sizeof(s->reason), "there is no text to look for in %s", kinds[k].table);
 		return ERR_INVAL;
 	}
-	rc = count_matches(s, kind, account, w, BROAD, &found);
+	rc = list_matches(s, kind, account, w, &found);
 	if (rc)
 		return rc;
 	if (found < BROAD) {
-		strbuf_printf(sql, " AND t.%s IN(", column);
-		put_matches(sql, "x.entity_id", kind, w);
+		strbuf_printf(sql, " AND t.%s IN(SELECT entity_id FROM found)", column);
 	} else {
 		strbuf_printf(sql, " AND EXISTS(SELECT 1 FROM search x WHERE x.account_id=?1 AND x.entity_id=t.%s", column);
 		put_words(sql, w, false);
+		strbuf_puts(sql, ")");
 	}
-	strbuf_puts(sql, ")");
+	s->n_found = found;
 	return 0;
 }
 
 int search_count(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, i64 *out)
 {
-	return searchable_of(k) ? count_matches(s, k, account, w, 0, out) : ERR_UNSUPPORTED;
+	if (!searchable_of(k))
+		return ERR_UNSUPPORTED;
+	if (s->n_found >= BROAD)
+		return count_matches(s, k, account, w, out);
+	*out = s->n_found;
+	return 0;
 }
 
 /* ---- the search box -------------------------------------------------------------------------------------------------------------------- */

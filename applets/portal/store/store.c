@@ -117,6 +117,7 @@ int store_open(struct store **out, const char *path, char *why, size_t why_size)
 	rc = rc ? rc : sql_exec(s, "PRAGMA temp_store=MEMORY");
 	rc = rc ? rc : migrate(s);
 	rc = rc ? rc : sql_exec(s, "PRAGMA foreign_keys=ON");
+	rc = rc ? rc : plans_start(s);
 	rc = rc ? rc : search_start(s);
 	rc = rc ? rc : log_changes(s);
 	rc = rc ? rc : audit_start(s);

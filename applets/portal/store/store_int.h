@@ -5,6 +5,7 @@
  *   usage.c   sessions of devices, when something was last seen, counters for charts
  *   audit.c   the audit trail: triggers from the field tables, asking it
  *   search.c  full-text search: triggers, asking it
+ *   plans.c   what the query planner believes
  *   page.c    lists: filters, sorting, cursors
  *   related.c counts, dependents and connections of a thing
  *   backup.c  copying and checking files
@@ -42,6 +43,7 @@ struct store {
 	struct principal principal;
 	bool (*keep)(void *ctx, const struct uuid *id); /* of the running store_page() */
 	void *keep_ctx;
+	i64 n_found; /* by the last search_condition() */
 	u64 wall; /* of the running transaction; 0: not told yet */
 };
 
@@ -82,6 +84,7 @@ int sql_exec(struct store *s, const char *sql);
 /* ---- triggers and functions of this connection; at opening ---- */
 
 int audit_start(struct store *s);
+int plans_start(struct store *s);
 int search_start(struct store *s);
 int page_start(struct store *s);
 int usage_start(struct store *s);
@@ -100,7 +103,8 @@ struct search_words {
 };
 
 void search_parse(const char *text, struct search_words *out);
-/* " AND …": all words are in the row's text. Decides how to look by how often they are found. ?1 is the account. */
+/* " AND …": all words are in the row's text. Decides how to look by how often they are found; of what is found rarely the list is made here, and
+ * is good until the next call. ?1 is the account. */
 int search_condition(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, struct strbuf *sql);
 /* Rows that have them, when nothing else is asked. ERR_UNSUPPORTED: kinds without text of their own. */
 int search_count(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, i64 *out);
