@@ -521,3 +521,71 @@ TEST(open_pages_hear_what_changes)
 	EXPECT_EQ(http_get(w, "/acme/live?topics=sites")->status, 303);
 	http_free(w);
 }
+
+TEST(the_overview_ticks_its_steps)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r = get(w, "/acme/overview", 200);
+
+	EXPECT_HAS(r->body, "Deploy a gateway");
+	EXPECT(!strstr(r->body, "class=done") && !strstr(r->body, "class=\"done\""));
+	EXPECT_EQ(admin(w->portal, "resource add --site Berlin --address 10.9.0.0/24 --name lab"), 0);
+	EXPECT_EQ(admin(w->portal, "policy add --group Everyone --resource lab"), 0);
+	EXPECT_EVENT(join_gateway(w->portal, token_for(w->portal, "--site Berlin"), "gw", '2'), "init");
+	EXPECT_EVENT(join_client(w->portal, token_for(w->portal, "--actor jo@acme.example"), "laptop", '1'), "init");
+	r = get(w, "/acme/overview", 200);
+	EXPECT(!strstr(r->body, "Until it works"));
+	EXPECT_HAS(r->body, "1 client");
+	http_free(w);
+}
+
+TEST(the_activity_tells_who_changed_what)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+
+	(void)get(w, "/acme/sites/new", 200);
+	EXPECT_EQ(http_post(w, "/acme/sites/new", "name=Lisbon")->status, 303);
+	r = get(w, "/acme/activity?q=lisbon&kind=site&op=insert", 200);
+	EXPECT_HAS(r->body, "made site Lisbon");
+	EXPECT_HAS(r->body, "203.0.113.7");
+	r = http_get(w, "/acme/activity/export");
+	EXPECT_EQ(r->status, 200);
+	EXPECT_HAS(r->body, "Lisbon");
+	http_free(w);
+}
+
+TEST(why_marks_the_first_broken_link)
+{
+	struct http_world *w = signed_in();
+	char client[64], resource[64], where[256];
+	const char *at;
+
+	EXPECT_EQ(admin(w->portal, "resource add --site Berlin --address 10.9.0.0/24 --name lab"), 0);
+	snprintf(resource, sizeof(resource), "%s", id_of(w, "resource show lab"));
+	EXPECT_EVENT(join_client(w->portal, token_for(w->portal, "--actor jo@acme.example"), "laptop", '1'), "init");
+	tick(w->portal, SEC(6));
+	at = strstr(get(w, "/acme/clients", 200)->body, "/acme/clients/");
+	if (EXPECT(at))
+		sscanf(at + 14, "%36[0-9a-f-]", client);
+	(void)get(w, "/acme/why", 200);
+	snprintf(where, sizeof(where), "/acme/why?client=%s&resource=%s", client, resource);
+	EXPECT_HAS(get(w, where, 200)->body, "No enabled policy");
+	EXPECT_EQ(admin(w->portal, "policy add --group Everyone --resource lab --condition 'client_verified is true'"), 0);
+	EXPECT_HAS(get(w, where, 200)->body, "not verified");
+	EXPECT_EQ(admin(w->portal, "client verify laptop"), 0);
+	EXPECT_HAS(get(w, where, 200)->body, "No gateway of its site is online");
+	EXPECT_EVENT(join_gateway(w->portal, token_for(w->portal, "--site Berlin"), "gw", '2'), "init");
+	EXPECT_HAS(get(w, where, 200)->body, "it can reach it");
+	http_free(w);
+}
+
+TEST(relays_are_listed_while_they_are_connected)
+{
+	struct http_world *w = signed_in();
+
+	EXPECT_HAS(get(w, "/acme/relays", 200)->body, "No relay is connected");
+	(void)join_relay(w->portal, token_for(w->portal, "--relay"), "secret");
+	EXPECT_HAS(get(w, "/acme/relays", 200)->body, "online");
+	http_free(w);
+}

@@ -123,6 +123,22 @@ bool hub_is_online(const struct hub *h, enum kind k, const struct uuid *account,
 	return hub_find(h, k == KIND_CLIENT ? MSG_ROLE_CLIENT : MSG_ROLE_GATEWAY, account, id) != NULL;
 }
 
+static struct hub_presence presence_of(const struct peer *p)
+{
+	struct hub_presence x = { .account_id = p->account_id,
+				  .id = p->id,
+				  .owner_id = p->owner_id,
+				  .token_id = p->token_id,
+				  .remote_ip = p->remote_ip,
+				  .version = p->peer_version.text };
+
+	if (p->role == MSG_ROLE_RELAY) {
+		x.v4 = p->relay.v4;
+		x.v6 = p->relay.v6;
+	}
+	return x;
+}
+
 int hub_each(const struct hub *h, enum msg_role role, const struct uuid *account, int (*each)(void *ctx, const struct hub_presence *p),
 	     void *ctx)
 {
@@ -130,19 +146,11 @@ int hub_each(const struct hub *h, enum msg_role role, const struct uuid *account
 
 	for (u32 i = 0; i < h->joined[role].n && !rc; i++) {
 		const struct peer *p = h->joined[role].at[i];
-		struct hub_presence x = { .account_id = p->account_id,
-					  .id = p->id,
-					  .owner_id = p->owner_id,
-					  .token_id = p->token_id,
-					  .remote_ip = p->remote_ip,
-					  .version = p->peer_version.text };
+		struct hub_presence x;
 
 		if (role != MSG_ROLE_RELAY && account && !uuid_eq(account, &p->account_id))
 			continue;
-		if (role == MSG_ROLE_RELAY) {
-			x.v4 = p->relay.v4;
-			x.v6 = p->relay.v6;
-		}
+		x = presence_of(p);
 		rc = each(ctx, &x);
 	}
 	return rc;
@@ -247,7 +255,8 @@ void hub_tell_presence(const struct peer *p, bool is_online)
 {
 	static const enum kind of[] = { [MSG_ROLE_CLIENT] = KIND_CLIENT, [MSG_ROLE_GATEWAY] = KIND_GATEWAY, [MSG_ROLE_RELAY] = KIND_RELAY_TOKEN };
 	const struct hub_config *cfg = &p->hub->cfg;
+	struct hub_presence x = presence_of(p);
 
 	if (cfg->news)
-		cfg->news->presence(cfg->news_ctx, &p->account_id, of[p->role], &p->id, is_online);
+		cfg->news->presence(cfg->news_ctx, of[p->role], &x, is_online);
 }

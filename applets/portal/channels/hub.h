@@ -33,11 +33,13 @@
 struct hub;
 struct peer;
 
+struct hub_presence;
+
 struct hub_news {
 	/* Rows of a kind in an account changed; once for each that a publish found. */
 	void (*changed)(void *ctx, const struct uuid *account, enum kind k);
 	/* A client, gateway or relay (KIND_RELAY_TOKEN; account null) came or went. */
-	void (*presence)(void *ctx, const struct uuid *account, enum kind k, const struct uuid *id, bool is_online);
+	void (*presence)(void *ctx, enum kind k, const struct hub_presence *p, bool is_online);
 	/* A row of portal_sessions is gone (spec 60 §3.11). */
 	void (*session_ended)(void *ctx, const struct uuid *session);
 };

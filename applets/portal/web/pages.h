@@ -112,3 +112,12 @@ void page_provider_delete(struct exchange *x);
 /* pages_find.c */
 void page_search(struct exchange *x);
 void page_live(struct exchange *x);
+
+/* pages_overview.c */
+void page_overview(struct exchange *x);
+
+/* pages_activity.c */
+void page_activity(struct exchange *x);
+void page_activity_export(struct exchange *x);
+void page_relays(struct exchange *x);
+void page_why(struct exchange *x);

@@ -12,6 +12,11 @@
 static const struct route routes[] = {
 	PAGE("/:account/search", page_search),
 	PAGE("/:account/live", page_live),
+	PAGE("/:account/overview", page_overview),
+	PAGE("/:account/activity", page_activity),
+	PAGE("/:account/activity/export", page_activity_export),
+	PAGE("/:account/relays", page_relays),
+	PAGE("/:account/why", page_why),
 	/* signing in (auth/routes.h) */
 	FORM2("/", page_chooser, page_choose),
 	PAGE("/:account", page_sign_in),

@@ -1,0 +1,210 @@
+/* The overview: four steps until it works, then what goes on (admin-ui: the five-minute path). */
+#include "applets/portal/web/pages.h"
+#include "applets/portal/web/templates.h"
+#include "applets/portal/web/views_overview.h"
+
+#include "applets/portal/model/directory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define HOURS 24u
+#define USEC_PER_HOUR 3600000000ll
+
+/* ---- steps -------------------------------------------------------------------------------------------------------------------------- */
+
+static int skip_row(void *ctx, enum kind k, const void *entity)
+{
+	(void)ctx;
+	(void)k;
+	(void)entity;
+	return 0;
+}
+
+static i64 count_rows(struct web *w, enum kind k, const char *field, enum filter_op op, const char *value)
+{
+	struct store_query q = { .kind = k, .account = w->account->e.id, .limit = 1, .wants_count = true };
+	struct store_page page;
+
+	if (field) {
+		q.filters[0] = (struct store_filter){ field, op, value };
+		q.n_filters = 1;
+	}
+	return store_page(w->x->portal->store, &q, skip_row, NULL, &page) == 0 ? page.count : 0;
+}
+
+static void fill_steps(struct web *w, struct overview_view *v)
+{
+	const struct site *first = NULL;
+	u32 n;
+	void *const *sites = directory_all(hub_directory(w->x->portal->hub), KIND_SITE, &w->account->e.id, &n);
+	i64 gateways = count_rows(w, KIND_GATEWAY, NULL, FILTER_IS, NULL), clients = count_rows(w, KIND_CLIENT, NULL, FILTER_IS, NULL);
+
+	for (u32 i = 0; i < n && !first; i++)
+		if (((const struct site *)sites[i])->managed_by == MANAGED_BY_ACCOUNT)
+			first = sites[i];
+	v->steps[0] = (struct step_view){ .title = "Gateway", .text = gateways ? "One joined: what is behind it can be reached." : "A machine in the place you want to reach. It takes one command.",
+					  .link = gateways ? NULL : "Deploy a gateway", .href = first ? web_path(w, "/sites/%s/new_token", web_id(w, &first->e.id)) : web_path(w, "/sites/new"),
+					  .is_done = gateways > 0 };
+	v->steps[1] = (struct step_view){ .title = "Resource", .text = v->resources ? "There is something to reach." : "Type the address of something behind the gateway.",
+					  .link = v->resources ? NULL : "Add a resource", .href = web_path(w, "/resources/new"), .is_done = v->resources > 0 };
+	v->steps[2] = (struct step_view){ .title = "Who", .text = v->policies ? "A policy lets people reach it." : "Say who may reach it: everyone, or a group.",
+					  .link = v->policies ? NULL : "Add a policy", .href = web_path(w, "/policies/new"), .is_done = v->policies > 0 };
+	v->steps[3] = (struct step_view){ .title = "Connect yourself", .text = clients ? "A client connected." : "On your own machine: sign in, then connect. Or open an app of Firezone with this portal's address and the short name below.",
+					  .command = clients ? NULL : web_text(w, "emberbox client sign-in --auth-url %s --account %s\nsudo emberbox client --api-url %s", w->x->portal->web_url, w->account->slug,
+									       w->x->portal->api_url ? w->x->portal->api_url : ""),
+					  .is_done = clients > 0 };
+	for (u32 i = 0; i < 4; i++)
+		v->n_done += v->steps[i].is_done;
+}
+
+/* ---- charts ------------------------------------------------------------------------------------------------------------------------- */
+
+struct hours {
+	i64 from;
+	u64 *values;
+};
+
+static int take_hour(void *ctx, i64 at, i64 value)
+{
+	struct hours *h = ctx;
+	i64 i = (at - h->from) / USEC_PER_HOUR;
+
+	if (i >= 0 && i < (i64)HOURS)
+		h->values[i] = (u64)MAX(value, 0);
+	return 0;
+}
+
+static bool fill_chart(struct web *w, struct chart *c)
+{
+	i64 now = w->page.now - w->page.now % USEC_PER_HOUR, from = now - (HOURS - 1) * USEC_PER_HOUR;
+	u64 *flows = exchange_alloc(w->x, HOURS * sizeof(u64)), *connects = exchange_alloc(w->x, HOURS * sizeof(u64));
+	const char **labels = exchange_alloc(w->x, HOURS * sizeof(*labels));
+	struct store *s = w->x->portal->store;
+
+	if (!flows || !connects || !labels ||
+	    store_stats(s, &w->account->e.id, "flows", from, now + USEC_PER_HOUR, take_hour, &(struct hours){ from, flows }) ||
+	    store_stats(s, &w->account->e.id, "client_connects", from, now + USEC_PER_HOUR, take_hour, &(struct hours){ from, connects })) {
+		web_store_failed(w);
+		return false;
+	}
+	for (u32 i = 0; i < HOURS; i++)
+		labels[i] = web_text(w, "%02u:00", (unsigned)((from / USEC_PER_HOUR + i) % 24));
+	*c = (struct chart){ .title = "Connections per hour, UTC", .unit = "", .labels = labels, .n_points = HOURS, .n_series = 2, .is_bars = false };
+	c->series[0].name = "allowed";
+	c->series[0].values = flows;
+	c->series[1].name = "clients";
+	c->series[1].values = connects;
+	chart_scale(c);
+	return true;
+}
+
+/* ---- topology ----------------------------------------------------------------------------------------------------------------------- */
+
+#define ROW_HEIGHT 30u
+#define COLUMN_WIDTH 190u
+#define NODE_WIDTH 150u
+
+const char *const topo_titles[TOPO_COLUMNS] = { "People", "Clients", "Gateways", "Resources" };
+
+u32 topo_x(u32 column)
+{
+	return 10 + column * COLUMN_WIDTH;
+}
+
+struct drawing {
+	struct web *w;
+	struct topology *t;
+};
+
+/* Index of the node, the last for what does not fit. */
+static u32 node_of(struct drawing *d, u32 column, const struct uuid *id, const char *name, const char *where, enum kind k)
+{
+	struct topology *t = d->t;
+
+	for (u32 i = 0; i < t->n[column]; i++)
+		if (uuid_eq(&t->node[column][i].id, id))
+			return i;
+	if (t->n[column] == TOPO_NODES_MAX) {
+		t->more[column]++;
+		return TOPO_NODES_MAX - 1;
+	}
+	t->node[column][t->n[column]] = (struct topo_node){ .id = *id, .name = web_text(d->w, "%s", name), .href = web_path(d->w, "/%s/%s", where, web_id(d->w, id)),
+							    .is_online = k == KIND_COUNT || web_is_online(d->w, k, id), .y = 40 + t->n[column] * ROW_HEIGHT };
+	return t->n[column]++;
+}
+
+static void draw_line(struct topology *t, u32 column, u32 from, u32 to)
+{
+	struct topo_line l = { topo_x(column) + NODE_WIDTH, t->node[column][from].y + 10, topo_x(column + 1), t->node[column + 1][to].y + 10 };
+
+	for (u32 i = 0; i < t->n_lines; i++)
+		if (memcmp(&t->line[i], &l, sizeof(l)) == 0)
+			return;
+	if (t->n_lines < TOPO_LINES_MAX)
+		t->line[t->n_lines++] = l;
+}
+
+static int take_connection(void *ctx, const struct store_connection *c)
+{
+	struct drawing *d = ctx;
+	u32 actor = node_of(d, 0, &c->actor_id, c->actor_name, "actors", KIND_COUNT);
+	u32 client = node_of(d, 1, &c->client_id, c->client_name, "clients", KIND_CLIENT);
+	u32 gateway = node_of(d, 2, &c->gateway_id, c->gateway_name, "gateways", KIND_GATEWAY);
+	u32 resource = node_of(d, 3, &c->resource_id, c->resource_name, "resources", KIND_COUNT);
+
+	draw_line(d->t, 0, actor, client);
+	draw_line(d->t, 1, client, gateway);
+	draw_line(d->t, 2, gateway, resource);
+	return 0;
+}
+
+const struct topology *topology_of(struct web *w)
+{
+	struct topology *t = exchange_alloc(w->x, sizeof(*t));
+	struct drawing d = { w, t };
+	u32 rows = 0;
+
+	if (!t || store_all_connections(w->x->portal->store, &w->account->e.id, TOPO_LINES_MAX, take_connection, &d))
+		return NULL;
+	for (u32 c = 0; c < TOPO_COLUMNS; c++)
+		rows = MAX(rows, t->n[c] + (t->more[c] > 0));
+	t->height = 50 + rows * ROW_HEIGHT;
+	return rows > 0 ? t : NULL;
+}
+
+/* ---- the page ----------------------------------------------------------------------------------------------------------------------- */
+
+static int count_presence(void *ctx, const struct hub_presence *p)
+{
+	(void)p;
+	++*(u32 *)ctx;
+	return 0;
+}
+
+void page_overview(struct exchange *x)
+{
+	struct overview_view v = { .n_done = 0 };
+	struct connections connections;
+	struct web w;
+
+	if (!web_begin(&w, x, SECTION_OVERVIEW))
+		return;
+	v.resources = count_rows(&w, KIND_RESOURCE, "type", FILTER_IS_NOT, "internet");
+	v.policies = count_rows(&w, KIND_POLICY, NULL, FILTER_IS, NULL);
+	v.sites = count_rows(&w, KIND_SITE, "managed_by", FILTER_IS, "account");
+	v.people = count_rows(&w, KIND_ACTOR, "email", FILTER_NOT_NULL, NULL);
+	fill_steps(&w, &v);
+	(void)hub_each(x->portal->hub, MSG_ROLE_CLIENT, &w.account->e.id, count_presence, &v.clients);
+	(void)hub_each(x->portal->hub, MSG_ROLE_GATEWAY, &w.account->e.id, count_presence, &v.gateways);
+	(void)hub_each(x->portal->hub, MSG_ROLE_RELAY, NULL, count_presence, &v.relays);
+	if (connections_of(&w, KIND_COUNT, NULL, &connections) && fill_chart(&w, &v.flows)) {
+		v.connections = &connections;
+		v.topology = topology_of(&w);
+		w.page.lead = v.n_done < 4 ? "Four steps, and the first connection stands. Each ticks itself when it is done." : NULL;
+		w.page.live_topics = "overview,policies,resources";
+		template_overview(&x->out, &w.page, &v);
+		web_send(&w, 200);
+	}
+	web_end(&w);
+}
