@@ -1,5 +1,7 @@
 #include "applets/client/settings.h"
 
+#include "applets/client/sign_in.h"
+
 #include "applets/common/options.h"
 #include "applets/version.h"
 #include "core/base/err.h"
@@ -54,6 +56,8 @@ static const struct opt_def defs[] = {
 };
 
 static const struct opt_command commands[] = {
+	{ "sign-in", "get a token by way of a browser, and keep it" },
+	{ "sign-out", "remove the token that sign-in kept" },
 	{ "standalone", NULL },
 	{ NULL, NULL },
 };
@@ -65,7 +69,9 @@ static const struct opt_spec spec = {
 	.defs = defs,
 	.n_defs = ARRAY_LEN(defs),
 	.commands = commands,
-	.examples = "  FIREZONE_TOKEN=... emberbox client --api-url wss://portal.example.org/\n"
+	.examples = "  emberbox client sign-in --auth-base-url https://portal.example.org\n"
+		    "      get a token by way of a browser\n"
+		    "  FIREZONE_TOKEN=... emberbox client --api-url wss://portal.example.org/\n"
 		    "      connect with a token from the environment\n"
 		    "  emberbox client --token-path /etc/ember.token --api-url wss://portal.example.org/\n"
 		    "      connect with a token from a file (chown root:root, chmod 600)\n"
@@ -100,6 +106,10 @@ int client_settings_read(struct client_settings *cfg, int argc, char **argv)
 	memset(cfg, 0, sizeof(*cfg));
 	cfg->dns_control = (int)dns_control_default();
 	int rest = options_or_exit(&spec, argc, argv, cfg, NULL);
+	if (rest < argc && strcmp(argv[rest], "sign-in") == 0)
+		return client_sign_in(cfg->token_path, argc - rest, argv + rest);
+	if (rest < argc && strcmp(argv[rest], "sign-out") == 0)
+		return client_sign_out(cfg->token_path, argc - rest, argv + rest);
 	if (rest < argc && strcmp(argv[rest], "standalone") == 0)
 		rest++;
 	if (rest < argc) {

@@ -215,6 +215,27 @@ TEST(the_first_admin_names_the_network_and_is_in)
 	http_free(w);
 }
 
+TEST(a_setup_link_is_made_only_while_there_is_no_admin)
+{
+	struct http_world *w = world();
+	char path[512];
+	const char *url;
+
+	EXPECT(admin(w->portal, "link add --purpose setup --account acme") != 0);
+	EXPECT_EQ(admin(w->portal, "account add --name Pond --slug pond"), 0);
+	url = admin_value(w->portal, "link add --purpose setup --account pond", "url");
+	const char *at = strstr(url, "/auth/link/");
+	REQUIRE(at != NULL);
+	snprintf(path, sizeof(path), "%s", at);
+	EXPECT_HAS(http_get(w, path)->body, "value=\"Pond\"");
+	EXPECT_EQ(http_post(w, path, "network=Pond&name=Bo&email=bo%40pond.example")->status, 303);
+	EXPECT_EQ(http_get(w, w->reply.location)->status, 200);
+	EXPECT_HAS(w->reply.body, "Welcome, Bo");
+	EXPECT_STR(admin_value(w->portal, "actor show bo@pond.example --account pond", "type"), "account_admin_user");
+	EXPECT(admin(w->portal, "link add --purpose setup --account pond") != 0);
+	http_free(w);
+}
+
 TEST(links_work_once_in_time_and_whole)
 {
 	struct http_world *w = world();
@@ -565,7 +586,7 @@ TEST(spec60_19_a_headless_sign_in_ends_in_a_page_with_the_token)
 	(void)login(w, "/acme?as=headless-client", "ann@acme.example", PASSWORD);
 	r = give_code(w, code_of(secret));
 	REQUIRE(r->status == 200);
-	const char *text = between(r->body, "<pre id=\"token\">", "<");
+	const char *text = between(r->body, "<pre id=\"token-value\">", "<");
 	snprintf(token, sizeof(token), "%s", text + strspn(text, "\n"));
 	EXPECT_EQ(token[0], '.');
 	EXPECT_HAS(r->body, "Ann &amp; Co");

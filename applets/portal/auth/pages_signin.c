@@ -14,7 +14,6 @@ static const char *query_of(struct exchange *x)
 	char query[SIGNIN_QUERY_MAX];
 
 	signin_read(x, &params);
-	params.redirect_to[0] = '\0'; /* a path of one account is none of another */
 	signin_query(&params, query);
 	return query[0] ? pages_text(x, "?%s", query) : "";
 }
