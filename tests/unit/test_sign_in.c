@@ -9,7 +9,9 @@
 #include "tests/unit/http_world.h"
 
 #include <ctype.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define PASSWORD "tea with seven ducks"
 
@@ -80,7 +82,7 @@ static const char *link_for(struct http_world *w, const char *email, int purpose
 	row.purpose = purpose;
 	row.expires_at = (i64)((portal_wall + LINK_LIFETIME) / 1000);
 	if (purpose != LINK_SETUP) {
-		snprintf(command, sizeof(command), "actor show %s", email);
+		snprintf(command, sizeof(command), "actor show %s --account acme", email);
 		row.actor_id = id_of(w, command, "id");
 	}
 	EXPECT_EQ(link_make(&row, p->rng, text), 0);
@@ -786,6 +788,128 @@ TEST(an_account_that_is_closed_lets_admins_in_but_no_clients)
 	EXPECT_EQ(http_get(w, "/acme?as=gui-client")->status, 403);
 	EXPECT_HAS(w->reply.body, "This account is disabled");
 	EXPECT_EQ(http_get(w, "/acme")->status, 200);
+	http_free(w);
+}
+
+TEST(spec60_27_a_provider_that_is_switched_off_takes_its_sessions_and_clients_along)
+{
+	u8 secret[TOTP_SECRET_LEN], jo_secret[TOTP_SECRET_LEN];
+	struct http_world *w = with_user(secret);
+	char recovery[RECOVERY_STRLEN], token[512];
+
+	enrol(w, "jo@acme.example", jo_secret, recovery);
+	(void)login(w, "/acme?as=headless-client", "ann@acme.example", PASSWORD);
+	const char *text = between(give_code(w, code_of(secret))->body, "<pre id=\"token-value\">", "<");
+	snprintf(token, sizeof(token), "%s", text + strspn(text, "\n"));
+	struct fake *f = join_client(w->portal, token, "laptop", '1');
+	EXPECT_EVENT(f, "init");
+	(void)login(w, "/acme", "jo@acme.example", PASSWORD);
+	(void)give_code(w, code_of(jo_secret));
+	EXPECT(has_session(w));
+
+	EXPECT_EQ(admin(w->portal, "provider disable 'Passkey or password'"), 0);
+	EXPECT(!has_session(w));
+	EXPECT_EVENT(f, "disconnect");
+	EXPECT_EQ(admin(w->portal, "provider enable 'Passkey or password'"), 0);
+	EXPECT(!has_session(w)); /* gone, not asleep */
+	struct connect again = { .role = MSG_ROLE_CLIENT, .token = token, .external_id = "laptop", .key = '1' };
+	EXPECT(!connect_as(w->portal, &again)->peer);
+	http_free(w);
+}
+
+TEST(spec60_28_one_browser_is_in_several_accounts_at_once)
+{
+	struct http_world *w = world();
+	static const char *const accounts[] = { "acme", "pond" };
+	u8 secret[TOTP_SECRET_LEN];
+	char recovery[RECOVERY_STRLEN], path[2048], form[256];
+
+	EXPECT_EQ(admin(w->portal, "account add --name Pond --slug pond"), 0);
+	enrol(w, "jo@acme.example", secret, recovery);
+	(void)login(w, "/acme", "jo@acme.example", PASSWORD);
+	(void)give_code(w, code_of(secret));
+	snprintf(path, sizeof(path), "%s", strstr(admin_value(w->portal, "link add --purpose setup --account pond", "url"), "/auth/link/"));
+	(void)http_get(w, path);
+	snprintf(path, sizeof(path), "%s/password", http_post(w, path, "network=Pond&name=Bo&email=bo%40pond.example")->location);
+	path[strlen(path) - 9] = '\0';
+	read_secret(http_get(w, path)->body, secret);
+	strcat(path, "/password");
+	snprintf(form, sizeof(form), "password=tea+with+seven+ducks&again=tea+with+seven+ducks&code=%s", code_of(secret));
+	EXPECT_EQ(http_post(w, path, form)->status, 200);
+	for (size_t i = 0; i < ARRAY_LEN(accounts); i++) {
+		snprintf(path, sizeof(path), "/%s/settings/security", accounts[i]);
+		EXPECT_EQ(http_get(w, path)->status, 200);
+	}
+	const struct reply *r = http_get(w, "/");
+	const char *acme = strstr(r->body, "href=\"/acme\""), *pond = strstr(r->body, "href=\"/pond\"");
+	EXPECT(acme && pond && pond < acme); /* newest first */
+	EXPECT_EQ(http_post(w, "/acme/sign_out", "")->status, 303);
+	EXPECT_EQ(http_get(w, "/pond/settings/security")->status, 200);
+	EXPECT(!has_session(w));
+	http_free(w);
+}
+
+/* ---- when it is much ------------------------------------------------------------------------------------------------------------------------------------------- */
+
+struct blocked {
+	struct worker_job job;
+	pthread_mutex_t *gate;
+};
+
+static void wait_at_gate(struct worker_job *job)
+{
+	pthread_mutex_t *gate = container_of(job, struct blocked, job)->gate;
+
+	pthread_mutex_lock(gate);
+	pthread_mutex_unlock(gate);
+}
+
+static void nothing(struct worker_job *job)
+{
+	(void)job;
+}
+
+TEST(too_many_at_once_are_told_to_come_back_and_who_leaves_leaves_nothing)
+{
+	static struct blocked job[WORKER_QUEUE_MAX];
+	static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+	struct http_world *w = world();
+	struct strbuf raw = { 0 };
+	const char *body;
+	int fd;
+
+	(void)http_get(w, "/acme");
+	body = "userpass%5Bidp_id%5D=jo%40acme.example&userpass%5Bsecret%5D=x";
+	char action[512];
+	snprintf(action, sizeof(action), "%s", action_of(w->reply.body, "/passkey"));
+	action[strlen(action) - 8] = '\0';
+	pthread_mutex_lock(&gate);
+	for (u32 i = 0; i + 1 < WORKER_QUEUE_MAX; i++) {
+		job[i] = (struct blocked){ { wait_at_gate, nothing, NULL }, &gate };
+		EXPECT_EQ(worker_submit(w->portal->portal.auth->worker, &job[i].job), 0);
+	}
+	/* one more finds room, and its peer hangs up */
+	strbuf_printf(&raw, "POST %s HTTP/1.1\r\nHost: portal.example\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %zu\r\n", action,
+		      strlen(body) + strlen(w->csrf) + 7);
+	for (int i = 0; i < COOKIES_MAX; i++)
+		if (w->cookie[i][0])
+			strbuf_printf(&raw, "Cookie: %s\r\n", w->cookie[i]);
+	strbuf_printf(&raw, "\r\n_csrf=%s&%s", w->csrf, body);
+	fd = http_dial(w);
+	http_send(w, fd, strbuf_text(&raw));
+	EXPECT_EQ(worker_pending(w->portal->portal.auth->worker), WORKER_QUEUE_MAX);
+	close(fd);
+	http_wait(w, SEC(1));
+	EXPECT_EQ(http_post(w, action, body)->status, 503);
+	EXPECT_STR(http_header(&w->reply, "retry-after"), "5");
+	pthread_mutex_unlock(&gate);
+	for (int i = 0; i < 2000 && worker_pending(w->portal->portal.auth->worker) > 0; i++) {
+		usleep(1000);
+		http_wait(w, MSEC(1));
+	}
+	EXPECT_EQ(worker_pending(w->portal->portal.auth->worker), 0);
+	EXPECT(!w->portal->portal.auth->slow);
+	strbuf_free(&raw);
 	http_free(w);
 }
 
