@@ -214,6 +214,8 @@ TEST(the_first_admin_names_the_network_and_is_in)
 	EXPECT_HAS(r->body, "/acme/overview");
 	EXPECT(has_session(w));
 	EXPECT_EQ(http_post(w, path, form)->status, 410);
+	EXPECT_EQ(admin(w->portal, "provider disable 'Passkey or password'"), 0);
+	EXPECT(!has_session(w));
 	http_free(w);
 }
 
@@ -534,6 +536,7 @@ TEST(spec60_18_a_gui_sign_in_ends_in_one_deep_link)
 	struct http_world *w = with_user(secret);
 	char link[4096], token[512], path[128];
 
+	EXPECT_EQ(admin(w->portal, "account add --name Other --slug other"), 0);
 	for (size_t i = 0; i < ARRAY_LEN(as); i++) {
 		struct token_claim claim;
 		const struct reply *r;
@@ -565,6 +568,7 @@ TEST(spec60_18_a_gui_sign_in_ends_in_one_deep_link)
 		snprintf(token, sizeof(token), "0123abcd%s", parameter(link, "fragment"));
 		EXPECT_EQ(token_open(&claim, TOKEN_CLIENT, token, &w->portal->portal.secrets), 0);
 		EXPECT_STR(http_get(w, "/acme/sign_in/client_redirect")->location, link); /* loaded again */
+		EXPECT_HAS(http_get(w, "/other/sign_in/client_redirect")->location, "/other/sign_in/client_auth_error");
 		struct fake *f = join_client(w->portal, token, "laptop", '1');
 		EXPECT_EVENT(f, "init");
 		struct connect stolen = { .role = MSG_ROLE_CLIENT, .token = parameter(link, "fragment"), .external_id = "laptop2", .key = '2' };

@@ -13,7 +13,7 @@
 
 #define CLIENT_COOKIE "client_auth"
 #define CLIENT_COOKIE_SECS 120u
-#define LINK_PARTS 4u /* of the cookie, NUL terminated: actor_name, fragment, identity_provider_identifier, state */
+#define LINK_PARTS 5u /* of the cookie, NUL terminated: account id, actor_name, fragment, identity_provider_identifier, state */
 
 void signin_refuse(struct exchange *x, const struct account *account, const struct signin_params *params, const char *why)
 {
@@ -97,13 +97,14 @@ static void finish_gui(const struct finish *f)
 {
 	u8 content[EXCHANGE_COOKIE_MAX];
 	struct wr w = wr_init(content, sizeof(content));
-	char text[TOKEN_STRLEN], query[SIGNIN_QUERY_MAX];
+	char text[TOKEN_STRLEN], query[SIGNIN_QUERY_MAX], id[UUID_STRLEN];
 	i64 expires_at;
 
 	if (make_token(f, f->params->nonce, text, &expires_at) != 0) {
 		unavailable(f->x);
 		return;
 	}
+	put_cut(&w, uuid_format(&f->account->e.id, id), UUID_STRLEN);
 	put_cut(&w, f->actor->name, 512);
 	put_cut(&w, text + strlen(f->params->nonce), TOKEN_STRLEN);
 	put_cut(&w, f->identity, 512);
@@ -200,21 +201,23 @@ void page_client_redirect(struct exchange *x)
 	char link[4 * EXCHANGE_COOKIE_MAX];
 	struct wr w = wr_init(link, sizeof(link) - 1);
 	const char *part[LINK_PARTS];
+	char id[UUID_STRLEN];
 	struct step s;
 	bool is_first = true;
 	size_t n;
 
 	if (!pages_step(x, -1, &s))
 		return;
-	if (exchange_cookie(x, CLIENT_COOKIE, content, sizeof(content), &n) != 0 || !split(content, n, part)) {
+	if (exchange_cookie(x, CLIENT_COOKIE, content, sizeof(content), &n) != 0 || !split(content, n, part) ||
+	    strcmp(part[0], uuid_format(&s.account_id, id)) != 0) {
 		pages_back(&s, "/sign_in/client_auth_error", "This took too long, or your browser keeps no cookies.");
 		return;
 	}
 	const struct {
 		const char *name, *value;
 	} query[] = {
-		{ "account_name", s.account->name },	   { "account_slug", s.account->slug }, { "actor_name", part[0] }, { "fragment", part[1] },
-		{ "identity_provider_identifier", part[2] }, { "state", part[3] },
+		{ "account_name", s.account->name },	   { "account_slug", s.account->slug }, { "actor_name", part[1] }, { "fragment", part[2] },
+		{ "identity_provider_identifier", part[3] }, { "state", part[4] },
 	};
 	wr_str(&w, SIGNIN_DEEP_LINK "?");
 	for (size_t i = 0; i < ARRAY_LEN(query); i++)

@@ -140,11 +140,25 @@ static int write_all(struct visit *v, const struct proof *p, char code[static RE
 	return auth_end(x, rc);
 }
 
+/* Who set it up has proven as much as by using it: the session is one of that provider, and ends with it. */
+static bool begin_session(const struct visit *v)
+{
+	const struct store_filter filter = { "type", FILTER_IS, provider_type_names[PROVIDER_USERPASS] };
+	struct auth_provider provider;
+	const char *why;
+
+	if (v->actor->type != ACTOR_ADMIN || store_find(v->x->portal->store, KIND_AUTH_PROVIDER, &v->account->e.id, &filter, 1, &provider) != 0)
+		return false;
+	bool is_in = signin_provider_check(v->x, v->account, &provider.e.id, SIGNIN_PORTAL, &why) == 0 &&
+		     session_create(v->x, v->account, v->actor, &provider.e.id, (u64)provider.portal_session_lifetime_secs) == 0;
+	entity_deinit(KIND_AUTH_PROVIDER, &provider);
+	return is_in;
+}
+
 static void complete(struct visit *v, const struct proof *p)
 {
 	char code[RECOVERY_CODES][RECOVERY_STRLEN];
 	struct exchange *x = v->x;
-	bool is_admin = v->actor->type == ACTOR_ADMIN;
 	int rc = write_all(v, p, code);
 
 	if (rc) {
@@ -153,10 +167,9 @@ static void complete(struct visit *v, const struct proof *p)
 		return;
 	}
 	log_info("a way to sign in was set up", kv_s("account", v->account->slug), kv_s("kind", p->passkey ? "passkey" : "password"));
-	if (is_admin && session_create(x, v->account, v->actor, NULL, PORTAL_SESSION_SECS) != 0)
-		is_admin = false;
-	enrolling_show_codes(x, v->account, code, pages_text(x, is_admin ? "/%s/overview" : "/%s", v->account->slug),
-			     is_admin ? "I have kept them: go on" : "I have kept them: sign in");
+	bool is_in = begin_session(v);
+	enrolling_show_codes(x, v->account, code, pages_text(x, is_in ? "/%s/overview" : "/%s", v->account->slug),
+			     is_in ? "I have kept them: go on" : "I have kept them: sign in");
 }
 
 /* POST /auth/link/:token/passkey */
