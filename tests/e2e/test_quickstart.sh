@@ -21,6 +21,7 @@ quickstart() { start quickstart host "$EMBERBOX" quickstart --dir "$DIR" && wait
 
 must quickstart
 check prints_how_to_add_a_resource grep -q "portal --dir $DIR/portal resource add" "$E2E/quickstart.log"
+check prints_a_link_for_the_first_admin grep -qE "https?://[^ ]+/auth/link/[A-Za-z0-9_-]{86}" "$E2E/quickstart.log"
 online() { $PORTAL status show | grep -qE 'gateways +1' && $PORTAL status show | grep -qE 'relays +1'; }
 check relay_and_gateway_join wait_for 100 online
 

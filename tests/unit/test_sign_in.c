@@ -6,6 +6,7 @@
 #include "core/base/encode.h"
 #include "core/http/url.h"
 #include "tests/unit/authenticator.h"
+#include "tests/unit/html_check.h"
 #include "tests/unit/http_world.h"
 
 #include <ctype.h>
@@ -850,6 +851,77 @@ TEST(spec60_28_one_browser_is_in_several_accounts_at_once)
 	EXPECT_EQ(http_post(w, "/acme/sign_out", "")->status, 303);
 	EXPECT_EQ(http_get(w, "/pond/settings/security")->status, 200);
 	EXPECT(!has_session(w));
+	http_free(w);
+}
+
+/* ---- what is shown ---------------------------------------------------------------------------------------------------------------------------------------------- */
+
+static void expect_sound(const struct reply *r, const char *what)
+{
+	const char *fault = html_page_fault(SPAN(r->body, r->body_len));
+
+	if (fault)
+		test_fail(__FILE__, __LINE__, "%s: %s", what, fault);
+}
+
+TEST(pages_of_signing_in_are_sound_html)
+{
+	static const char *const plain[] = { "/", "/acme", "/acme?as=gui-client&state=%22%3E%3Cb%3E", "/acme?as=headless-client", "/auth/link/spent",
+					     "/acme/sign_in/client_auth_error?as=client&state=x" };
+	struct http_world *w = world();
+	u8 secret[TOTP_SECRET_LEN];
+	char recovery[RECOVERY_STRLEN], where[512];
+
+	EXPECT_EQ(admin(w->portal, "account update acme --name 'A <b> & \"Co\"'"), 0);
+	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+		expect_sound(http_get(w, plain[i]), plain[i]);
+	expect_sound(http_post(w, "/", "account=%3Cscript%3E"), "a network that is not there");
+	expect_sound(http_get(w, link_for(w, NULL, LINK_SETUP)), "the names");
+	expect_sound(http_post(w, link_for(w, NULL, LINK_SETUP), "network=&name=%3Cb%3E&email=x"), "wrong names");
+	expect_sound(http_get(w, link_for(w, "jo@acme.example", LINK_RECOVERY)), "ways in");
+	snprintf(where, sizeof(where), "%s/password", link_for(w, "jo@acme.example", LINK_RECOVERY));
+	expect_sound(http_post(w, where, "password=a&again=b&code=c"), "a wrong password");
+	enrol(w, "jo@acme.example", secret, recovery);
+	(void)login(w, "/acme", "jo@acme.example", PASSWORD);
+	snprintf(where, sizeof(where), "%.500s", w->reply.location);
+	expect_sound(http_get(w, where), "the second step");
+	(void)http_post(w, where, "code=1");
+	expect_sound(http_get(w, where), "the second step again");
+	snprintf(where, sizeof(where), "code=%s", code_of(secret));
+	(void)http_post(w, w->reply.location[0] ? w->reply.location : "/acme", where);
+	(void)login(w, "/acme?as=headless-client", "jo@acme.example", PASSWORD);
+	http_wait(w, SEC(60));
+	expect_sound(give_code(w, code_of(secret)), "the token");
+	EXPECT_HAS(w->reply.body, "token-value");
+	http_wait(w, SEC(60));
+	(void)login(w, "/acme?as=gui-client&nonce=n&state=s", "jo@acme.example", PASSWORD);
+	expect_sound(give_code(w, code_of(secret)), "to the client");
+	EXPECT_HAS(w->reply.body, "Open the client");
+	http_wait(w, SEC(60));
+	(void)login(w, "/acme", "jo@acme.example", PASSWORD);
+	(void)give_code(w, code_of(secret));
+	expect_sound(http_get(w, "/acme/settings/security"), "own credentials");
+	expect_sound(http_post(w, "/acme/settings/security/password", "password=x"), "a wrong new password");
+	expect_sound(http_post(w, "/acme/settings/security/codes", ""), "recovery codes");
+	EXPECT_HAS(w->reply.body, "Your recovery codes");
+	http_free(w);
+}
+
+TEST(the_last_way_in_cannot_be_removed)
+{
+	struct http_world *w = world();
+	u8 secret[TOTP_SECRET_LEN];
+	char recovery[RECOVERY_STRLEN];
+
+	enrol(w, "jo@acme.example", secret, recovery);
+	(void)login(w, "/acme", "jo@acme.example", PASSWORD);
+	(void)give_code(w, code_of(secret));
+	EXPECT_EQ(action_of(http_get(w, "/acme/settings/security")->body, "/password/remove")[0], '\0');
+	(void)http_post(w, "/acme/settings/security/password/remove", "");
+	EXPECT_HAS(http_get(w, "/acme/settings/security")->body, "last way in");
+	http_forget(w);
+	http_wait(w, SEC(60));
+	EXPECT_HAS(login(w, "/acme", "jo@acme.example", PASSWORD)->location, "/code");
 	http_free(w);
 }
 
