@@ -91,7 +91,8 @@ struct serve_options {
 	const char *dir, *tls_cert, *tls_key, *draining_file, *web_url, *api_url;
 	struct opt_list listen, proxies, private_clients;
 	u64 capacity, refill, web_capacity, web_refill, api_capacity, api_refill;
-	bool secure_cookies;
+	bool secure_cookies, allows_sign_up;
+	struct opt_list sign_up_domains;
 	int log_format, metrics;
 	struct idp_config idp;
 	const char *mail, *mail_from, *mail_password, *mail_password_file, *mail_ca;
@@ -191,6 +192,10 @@ static int run_serve(const char *dir, int argc, char **argv)
 		{ "api-url", 0, "API_EXTERNAL_URL", OPT_URL, S(api_url), .meta = "URL", .help = "how peers reach this portal" },
 		{ "secure-cookies", 0, "PHOENIX_SECURE_COOKIES", OPT_FLAG, S(secure_cookies),
 		  .help = "cookies are for https only; when not given: yes if the web URL is https" },
+		{ "sign-up", 0, "FEATURE_SIGN_UP_ENABLED", OPT_FLAG, S(allows_sign_up),
+		  .help = "anybody may make an account of his own at /sign_up; needs --mail" },
+		{ "sign-up-domain", 0, "SIGN_UP_WHITELISTED_DOMAINS", OPT_LIST, S(sign_up_domains), .meta = "DOMAIN",
+		  .help = "only with mail addresses of these domains; repeatable" },
 		{ "web-capacity", 0, "WEB_CAPACITY", OPT_UINT, S(web_capacity), .dflt = "200", .min = 10, .max = 1000000,
 		  .help = "of pages: tokens of one address; a request costs 10" },
 		{ "web-refill-rate", 0, "WEB_REFILL_RATE", OPT_UINT, S(web_refill), .dflt = "10", .max = 1000000,
@@ -279,6 +284,9 @@ static int run_serve(const char *dir, int argc, char **argv)
 	cfg.api_url = o.api_url ? api_url : NULL;
 	cfg.metrics = (enum metrics_access)o.metrics;
 	cfg.secure_cookies = o.secure_cookies;
+	cfg.allows_sign_up = o.allows_sign_up;
+	cfg.sign_up_domains = o.sign_up_domains.item;
+	cfg.n_sign_up_domains = (u32)o.sign_up_domains.n;
 	for (size_t i = 0; i < ARRAY_LEN(defs); i++)
 		if (defs[i].field == S(secure_cookies) && !given[i])
 			cfg.secure_cookies = strncasecmp(web_url, "https:", 6) == 0;

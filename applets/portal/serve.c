@@ -257,6 +257,11 @@ static int open_state(struct serving *s, char why[static STATE_WHY_MAX])
 		return rc;
 	rc = server_init(&s->server);
 	rc = rc ? rc : auth_new(&p->auth, p, s->server.loop, sys_memory_available());
+	if (!rc) {
+		p->auth->allows_sign_up = cfg->allows_sign_up;
+		p->auth->sign_up_domains = cfg->sign_up_domains;
+		p->auth->n_sign_up_domains = cfg->n_sign_up_domains;
+	}
 	rc = rc ? rc : idp_open(p, s->server.loop, cfg->idp);
 	if (rc)
 		snprintf(why, STATE_WHY_MAX, "out of memory or descriptors");

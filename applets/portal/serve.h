@@ -33,6 +33,9 @@ struct serve_config {
 	const char *draining_file;
 	const char *web_url, *api_url; /* end in '/'; api_url may be NULL */
 	bool secure_cookies;
+	bool allows_sign_up;
+	const char *const *sign_up_domains; /* none: all */
+	u32 n_sign_up_domains;
 	enum metrics_access metrics;
 	struct rate_rule web_rate, api_rate; /* spec 60 §6.1 */
 	u32 rate_capacity, rate_refill;

@@ -267,3 +267,35 @@ TEST(who_may_not_use_codes_gets_none)
 	EXPECT_STR(http_get(w, page)->location, "/acme"); /* no cookie, no form */
 	done(w);
 }
+
+TEST(signing_up_is_off_unless_told_and_proves_the_address_first)
+{
+	static const char *const domains[] = { "ducks.example" };
+	struct http_world *w = world();
+	struct auth *a = w->portal->portal.auth;
+	char path[256];
+
+	EXPECT_EQ(http_get(w, "/sign_up")->status, 404);
+	(void)http_get(w, "/acme");
+	EXPECT_EQ(http_post(w, "/sign_up", "email=al%40ducks.example")->status, 404);
+	a->allows_sign_up = true;
+	a->sign_up_domains = domains;
+	a->n_sign_up_domains = 1;
+	EXPECT_EQ(http_get(w, "/sign_up")->status, 200);
+	EXPECT_EQ(http_post(w, "/sign_up", "email=al%40evil.example")->status, 422);
+	EXPECT_EQ(http_post(w, "/sign_up", "email=ducks.example")->status, 422);
+	EXPECT_EQ(http_post(w, "/sign_up", "email=al%40DUCKS.example")->status, 200);
+	struct box b = open_box(w);
+	const char *p = strstr(b.body, "/auth/link/");
+	REQUIRE(b.n == 1 && p != NULL);
+	snprintf(path, sizeof(path), "%.97s", p);
+	EXPECT_EQ(admin(w->portal, "account show ducks"), 1);
+	EXPECT_HAS(http_get(w, path)->body, "Name your network");
+	EXPECT_EQ(http_post(w, path, "network=Ducks&name=Al&email=al%40ducks.example")->status, 303);
+	EXPECT_EQ(admin(w->portal, "account show ducks"), 0);
+	(void)http_get(w, "/sign_up");
+	for (int i = 0; i < 6; i++)
+		EXPECT_EQ(http_post(w, "/sign_up", "email=al%40ducks.example")->status, 200);
+	EXPECT_EQ(open_box(w).n, 3);
+	done(w);
+}

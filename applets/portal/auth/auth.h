@@ -31,6 +31,10 @@ struct auth {
 	struct lru guesses;	/* wrong proofs by address or actor */
 	struct lru challenges; /* of passkeys, used */
 	struct slow *slow;	/* deferred, all of them */
+	/* whoever wants may have an account of his own; set by the owner, borrowed */
+	bool allows_sign_up;
+	const char *const *sign_up_domains; /* of addresses that may; none: all */
+	u32 n_sign_up_domains;
 };
 
 /* `memory` is what the machine has free (sys_memory_available()). ERR_NOMEM, ERR_IO. */

@@ -18,6 +18,8 @@ void page_second_verify(struct exchange *x);   /* POST …/code */
 void page_passkey(struct exchange *x);	     /* POST …/passkey */
 void page_recover(struct exchange *x);	     /* GET …/recovery */
 void page_recover_verify(struct exchange *x);  /* POST …/recovery */
+void page_sign_up(struct exchange *x);	     /* GET, POST /sign_up */
+void page_sign_up_send(struct exchange *x);
 void page_link(struct exchange *x);	     /* GET /auth/link/:token */
 void page_link_names(struct exchange *x);	     /* POST /auth/link/:token: the network's and the first admin's names */
 void page_link_passkey(struct exchange *x);   /* POST /auth/link/:token/passkey */

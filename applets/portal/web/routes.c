@@ -34,6 +34,7 @@ static const struct route routes[] = {
 	PAGE("/auth/oidc/callback", page_oidc_callback),
 	PAGE("/verification/oidc", page_oidc_callback),
 	PAGE("/verification/entra", page_oidc_callback),
+	FORM2("/sign_up", page_sign_up, page_sign_up_send),
 	{ METHOD_GET, "/auth/link/:token", page_link, ROUTE_SECRET_PATH, 0 },
 	{ METHOD_POST, "/auth/link/:token", page_link_names, ROUTE_SECRET_PATH, 0 },
 	{ METHOD_POST, "/auth/link/:token/passkey", page_link_passkey, ROUTE_SECRET_PATH, 0 },
