@@ -393,6 +393,7 @@ int page_start(struct store *s)
 struct page {
 	const struct store_query *q;
 	const struct sort *sort;
+	bool has_cursor;
 	struct place at; /* of the cursor */
 	u32 limit;
 	struct search_words words;
@@ -443,7 +444,7 @@ static int find_ids(struct store *s, struct page *p)
 	int step, rc;
 
 	strbuf_printf(&b, "SELECT %s,t.id%s", p->sort->expr, strbuf_text(&p->where));
-	if (p->q->cursor)
+	if (p->has_cursor)
 		strbuf_printf(&b, " AND (%s%s,t.id)%s(?%d,?%d)", p->sort->expr, p->sort->collation, is_down ? "<" : ">", PARAM_KEY, PARAM_ID);
 	strbuf_printf(&b, " ORDER BY %s%s%s,t.id%s LIMIT ?%d", p->sort->expr, p->sort->collation, is_down ? " DESC" : "",
 		      is_down ? " DESC" : "", PARAM_LIMIT);
@@ -453,7 +454,7 @@ static int find_ids(struct store *s, struct page *p)
 		return rc;
 	bind_where(p, st);
 	sqlite3_bind_int64(st, PARAM_LIMIT, (i64)p->limit + 1);
-	if (p->q->cursor) {
+	if (p->has_cursor) {
 		sql_bind_uuid(st, PARAM_ID, &p->at.id);
 		if (p->sort->type == SORT_NUMBER)
 			sqlite3_bind_int64(st, PARAM_KEY, p->at.number);
@@ -517,16 +518,17 @@ static int hand_over(struct store *s, const struct page *p, u32 n, store_each ea
 int store_page(struct store *s, const struct store_query *q, store_each each, void *ctx, struct store_page *out)
 {
 	struct page *p = calloc(1, sizeof(*p));
-	int rc;
+	int rc = p ? find_sort(s, q, &p->sort) : ERR_NOMEM;
 
-	memset(out, 0, sizeof(*out));
-	if (!p)
-		return ERR_NOMEM;
-	p->q = q;
-	p->limit = q->limit ? MIN(q->limit, (u32)STORE_PAGE_MAX) : STORE_PAGE_DEFAULT;
-	rc = find_sort(s, q, &p->sort);
 	if (!rc && q->cursor)
 		rc = read_cursor(s, q, p->sort, &p->at);
+	if (p)
+		p->has_cursor = q->cursor != NULL;
+	memset(out, 0, sizeof(*out)); /* the cursor may lie in it */
+	if (!p)
+		return rc;
+	p->q = q;
+	p->limit = q->limit ? MIN(q->limit, (u32)STORE_PAGE_MAX) : STORE_PAGE_DEFAULT;
 	s->keep = q->keep;
 	s->keep_ctx = q->keep_ctx;
 	rc = rc ? rc : make_where(s, p);
@@ -539,7 +541,7 @@ int store_page(struct store *s, const struct store_query *q, store_each each, vo
 
 		out->n = MIN(p->n, p->limit);
 		out->has_next = p->at.is_backward ? true : has_more;
-		out->has_prev = p->at.is_backward ? has_more : q->cursor != NULL;
+		out->has_prev = p->at.is_backward ? has_more : p->has_cursor;
 		if (out->n == 0) /* everything behind the cursor is gone: what is left lies on the other side */
 			p->first = p->last = p->at;
 		if (out->has_next)

@@ -165,11 +165,16 @@ int store_begin(struct store *s, enum store_durability d)
 {
 	if (d != s->durability) {
 		int rc = sql_exec(s, d == STORE_DURABLE ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
-		if (rc)
+		if (rc) {
+			forget_principal(s);
 			return rc;
+		}
 		s->durability = d;
 	}
-	return sql_run_fixed(s, ST_BEGIN);
+	int rc = sql_run_fixed(s, ST_BEGIN);
+	if (rc)
+		forget_principal(s);
+	return rc;
 }
 
 int store_commit(struct store *s)

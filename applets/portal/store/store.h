@@ -171,7 +171,7 @@ struct store_query {
 	u32 n_filters;
 	const char *sort; /* one of store_sorts(); NULL = inserted_at */
 	bool is_descending;
-	const char *cursor; /* from a page of the same query; NULL = first page */
+	const char *cursor; /* from a page of the same query, which may be *out; NULL = first page */
 	u32 limit;	    /* 1 to STORE_PAGE_MAX; 0 = STORE_PAGE_DEFAULT */
 	bool wants_count;
 	bool (*keep)(void *ctx, const struct uuid *id); /* NULL, or what the store cannot know, such as: is it online? */
