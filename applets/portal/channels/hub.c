@@ -115,7 +115,7 @@ void *const *hub_peers(const struct hub *h, enum msg_role role, const struct uui
 	while (end < x->n && uuid_eq(&((const struct peer *)x->at[end])->account_id, account))
 		end++;
 	*n = end - first;
-	return x->at + first;
+	return *n > 0 ? x->at + first : NULL;
 }
 
 bool hub_is_online(const struct hub *h, enum kind k, const struct uuid *account, const struct uuid *id)
