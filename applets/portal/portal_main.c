@@ -197,7 +197,7 @@ static int run_serve(const char *dir, int argc, char **argv)
 		{ "sign-up-domain", 0, "SIGN_UP_WHITELISTED_DOMAINS", OPT_LIST, S(sign_up_domains), .meta = "DOMAIN",
 		  .help = "only with mail addresses of these domains; repeatable" },
 		{ "web-capacity", 0, "WEB_CAPACITY", OPT_UINT, S(web_capacity), .dflt = "200", .min = 10, .max = 1000000,
-		  .help = "of pages: tokens of one address; a request costs 10" },
+		  .help = "of pages: tokens of one address; a page costs 1, sending a form 10" },
 		{ "web-refill-rate", 0, "WEB_REFILL_RATE", OPT_UINT, S(web_refill), .dflt = "10", .max = 1000000,
 		  .help = "and tokens per second; 0: no limit" },
 		{ "api-capacity", 0, "API_CAPACITY", OPT_UINT, S(api_capacity), .dflt = "200", .min = 10, .max = 1000000,

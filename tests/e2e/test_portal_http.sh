@@ -63,9 +63,8 @@ many() {
 check fifty_requests_on_one_connection many
 
 limited() {
-	local i
-	for ((i = 0; i < 40; i++)); do [ "$(status $BASE/nothing)" = 429 ] && break; done
-	grep -qi '^retry-after: [0-9]' "$E2E/head" && says 200 '"ready"' $BASE/readyz
+	curls -o /dev/null "$BASE/nothing?[1-400]"
+	says 429 'retry-after: [0-9]' $BASE/nothing && says 200 '"ready"' $BASE/readyz
 }
 check spec60_60_pages_are_limited_and_health_is_not limited
 check sigterm_ends_with_0 stop portal
