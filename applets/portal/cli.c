@@ -95,7 +95,7 @@ static int run_here(const char *dir, const struct admin_request *rq, struct admi
 	return 0;
 }
 
-static int deliver(const char *dir, const struct admin_request *rq, struct admin_reply *reply)
+int cli_request(const char *dir, const struct admin_request *rq, struct admin_reply *reply)
 {
 	char why[STATE_WHY_MAX] = "";
 	int rc = ERR_AGAIN;
@@ -132,7 +132,7 @@ int cli_ask(const char *dir, struct admin_request *rq, const char *name, char **
 
 	rq->is_json = true;
 	*value = NULL;
-	int rc = deliver(dir, rq, &reply);
+	int rc = cli_request(dir, rq, &reply);
 	if (!rc && reply.status && reply.err)
 		fputs(reply.err, stderr);
 	if (!rc && !reply.status && reply.out && json_parse(SPAN(reply.out, strlen(reply.out)), NULL, &root) == 0)
@@ -195,7 +195,7 @@ static int run_verb(const struct noun *noun, const struct verb *v, const char *d
 	}
 	fill_request(&rq, v, &args);
 	rq.is_json = args.json;
-	if (deliver(args.dir, &rq, &reply))
+	if (cli_request(args.dir, &rq, &reply))
 		return 1;
 	if (reply.out)
 		fputs(reply.out, stdout);

@@ -6,6 +6,7 @@
 #include "applets/portal/mail/config.h"
 #include "applets/portal/serve.h"
 #include "applets/portal/state.h"
+#include "applets/portal/transfer/transfer.h"
 #include "applets/version.h"
 #include "core/http/url.h"
 
@@ -302,13 +303,145 @@ static int run_serve(const char *dir, int argc, char **argv)
 	return status ? status : serve(&cfg);
 }
 
+/* ---- backup, restore, export, import ------------------------------------------------------------------------------------------------ */
+
+struct transfer_options {
+	const char *dir, *account, *file, *from_api, *token_file, *from_dump, *from_account, *site;
+	bool dry_run;
+};
+
+#define T(f) offsetof(struct transfer_options, f)
+#define FILE_ARG(text) { "file", 0, NULL, OPT_STR, T(file), .meta = "FILE", .help = text, .flags = OPT_POSITIONAL | OPT_REQUIRED }
+#define ACCOUNT_OPTION { "account", 0, "EMBERBOX_ACCOUNT", OPT_STR, T(account), .meta = "SLUG", .help = "which account; needless while there is only one" }
+
+static int run_file_command(const char *name, const char *summary, const char *what, const char *examples, const char *dir, int argc, char **argv,
+			    int (*run)(const char *dir, const char *file))
+{
+	struct transfer_options o = { .dir = dir };
+	struct opt_def defs[] = { DIR_OPTION(transfer_options), FILE_ARG(what) };
+	char program[64];
+	const struct opt_spec spec = { .program = program, .version = VERSION_LINE, .summary = summary, .defs = defs, .n_defs = ARRAY_LEN(defs),
+				       .examples = examples };
+
+	snprintf(program, sizeof(program), PROGRAM " %s", name);
+	defs[0].dflt = dir;
+	options_or_exit(&spec, argc, argv, &o, NULL);
+	return run(o.dir, o.file);
+}
+
+static int run_backup(const char *dir, int argc, char **argv)
+{
+	return run_file_command("backup", "Copies the database, also while the portal serves.", "the copy to make", "  emberbox portal backup /backup/portal.db\n",
+				dir, argc, argv, backup_run);
+}
+
+static int run_restore(const char *dir, int argc, char **argv)
+{
+	return run_file_command("restore", "Puts a copy in place of the database, after checking it; not while the portal serves.",
+				"a copy that backup made", "  emberbox portal restore /backup/portal.db\n", dir, argc, argv, restore_run);
+}
+
+static int run_export(const char *dir, int argc, char **argv)
+{
+	struct transfer_options o = { .dir = dir };
+	struct opt_def defs[] = { DIR_OPTION(transfer_options), ACCOUNT_OPTION };
+	const struct opt_spec spec = { .program = PROGRAM " export", .version = VERSION_LINE,
+				       .summary = "Prints an account as JSON, without secrets.",
+				       .defs = defs, .n_defs = ARRAY_LEN(defs), .examples = "  emberbox portal export > acme.json\n" };
+
+	defs[0].dflt = dir;
+	options_or_exit(&spec, argc, argv, &o, NULL);
+	return export_run(o.dir, o.account);
+}
+
+/* The file, or what the dump or API says, as JSON text of the form that transfer.h tells. */
+static int read_source(const struct transfer_options *o, struct json_out *out, char why[static TRANSFER_WHY_MAX])
+{
+	char *text;
+	size_t n;
+	int rc = transfer_read_file(o->from_api ? o->token_file : o->from_dump ? o->from_dump : o->file, &text, &n, why);
+
+	if (rc)
+		return rc;
+	if (o->from_api) {
+		text[strcspn(text, " \r\n")] = '\0';
+		rc = firezone_api_read(o->from_api, text, out, why);
+		sodium_memzero(text, n);
+	} else if (o->from_dump) {
+		rc = dump_read(SPAN(text, n), o->from_account, out, why);
+	} else {
+		json_put_raw(out, NULL, SPAN(text, n));
+		rc = out->err;
+	}
+	free(text);
+	return rc;
+}
+
+static int run_import(const char *dir, int argc, char **argv)
+{
+	struct transfer_options o = { .dir = dir };
+	struct opt_def defs[] = {
+		DIR_OPTION(transfer_options),
+		ACCOUNT_OPTION,
+		{ "file", 0, NULL, OPT_STR, T(file), .meta = "FILE", .help = "an export, or - for stdin", .flags = OPT_POSITIONAL },
+		{ "from-api", 0, NULL, OPT_STR, T(from_api), .meta = "URL", .help = "from the REST API of a Firezone portal, instead of a file" },
+		{ "api-token-file", 0, NULL, OPT_STR, T(token_file), .meta = "FILE", .help = "holds the token for it" },
+		{ "from-dump", 0, NULL, OPT_STR, T(from_dump), .meta = "FILE", .help = "from a dump of a Firezone database (pg_dump --format=plain)" },
+		{ "from-account", 0, NULL, OPT_STR, T(from_account), .meta = "SLUG", .help = "which account of the dump" },
+		{ "site", 0, NULL, OPT_STR, T(site), .meta = "SITE", .help = "where resources are that do not say so, as those of a REST API" },
+		{ "dry-run", 0, NULL, OPT_FLAG, T(dry_run), .help = "only tell what would be added" },
+	};
+	const struct opt_spec spec = {
+		.program = PROGRAM " import",
+		.version = VERSION_LINE,
+		.summary = "Adds people, groups, sites, resources and policies that are not there yet; what is there stays as it is.",
+		.defs = defs,
+		.n_defs = ARRAY_LEN(defs),
+		.examples = "  emberbox portal import --dry-run acme.json\n"
+			    "  emberbox portal import --from-dump firezone.sql --from-account acme\n"
+			    "  emberbox portal import --from-api https://api.firezone.dev --api-token-file token --site Berlin\n",
+	};
+	char why[TRANSFER_WHY_MAX] = "";
+	struct json_out out = JSON_OUT;
+	struct cJSON *root = NULL;
+	int status = 1;
+
+	defs[0].dflt = dir;
+	options_or_exit(&spec, argc, argv, &o, NULL);
+	if (!!o.file + !!o.from_api + !!o.from_dump != 1 || !o.from_api != !o.token_file) {
+		fprintf(stderr, PROGRAM " import: give a FILE, --from-dump, or --from-api with --api-token-file\n");
+		return 2;
+	}
+	if (read_source(&o, &out, why))
+		fprintf(stderr, PROGRAM " import: %s\n", why[0] ? why : "out of memory");
+	else if (json_parse(json_text(&out), NULL, &root) || !json_is_object(root))
+		fprintf(stderr, PROGRAM " import: this is no export: a JSON object is needed\n");
+	else
+		status = import_run(root, &(struct import_options){ .dir = o.dir, .account = o.account, .default_site = o.site, .is_dry_run = o.dry_run });
+	json_free(root);
+	json_out_free(&out);
+	return status;
+}
+
+static const struct {
+	const char *name, *help;
+	int (*run)(const char *dir, int argc, char **argv);
+} programs[] = {
+	{ "init", "make the state directory", run_init },
+	{ "serve", "run the portal", run_serve },
+	{ "backup", "copy the database, also while the portal serves", run_backup },
+	{ "restore", "put a copy in its place", run_restore },
+	{ "export", "print an account as JSON", run_export },
+	{ "import", "add what an export, a database or an API of Firezone's holds", run_import },
+};
+
 /* ---- all ------------------------------------------------------------------------------------------------------------------------ */
 
 #define COMMANDS_MAX 40
 
 int portal_main(int argc, char **argv)
 {
-	struct opt_command commands[COMMANDS_MAX] = { { "init", "make the state directory" }, { "serve", "run the portal" } };
+	struct opt_command commands[COMMANDS_MAX] = { { NULL, NULL } };
 	const struct opt_spec spec = {
 		.program = PROGRAM,
 		.version = VERSION_LINE,
@@ -328,17 +461,18 @@ int portal_main(int argc, char **argv)
 	struct top_options o = { .dir = NULL };
 	const struct noun *noun;
 
-	for (u32 i = 0; i < n_nouns && i + 3 < COMMANDS_MAX; i++)
-		commands[i + 2] = (struct opt_command){ nouns[i].name, nouns[i].help };
+	for (u32 i = 0; i < ARRAY_LEN(programs); i++)
+		commands[i] = (struct opt_command){ programs[i].name, programs[i].help };
+	for (u32 i = 0; i < n_nouns && i + ARRAY_LEN(programs) + 1 < COMMANDS_MAX; i++)
+		commands[i + ARRAY_LEN(programs)] = (struct opt_command){ nouns[i].name, nouns[i].help };
 	int rest = options_or_exit(&spec, argc, argv, &o, NULL);
 	if (rest >= argc) {
 		fprintf(stderr, PROGRAM ": which command? (" PROGRAM " --help lists them)\n");
 		return 2;
 	}
-	if (strcmp(argv[rest], "init") == 0)
-		return run_init(o.dir, argc - rest, argv + rest);
-	if (strcmp(argv[rest], "serve") == 0)
-		return run_serve(o.dir, argc - rest, argv + rest);
+	for (u32 i = 0; i < ARRAY_LEN(programs); i++)
+		if (strcmp(argv[rest], programs[i].name) == 0)
+			return programs[i].run(o.dir, argc - rest, argv + rest);
 	noun = find_noun(argv[rest]);
 	if (!noun) {
 		fprintf(stderr, PROGRAM ": there is no command '%s' (" PROGRAM " --help lists them)\n", argv[rest]);

@@ -302,6 +302,9 @@ TEST(hostile_values_are_refused_or_kept_as_text)
 	EXPECT_EQ(ask(w, "POST", "/sites", "{'site':{'name':'a','name':'b'}}"), 400);
 	EXPECT_EQ(ask(w, "GET", "/policies?group_id=x", NULL), 400);
 	EXPECT_EQ(ask(w, "GET", "/actors?type=x", NULL), 400);
+	EXPECT_EQ(ask(w, "GET", "/actors?type=%00", NULL), 400);
+	EXPECT_EQ(ask(w, "GET", "/actors?type=", NULL), 400);
+	EXPECT_EQ(ask(w, "GET", "/actors?limit=%zz", NULL), 400);
 	(void)path;
 	http_free(w);
 }

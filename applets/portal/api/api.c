@@ -5,6 +5,7 @@
 #include "applets/portal/model/pool.h"
 #include "applets/portal/model/rules.h"
 #include "core/base/log.h"
+#include "core/http/url.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -420,17 +421,34 @@ void api_send_row(struct api_call *c, u16 status, const struct uuid *id)
 	api_send(c, status);
 }
 
+/* ---- queries -------------------------------------------------------------------------------------------------------------------------- */
+
+bool api_query(struct api_call *c, const char *name, const char **value)
+{
+	struct span rest = c->x->query, key, raw;
+
+	*value = exchange_query(c->x, name);
+	while (!*value && form_next(&rest, &key, &raw) == 1)
+		if (key.n == strlen(name) && memcmp(key.p, name, key.n) == 0) {
+			api_fail(c, 400, "The query holds a value that is no text");
+			return false;
+		}
+	return true;
+}
+
 /* ---- pages ---------------------------------------------------------------------------------------------------------------------------- */
 
 bool api_page_query(struct api_call *c, struct store_query *q)
 {
-	const char *limit = exchange_query(c->x, "limit");
+	const char *limit;
 	char *end;
+
+	if (!api_query(c, "limit", &limit) || !api_query(c, "page_cursor", &q->cursor))
+		return false;
 
 	q->account = c->account->e.id;
 	q->limit = STORE_PAGE_DEFAULT;
 	q->wants_count = true;
-	q->cursor = exchange_query(c->x, "page_cursor");
 	if (q->cursor && !*q->cursor)
 		q->cursor = NULL;
 	if (!limit)

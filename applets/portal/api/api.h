@@ -99,6 +99,8 @@ void api_fail_action(struct api_call *c, const struct admin_reply *reply);
 void api_put_entity(struct api_call *c, const struct api_resource *r, const void *row);
 /* {"data":{…}} of a row as it is in the store now; 404 when it is not. Sends. */
 void api_send_row(struct api_call *c, u16 status, const struct uuid *id);
+/* A parameter of the query, NULL when absent; false: it cannot be read, 400 was answered. */
+bool api_query(struct api_call *c, const char *name, const char **value) MUST_CHECK;
 /* "limit" and "page_cursor" of the query; false: 400 was answered. */
 bool api_page_query(struct api_call *c, struct store_query *q) MUST_CHECK;
 void api_put_metadata(struct api_call *c, const struct store_page *page, u32 limit);

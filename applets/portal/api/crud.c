@@ -262,7 +262,6 @@ void api_list(struct exchange *x)
 	struct store_page page;
 	struct uuid parent;
 	char parent_text[UUID_STRLEN];
-	u32 max_filters = STORE_FILTERS_MAX;
 
 	if (!api_begin(&c, x) || (c.r->parent && !has_parent(&c, &parent)) || !api_page_query(&c, &q))
 		return;
@@ -273,9 +272,12 @@ void api_list(struct exchange *x)
 		for (u32 i = 0; i < kinds[q.kind].field_count; i++)
 			if (strcmp(kinds[q.kind].fields[i].name, "type") == 0)
 				narrow(&q, "type", kinds[q.kind].fields[i].names[c.r->only_type]);
-	for (u32 i = 0; i < c.r->n_fields && q.n_filters < max_filters; i++) {
-		const char *value = c.r->fields[i].flags & API_QUERY ? exchange_query(x, c.r->fields[i].name) : NULL;
-		if (value && *value)
+	for (u32 i = 0; i < c.r->n_fields && q.n_filters < STORE_FILTERS_MAX; i++) {
+		const char *value = NULL;
+
+		if (c.r->fields[i].flags & API_QUERY && !api_query(&c, c.r->fields[i].name, &value))
+			return;
+		if (value)
 			narrow(&q, c.r->fields[i].column, value);
 	}
 	json_open(&c.out, NULL);

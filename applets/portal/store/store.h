@@ -309,5 +309,8 @@ void store_backup_end(struct store_backup *b);
 /* Is the file whole, ours, and not newer than this program? Before it is restored. As store_open() otherwise. */
 int store_check(const char *path, char *why, size_t why_size) MUST_CHECK;
 
+/* The same copy by another process than the owner, in one go: checks `from`, makes `to` (ERR_EXISTS: it overwrites nothing). */
+int store_copy(const char *from, const char *to, char *why, size_t why_size) MUST_CHECK;
+
 /* SELECT 1: is the file still answering (§6.2)? */
 int store_ping(struct store *s) MUST_CHECK;

@@ -1,0 +1,84 @@
+#include "applets/portal/transfer/transfer.h"
+
+#include "applets/portal/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PROGRAM "emberbox portal"
+
+static int fail(const char *verb, const char *file, const char *why)
+{
+	fprintf(stderr, PROGRAM " %s: %s: %s\n", verb, file, why);
+	return 1;
+}
+
+int backup_run(const char *dir, const char *file)
+{
+	char db[STATE_PATH_MAX], why[256] = "";
+
+	if (!state_path(dir, "portal.db", db))
+		return fail("backup", dir, "the path is too long");
+	if (store_copy(db, file, why, sizeof(why)))
+		return fail("backup", db, why);
+	printf("everything is in %s; without %s/secrets its tokens are worth nothing: keep a copy of that too\n", file, dir);
+	return 0;
+}
+
+/* Into place: nobody sees half of it, and what was there stays beside it. */
+static int put_in_place(const char *dir, const char *draft)
+{
+	char db[STATE_PATH_MAX], old[STATE_PATH_MAX], wal[STATE_PATH_MAX], shm[STATE_PATH_MAX];
+
+	if (!state_path(dir, "portal.db", db) || !state_path(dir, "portal.db.before-restore", old) || !state_path(dir, "portal.db-wal", wal) ||
+	    !state_path(dir, "portal.db-shm", shm))
+		return fail("restore", dir, "the path is too long");
+	/* the log belongs to the file: first into it */
+	if (access(db, F_OK) == 0) {
+		char why[256] = "";
+
+		unlink(old);
+		if (store_copy(db, old, why, sizeof(why)))
+			fprintf(stderr, PROGRAM " restore: the former database could not be kept: %s\n", why);
+	}
+	unlink(wal);
+	unlink(shm);
+	if (rename(draft, db))
+		return fail("restore", db, strerror(errno));
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0) {
+		(void)fsync(fd);
+		close(fd);
+	}
+	printf("restored; what was there before is in %s\n", old);
+	return 0;
+}
+
+int restore_run(const char *dir, const char *file)
+{
+	char lock[STATE_PATH_MAX], draft[STATE_PATH_MAX], why[256] = "";
+	int fd, status;
+
+	if (!state_path(dir, "lock", lock) || !state_path(dir, "portal.db.restore", draft))
+		return fail("restore", dir, "the path is too long");
+	umask(0077);
+	if (store_check(file, why, sizeof(why)))
+		return fail("restore", file, why);
+	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return fail("restore", lock, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		close(fd);
+		return fail("restore", dir, "a portal serves from it: stop it first");
+	}
+	unlink(draft);
+	status = store_copy(file, draft, why, sizeof(why)) ? fail("restore", file, why) : put_in_place(dir, draft);
+	unlink(draft);
+	close(fd);
+	return status;
+}

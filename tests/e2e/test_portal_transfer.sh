@@ -1,0 +1,132 @@
+#!/bin/bash
+# What leaves a portal comes back: export and import, dumps and the REST API of another portal, backup while serving, restore.
+# packages: curl:curl python3:python3
+# timeout: 180
+set -u
+cd "$(dirname "$0")/../.."
+EMBERBOX=${EMBERBOX:-$PWD/build/static/all/emberbox}
+"$EMBERBOX" --help | grep -qE '^ +portal( |$)' || { echo "skip portal_transfer: no portal in this build"; exit 0; }
+W=$(mktemp -d)
+port=${TRANSFER_TEST_PORT:-18471}
+pid=
+trap '[ -z "$pid" ] || { kill "$pid"; wait "$pid"; } 2>/dev/null; rm -rf "$W"' EXIT
+trap 'exit 130' INT TERM
+
+a() { "$EMBERBOX" portal --dir "$W/a" "$@" 2>>"$W/err"; }
+b() { "$EMBERBOX" portal --dir "$W/b" "$@" 2>>"$W/err"; }
+c() { "$EMBERBOX" portal --dir "$W/c" "$@" 2>>"$W/err"; }
+check() { # check NAME CMD…
+	: >"$W/err"
+	if "${@:2}" >"$W/out" 2>&1; then echo "ok portal_transfer_$1"; else echo "not ok portal_transfer_$1"; sed 's/^/    /' "$W/out" "$W/err" | tail -n 30; fi
+}
+
+serve() { # serve LETTER
+	"$EMBERBOX" portal --dir "$W/$1" serve --listen "127.0.0.1:$port" --api-url "http://127.0.0.1:$port/" --api-refill-rate 0 --mail none >"$W/serve" 2>&1 &
+	pid=$!
+	for _ in $(seq 200); do
+		curl -s "http://127.0.0.1:$port/readyz" | grep -q '"ready"' && return 0
+		sleep 0.1
+	done
+	return 1
+}
+stop() { kill "$pid" && wait "$pid"; pid=; }
+
+{
+	a init && a account add --name Acme --admin-email jo@acme.example && a site add --name Berlin &&
+		a resource add --site Berlin --address 10.9.0.0/24 --name lab --filter tcp:22,80-90 --filter icmp && a group add --name Makers &&
+		a actor add --email sam@acme.example --name Sam && a actor add --type service-account --name bot && a actor add --email eve@acme.example --name Eve &&
+		a member add --group Makers --actor sam@acme.example && a policy add --group Everyone --resource Internet && a actor disable eve@acme.example &&
+		a policy add --group Makers --resource lab --condition 'remote_ip is_in_cidr 198.51.100.0/24' && a pool add --name Printers
+	b init && b account add --name Other --admin-email jo@acme.example
+	c init && c account add --name Third --admin-email jo@acme.example
+} >"$W/setup" || { echo "not ok portal_transfer_setup"; cat "$W/err"; exit 1; }
+
+same() { # same FILE FILE: apart from ids and times
+	python3 - "$1" "$2" <<-'END'
+		import json, sys
+		def known(path):
+		    d = json.load(open(path))
+		    names = {x["id"]: x["name"] for k in ("actors", "groups", "sites", "resources") for x in d[k]}
+		    names.update({x["id"]: x["email"] for x in d["actors"] if x["email"]})
+		    return {
+		        "actors": sorted((x["email"] or x["name"], x["type"], bool(x["disabled_at"])) for x in d["actors"]),
+		        "groups": sorted(x["name"] for x in d["groups"]), "sites": sorted(x["name"] for x in d["sites"]),
+		        "memberships": sorted((names[x["group_id"]], names[x["actor_id"]]) for x in d["memberships"]),
+		        "resources": sorted((x["name"], x["type"], x["address"] or "", x["filters"] or "", names.get(x["site_id"], "")) for x in d["resources"]),
+		        "policies": sorted((names[x["group_id"]], names[x["resource_id"]], x["conditions"] or "") for x in d["policies"]),
+		    }
+		one, two = known(sys.argv[1]), known(sys.argv[2])
+		for k in one:
+		    if one[k] != two[k]:
+		        print(k, one[k], two[k]); sys.exit(1)
+	END
+}
+
+exported_and_imported() {
+	a export >"$W/a.json" || return
+	! grep -qE 'secret|psk|hash' "$W/a.json" || { echo "a secret in it"; return 1; }
+	b import --dry-run "$W/a.json" | tail -n 1 | grep -q 'would be added' || return
+	b export >"$W/b0.json" && ! same "$W/a.json" "$W/b0.json" >/dev/null || { echo "the rehearsal changed something"; return 1; }
+	b import "$W/a.json" && b export >"$W/b.json" && same "$W/a.json" "$W/b.json" || return
+	b import "$W/a.json" | tail -n 1 | grep -q '^0 added' || { echo "the second time added something"; return 1; }
+}
+check exported_and_imported exported_and_imported
+
+fetched_from_an_api() {
+	local rc=0
+	a api-client add --name mover >/dev/null && a api-token add --actor mover --name t --json | sed -n 's/.*"token":"\([^"]*\)".*/\1/p' >"$W/token" || return
+	serve a || return
+	c import --from-api "http://127.0.0.1:$port/" --api-token-file "$W/token" && echo nonsense >"$W/bad" &&
+		! c import --from-api "http://127.0.0.1:$port" --api-token-file "$W/bad" || rc=1
+	stop
+	[ $rc = 0 ] && a api-client delete mover && c api-client delete mover; c export >"$W/c.json" && a export >"$W/a.json" && same "$W/a.json" "$W/c.json"
+}
+check fetched_from_an_api fetched_from_an_api
+
+read_from_a_dump() {
+	cat >"$W/dump.sql" <<-'END'
+		SET client_encoding = 'UTF8';
+		COPY public.accounts (id, name, slug) FROM stdin;
+		11111111-1111-4111-8111-111111111111	Acme	acme
+		22222222-1111-4111-8111-111111111111	Other	other
+		\.
+		COPY public.actors (id, "type", account_id, name, email, disabled_at, allow_email_otp_sign_in) FROM stdin;
+		aaaaaaaa-0000-4000-8000-000000000001	account_user	11111111-1111-4111-8111-111111111111	Kim \\ Co	kim@acme.example	\N	t
+		aaaaaaaa-0000-4000-8000-000000000002	account_user	22222222-1111-4111-8111-111111111111	X	x@other.example	\N	f
+		\.
+		COPY public.groups (id, type, account_id, name) FROM stdin;
+		bbbbbbbb-0000-4000-8000-000000000001	managed	11111111-1111-4111-8111-111111111111	Everyone
+		bbbbbbbb-0000-4000-8000-000000000002	static	11111111-1111-4111-8111-111111111111	Dumpers
+		\.
+		COPY public.memberships (id, account_id, actor_id, group_id) FROM stdin;
+		cccccccc-0000-4000-8000-000000000002	11111111-1111-4111-8111-111111111111	aaaaaaaa-0000-4000-8000-000000000001	bbbbbbbb-0000-4000-8000-000000000002
+		\.
+		COPY public.sites (id, account_id, name, managed_by) FROM stdin;
+		dddddddd-0000-4000-8000-000000000002	11111111-1111-4111-8111-111111111111	Hamburg	account
+		\.
+		COPY public.resources (id, address, name, account_id, filters, type, address_description, site_id, ip_stack) FROM stdin;
+		eeeeeeee-0000-4000-8000-000000000002	*.corp.example	corp	11111111-1111-4111-8111-111111111111	[{"ports": ["80", "443 - 444"], "protocol": "tcp"}, {"ports": [], "protocol": "icmp"}]	dns	\N	dddddddd-0000-4000-8000-000000000002	dual
+		\.
+		COPY public.policies (id, account_id, group_id, resource_id, description, conditions, disabled_at) FROM stdin;
+		ffffffff-0000-4000-8000-000000000002	11111111-1111-4111-8111-111111111111	bbbbbbbb-0000-4000-8000-000000000002	eeeeeeee-0000-4000-8000-000000000002	why	{"{\\"values\\": [\\"DE\\", \\"AT\\"], \\"operator\\": \\"is_in\\", \\"property\\": \\"remote_ip_location_region\\"}"}	2025-01-01 00:00:00
+		\.
+	END
+	b import --from-dump "$W/dump.sql" && return 1 # two accounts
+	b import --from-dump "$W/dump.sql" --from-account acme | tail -n 1 | grep -q '^7 added' || return
+	b member list --group Dumpers | grep -q 'Kim \\ Co' || return
+	b resource show corp | grep -q 'tcp:80,443-444 icmp' || return
+	b policy list | grep -E 'remote_ip_location_region is_in DE AT +20' || return
+	! b actor show x@other.example
+}
+check read_from_a_dump read_from_a_dump
+
+backed_up_while_serving() {
+	serve a || return
+	a backup "$W/copy.db" || return
+	! a restore "$W/copy.db" || { echo "restored under a serving portal"; return 1; }
+	! a backup "$W/copy.db" || { echo "overwrote a copy"; return 1; }
+	a site delete Berlin && stop && ! a site show Berlin || return
+	! a restore "$W/a.json" && ! a restore "$W/none" || return
+	a restore "$W/copy.db" && a site show Berlin && [ -e "$W/a/portal.db.before-restore" ] && a export >"$W/again.json" && same "$W/a.json" "$W/again.json"
+}
+check backed_up_while_serving backed_up_while_serving
