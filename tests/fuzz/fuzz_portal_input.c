@@ -1,5 +1,5 @@
 /* What reaches a portal besides peers' frames: admin requests, tokens, the secrets file, time zones, forwarded addresses. */
-#include "applets/portal/admin/admin.h"
+#include "applets/portal/admin/verbs.h"
 #include "applets/portal/auth/tokens.h"
 #include "applets/portal/model/forwarded.h"
 #include "applets/portal/model/geo.h"

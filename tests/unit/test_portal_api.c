@@ -350,3 +350,38 @@ TEST(clients_are_renamed_and_verified_and_providers_read)
 	EXPECT_EQ(ask(w, "POST", "/oidc_auth_providers", "{}"), 405);
 	http_free(w);
 }
+
+TEST(connects_are_listed_page_by_page)
+{
+	struct http_world *w = api_new();
+	char path[300], first[64];
+
+	for (int i = 0; i < 5; i++) {
+		struct fake *c = join_client(w->portal, token_for(w->portal, "--actor jo@acme.example"), i < 4 ? "laptop" : "phone", (char)('a' + i));
+		EXPECT_EVENT(c, "init");
+		tick(w->portal, SEC(1));
+	}
+	tick(w->portal, SESSION_FLUSH_INTERVAL);
+	EXPECT_EQ(ask(w, "GET", "/client_sessions?limit=2", NULL), 200);
+	EXPECT_STR(at(w, "metadata.count"), "5");
+	EXPECT_STR(at(w, "metadata.prev_page"), "null");
+	snprintf(first, sizeof(first), "%s", at(w, "data.0.id"));
+	snprintf(path, sizeof(path), "/client_sessions?limit=2&page_cursor=%s", at(w, "metadata.next_page"));
+	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
+	EXPECT(strcmp(at(w, "data.0.id"), first) < 0);
+	snprintf(path, sizeof(path), "/client_sessions?limit=2&page_cursor=%s", at(w, "metadata.prev_page"));
+	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
+	EXPECT_STR(at(w, "data.0.id"), first);
+	EXPECT_STR(at(w, "metadata.prev_page"), "null");
+	snprintf(path, sizeof(path), "/client_sessions?client_id=%s", at(w, "data.0.client_id"));
+	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
+	EXPECT_STR(at(w, "metadata.count"), "1");
+	snprintf(path, sizeof(path), "/client_sessions/%s", first);
+	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
+	EXPECT_STR(at(w, "data.id"), first);
+	EXPECT_EQ(ask(w, "GET", "/client_sessions/0b8c1d2e-0000-4000-8000-000000000001", NULL), 404);
+	EXPECT_EQ(ask(w, "GET", "/client_sessions?page_cursor=c5", NULL), 400);
+	EXPECT_EQ(ask(w, "GET", "/gateway_sessions", NULL), 200);
+	EXPECT_STR(at(w, "metadata.count"), "0");
+	http_free(w);
+}

@@ -244,7 +244,7 @@ const struct cJSON *api_root(struct api_call *c, const char *root)
 
 /* ---- rows ---------------------------------------------------------------------------------------------------------------------------- */
 
-static void put_time(struct json_out *o, const char *name, i64 at)
+void api_put_time(struct json_out *o, const char *name, i64 at)
 {
 	time_t t = (time_t)(at / 1000000);
 	char text[48];
@@ -369,7 +369,7 @@ static void put_field(struct api_call *c, const struct api_resource *r, const st
 		json_put_i64(o, f->name, *(const i64 *)p);
 		break;
 	case API_TIME:
-		put_time(o, f->name, *(const i64 *)p);
+		api_put_time(o, f->name, *(const i64 *)p);
 		break;
 	case API_ENUM:
 		json_put_str(o, f->name, column->names[*(const int *)p][0] ? column->names[*(const int *)p] : NULL);

@@ -95,6 +95,7 @@ void api_fail_store(struct api_call *c, int rc);
 /* The action's answer as an error; fields are named as in the request. */
 void api_fail_action(struct api_call *c, const struct admin_reply *reply);
 
+void api_put_time(struct json_out *o, const char *name, i64 at);
 /* The members of a row, without braces. */
 void api_put_entity(struct api_call *c, const struct api_resource *r, const void *row);
 /* {"data":{…}} of a row as it is in the store now; 404 when it is not. Sends. */
@@ -123,6 +124,10 @@ void api_delete_gateway_token(struct exchange *x);
 void api_delete_gateway_tokens(struct exchange *x);
 void api_verify(struct exchange *x);
 void api_unverify(struct exchange *x);
+void api_client_sessions(struct exchange *x);
+void api_client_session(struct exchange *x);
+void api_gateway_sessions(struct exchange *x);
+void api_gateway_session(struct exchange *x);
 void api_openapi(struct exchange *x);
 void api_docs(struct exchange *x);
 

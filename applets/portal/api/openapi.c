@@ -227,6 +227,27 @@ static const struct {
 	{ "DeletedGatewayTokens",
 	  "{\"type\":\"object\",\"properties\":{\"deleted_count\":{\"type\":\"integer\"}},"
 	  "\"required\":[\"deleted_count\"]}" },
+	{ "ClientSession",
+	  "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\",\"format\":\"uuid\"},"
+	  "\"client_id\":{\"type\":\"string\",\"format\":\"uuid\"},\"client_token_id\":{\"type\":\"string\","
+	  "\"format\":\"uuid\"},\"last_seen_user_agent\":{\"type\":[\"string\",\"null\"]},"
+	  "\"last_seen_remote_ip\":{\"type\":[\"string\",\"null\"]},"
+	  "\"last_seen_remote_ip_location_region\":{\"type\":[\"string\",\"null\"]},"
+	  "\"last_seen_version\":{\"type\":[\"string\",\"null\"]},\"last_seen_at\":{\"type\":\"string\","
+	  "\"format\":\"date-time\"},\"created_at\":{\"type\":\"string\",\"format\":\"date-time\"}},"
+	  "\"required\":[\"id\",\"client_id\",\"client_token_id\",\"last_seen_user_agent\",\"last_seen_remote_ip\","
+	  "\"last_seen_remote_ip_location_region\",\"last_seen_version\",\"last_seen_at\",\"created_at\"]}" },
+	{ "GatewaySession",
+	  "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\",\"format\":\"uuid\"},"
+	  "\"gateway_id\":{\"type\":\"string\",\"format\":\"uuid\"},\"gateway_token_id\":{\"type\":\"string\","
+	  "\"format\":\"uuid\"},\"last_seen_user_agent\":{\"type\":[\"string\",\"null\"]},"
+	  "\"last_seen_remote_ip\":{\"type\":[\"string\",\"null\"]},"
+	  "\"last_seen_remote_ip_location_region\":{\"type\":[\"string\",\"null\"]},"
+	  "\"last_seen_version\":{\"type\":[\"string\",\"null\"]},\"last_seen_at\":{\"type\":\"string\","
+	  "\"format\":\"date-time\"},\"created_at\":{\"type\":\"string\",\"format\":\"date-time\"}},"
+	  "\"required\":[\"id\",\"gateway_id\",\"gateway_token_id\",\"last_seen_user_agent\","
+	  "\"last_seen_remote_ip\",\"last_seen_remote_ip_location_region\",\"last_seen_version\",\"last_seen_at\","
+	  "\"created_at\"]}" },
 };
 
 /* ---- operations ---------------------------------------------------------------------------------------------------------------------- */
@@ -238,6 +259,7 @@ struct operation {
 	const struct api_resource *list; /* answers a list, narrowed as it says; NULL: one */
 	bool is_list;
 	u16 status;
+	const char *filter;    /* an id that narrows the list; NULL: none */
 };
 
 static void put_ref(struct json_out *o, const char *key, const char *schema)
@@ -277,6 +299,8 @@ static void put_parameters(struct json_out *o, const struct operation *op)
 	json_open_array(o, "parameters");
 	put_query(o, "limit", "integer", NULL, NULL);
 	put_query(o, "page_cursor", "string", NULL, NULL);
+	if (op->filter)
+		put_query(o, op->filter, "string", "uuid", NULL);
 	for (u32 i = 0; op->list && i < op->list->n_fields; i++) {
 		const struct api_field *f = &op->list->fields[i];
 		if (f->flags & API_QUERY)
@@ -417,15 +441,19 @@ static const struct {
 	const char *path;
 	struct operation op;
 } special[] = {
-	{ "/account", { "get", "showAccount", "The account, and what is used of its limits", "Account", NULL, "Account", NULL, false, 200 } },
-	{ "/groups/{group_id}/memberships", { "get", "listMemberships", "Who is in a group", "Memberships", NULL, "Member", NULL, true, 200 } },
-	{ "/groups/{group_id}/memberships", { "put", "setMemberships", "Let these be in it, and nobody else", "Memberships", "MembershipsPut", "Memberships", NULL, false, 200 } },
-	{ "/groups/{group_id}/memberships", { "patch", "changeMemberships", "Add and remove some", "Memberships", "MembershipsPatch", "Memberships", NULL, false, 200 } },
-	{ "/sites/{site_id}/gateway_tokens", { "post", "createGatewayToken", "Make one; it is shown this once", "Gateway tokens", NULL, "GatewayToken", NULL, false, 201 } },
-	{ "/sites/{site_id}/gateway_tokens", { "delete", "deleteGatewayTokens", "Revoke all of a site", "Gateway tokens", NULL, "DeletedGatewayTokens", NULL, false, 200 } },
-	{ "/sites/{site_id}/gateway_tokens/{id}", { "delete", "deleteGatewayToken", "Revoke one", "Gateway tokens", NULL, "DeletedGatewayToken", NULL, false, 200 } },
-	{ "/clients/{id}/verify", { "put", "verifyClient", "Trust the device", "Clients", NULL, "Client", NULL, false, 200 } },
-	{ "/clients/{id}/unverify", { "put", "unverifyClient", "Trust it no more", "Clients", NULL, "Client", NULL, false, 200 } },
+	{ "/account", { "get", "showAccount", "The account, and what is used of its limits", "Account", NULL, "Account", NULL, false, 200, NULL } },
+	{ "/groups/{group_id}/memberships", { "get", "listMemberships", "Who is in a group", "Memberships", NULL, "Member", NULL, true, 200, NULL } },
+	{ "/groups/{group_id}/memberships", { "put", "setMemberships", "Let these be in it, and nobody else", "Memberships", "MembershipsPut", "Memberships", NULL, false, 200, NULL } },
+	{ "/groups/{group_id}/memberships", { "patch", "changeMemberships", "Add and remove some", "Memberships", "MembershipsPatch", "Memberships", NULL, false, 200, NULL } },
+	{ "/sites/{site_id}/gateway_tokens", { "post", "createGatewayToken", "Make one; it is shown this once", "Gateway tokens", NULL, "GatewayToken", NULL, false, 201, NULL } },
+	{ "/sites/{site_id}/gateway_tokens", { "delete", "deleteGatewayTokens", "Revoke all of a site", "Gateway tokens", NULL, "DeletedGatewayTokens", NULL, false, 200, NULL } },
+	{ "/sites/{site_id}/gateway_tokens/{id}", { "delete", "deleteGatewayToken", "Revoke one", "Gateway tokens", NULL, "DeletedGatewayToken", NULL, false, 200, NULL } },
+	{ "/clients/{id}/verify", { "put", "verifyClient", "Trust the device", "Clients", NULL, "Client", NULL, false, 200, NULL } },
+	{ "/client_sessions", { "get", "listClientSessions", "Connects of clients, newest first", "Sessions", NULL, "ClientSession", NULL, true, 200, "client_id" } },
+	{ "/client_sessions/{id}", { "get", "showClientSession", "Show one", "Sessions", NULL, "ClientSession", NULL, false, 200, NULL } },
+	{ "/gateway_sessions", { "get", "listGatewaySessions", "Connects of gateways, newest first", "Sessions", NULL, "GatewaySession", NULL, true, 200, "gateway_id" } },
+	{ "/gateway_sessions/{id}", { "get", "showGatewaySession", "Show one", "Sessions", NULL, "GatewaySession", NULL, false, 200, NULL } },
+	{ "/clients/{id}/unverify", { "put", "unverifyClient", "Trust it no more", "Clients", NULL, "Client", NULL, false, 200, NULL } },
 };
 
 void openapi_write(struct json_out *o, const char *server)

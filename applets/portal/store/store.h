@@ -119,6 +119,17 @@ int store_latest_session(struct store *s, const struct uuid *account, const stru
 int store_latest_gateway_session(struct store *s, const struct uuid *account, const struct uuid *gateway, struct store_session *out)
 	MUST_CHECK;
 
+/* Connects, newest first, or oldest first behind `after`; seq numbers them. */
+struct store_sessions_query {
+	bool is_gateway;
+	struct uuid account, device; /* device null: all */
+	i64 before, after;	     /* 0: from the newest */
+	u32 limit;
+};
+int store_sessions(struct store *s, const struct store_sessions_query *q, int (*each)(void *ctx, i64 seq, const struct store_session *x),
+		   void *ctx) MUST_CHECK;
+int store_sessions_count(struct store *s, const struct store_sessions_query *q, i64 *out) MUST_CHECK;
+
 /* A portal session, API token or client token was used: `last_seen_at`, and of API tokens the address (NULL: unchanged). Not a change: nobody
  * is told, `updated_at` stays. Does nothing when it was touched less than TOUCH_INTERVAL before. Outside of a transaction. */
 #define TOUCH_INTERVAL_SECS 10
