@@ -187,3 +187,69 @@ TEST(a_deletion_names_what_goes_with_it)
 	EXPECT_STR(d.n > 0 ? d.at[0].many : "", "gateway tokens");
 	portal_free(w);
 }
+
+TEST(the_trail_tells_who_did_what_and_keeps_no_secret)
+{
+	struct portal_world *w = portal_new();
+	struct principal ada = principal_of(w, PRINCIPAL_SESSION, "admin", "ada");
+
+	snprintf(ada.actor_email, sizeof(ada.actor_email), "ada@acme.example");
+	EXPECT_EQ(admin_as(w, &ada, "site add --name Hamburg"), ADMIN_OK);
+	EXPECT_EQ(admin(w, "audit list --kind site --op insert --limit 1"), 0);
+	EXPECT(strstr(w->reply.out, "ada@acme.example") && strstr(w->reply.out, "Hamburg"));
+	EXPECT_EQ(admin(w, "token add --site Hamburg"), 0);
+	EXPECT_EQ(admin(w, "audit export"), 0);
+	EXPECT(strstr(w->reply.out, "operator"));
+	EXPECT_STR(admin_value(w, "audit list --kind site --limit 1", "kind"), "");
+	EXPECT(strstr(w->reply.out, "\"principal\":\"session\""));
+	EXPECT_EQ(admin_as(w, &ada, "audit list --from nonsense"), ADMIN_INVALID);
+	EXPECT_STR(w->reply.field, "from");
+	portal_free(w);
+}
+
+struct heard {
+	u32 changed[KIND_COUNT], came, went;
+};
+
+static void on_changed(void *ctx, const struct uuid *account, enum kind k)
+{
+	(void)account;
+	((struct heard *)ctx)->changed[k]++;
+}
+
+static void on_presence(void *ctx, const struct uuid *account, enum kind k, const struct uuid *id, bool is_online)
+{
+	struct heard *h = ctx;
+
+	(void)account;
+	(void)k;
+	(void)id;
+	*(is_online ? &h->came : &h->went) += 1;
+}
+
+static void on_session(void *ctx, const struct uuid *session)
+{
+	(void)ctx;
+	(void)session;
+}
+
+TEST(open_pages_hear_once_of_each_kind_that_changed_and_who_came_and_went)
+{
+	static const struct hub_news news = { on_changed, on_presence, on_session };
+	struct portal_world *w = portal_new();
+	struct heard heard = { .came = 0 };
+	struct fake *c;
+
+	hub_set_news(w->portal.hub, &news, &heard);
+	EXPECT_EQ(admin(w, "account add --name Other --admin-email o@other.example"), 0);
+	EXPECT_EQ(heard.changed[KIND_SITE], 1);
+	EXPECT_EQ(heard.changed[KIND_ACTOR], 1);
+	EXPECT_EQ(heard.changed[KIND_POLICY], 0);
+	c = join_client(w, token_for(w, "--actor jo@acme.example --account acme"), "laptop", 'l');
+	EXPECT_EVENT(c, "init");
+	EXPECT_EQ(heard.came, 1);
+	EXPECT_EQ(admin(w, "client delete laptop --account acme"), ADMIN_OK);
+	EXPECT_EQ(heard.went, 1);
+	hub_set_news(w->portal.hub, NULL, NULL);
+	portal_free(w);
+}

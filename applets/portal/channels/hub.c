@@ -260,3 +260,9 @@ void hub_tell_presence(const struct peer *p, bool is_online)
 	if (cfg->news)
 		cfg->news->presence(cfg->news_ctx, of[p->role], &x, is_online);
 }
+
+void hub_set_news(struct hub *h, const struct hub_news *news, void *ctx)
+{
+	h->cfg.news = news;
+	h->cfg.news_ctx = ctx;
+}

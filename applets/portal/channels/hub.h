@@ -66,6 +66,9 @@ void hub_free(struct hub *h);
 
 struct directory *hub_directory(struct hub *h);
 
+/* Somebody else wants to know, or nobody (NULL). */
+void hub_set_news(struct hub *h, const struct hub_news *news, void *ctx);
+
 /* ---- connecting ---- */
 
 struct hub_request {
