@@ -112,6 +112,31 @@ TEST(an_api_client_has_its_own_rights)
 	portal_free(w);
 }
 
+TEST(what_is_switched_off_for_an_account_cannot_be_asked_for)
+{
+	static const struct {
+		const char *feature, *command, *field;
+	} cases[] = {
+		{ "policy-conditions", "policy add --group Everyone --resource lab --condition 'client_verified is true'", "condition" },
+		{ "internet-resource", "policy add --group Everyone --resource Internet", "resource" },
+		{ "traffic-filters", "resource add --site Berlin --address 10.0.0.9 --filter tcp:22", "filter" },
+	};
+	struct portal_world *w = portal_new();
+	char command[100];
+
+	EXPECT_EQ(admin(w, "resource add --site Berlin --address 10.9.0.0/24 --name lab"), 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		snprintf(command, sizeof(command), "account update acme --%s off", cases[i].feature);
+		EXPECT_EQ(admin(w, command), 0);
+		EXPECT_EQ(admin_as(w, NULL, cases[i].command), ADMIN_DENIED);
+		EXPECT_STR(w->reply.field, cases[i].field);
+		snprintf(command, sizeof(command), "account update acme --%s on", cases[i].feature);
+		EXPECT_EQ(admin(w, command), 0);
+		EXPECT_EQ(admin_as(w, NULL, cases[i].command), ADMIN_OK);
+	}
+	portal_free(w);
+}
+
 TEST(two_admins_who_edit_the_same_row_lose_nothing)
 {
 	struct portal_world *w = portal_new();
@@ -217,13 +242,12 @@ static void on_changed(void *ctx, const struct uuid *account, enum kind k)
 	((struct heard *)ctx)->changed[k]++;
 }
 
-static void on_presence(void *ctx, const struct uuid *account, enum kind k, const struct uuid *id, bool is_online)
+static void on_presence(void *ctx, enum kind k, const struct hub_presence *p, bool is_online)
 {
 	struct heard *h = ctx;
 
-	(void)account;
 	(void)k;
-	(void)id;
+	(void)p;
 	*(is_online ? &h->came : &h->went) += 1;
 }
 

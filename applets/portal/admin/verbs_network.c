@@ -99,6 +99,10 @@ static int read_resource(struct admin *a, const struct account *account, struct 
 			return admin_fail(a, ERR_INVAL, "--ip-stack: only a resource of type dns has one");
 	}
 	filters = admin_args_joined(a, "filter", " ");
+	if (filters && *filters && !account->has_traffic_filters) {
+		free(filters);
+		return admin_fail(a, ERR_DENIED, "--filter: traffic filters are switched off for this account");
+	}
 	if (filters || admin_arg(a, "no-filters"))
 		rc = text_set(&x->filters, filters);
 	free(filters);
@@ -210,6 +214,19 @@ static int check_zones(struct admin *a, const struct policy *x)
 	return 0;
 }
 
+/* What the account may not use is refused when it is asked for, not when it is there already (spec 60 §1.2). */
+static int check_features(struct admin *a, const struct account *account, const struct policy *x)
+{
+	const struct resource *r = directory_get(admin_dir(a), KIND_RESOURCE, &account->e.id, &x->resource_id);
+	const char *wish = admin_arg(a, "condition");
+
+	if (wish && *wish && !account->has_policy_conditions)
+		return admin_fail(a, ERR_DENIED, "--condition: conditions are switched off for this account");
+	if (r && r->type == RESOURCE_INTERNET && admin_arg(a, "resource") && !account->has_internet_resource)
+		return admin_fail(a, ERR_DENIED, "--resource: the internet resource is switched off for this account");
+	return 0;
+}
+
 static int read_policy(struct admin *a, const struct account *account, struct policy *x)
 {
 	struct complaint c;
@@ -217,6 +234,7 @@ static int read_policy(struct admin *a, const struct account *account, struct po
 
 	rc = rc ? rc : admin_set_id(a, KIND_RESOURCE, account, "resource", &x->resource_id);
 	rc = rc ? rc : admin_set(a, &x->description, "description");
+	rc = rc ? rc : check_features(a, account, x);
 	rc = rc ? rc : read_conditions(a, x);
 	if (!rc && check_policy(x, &c))
 		rc = admin_complain(a, &c);
