@@ -589,3 +589,24 @@ TEST(relays_are_listed_while_they_are_connected)
 	EXPECT_HAS(get(w, "/acme/relays", 200)->body, "online");
 	http_free(w);
 }
+
+TEST(directories_are_listed_and_asked_for_by_forms)
+{
+	struct http_world *w = signed_in();
+	char id[64];
+
+	EXPECT_HAS(get(w, "/acme/settings/directory_sync", 200)->body, "Google Workspace");
+	EXPECT_HAS(get(w, "/acme/settings/directory_sync/google/new", 200)->body, "impersonation-email");
+	EXPECT_HAS(get(w, "/acme/settings/directory_sync/entra/new", 200)->body, "tenant-id");
+	EXPECT_HAS(get(w, "/acme/settings/directory_sync/okta/new", 200)->body, "private-key-jwk");
+	EXPECT_EQ(http_get(w, "/acme/settings/directory_sync/ldap/new")->status, 404);
+	EXPECT_EQ(admin(w->portal, "directory add --type entra --name Entra --tenant-id 0b8c1d2e-0000-4000-8000-000000000001 --client-id c --client-secret s --verified on"), 0);
+	snprintf(id, sizeof(id), "%s", id_of(w, "directory show Entra"));
+	EXPECT_HAS(get(w, "/acme/settings/directory_sync", 200)->body, "waiting for the first run");
+	EXPECT(!strstr(get(w, path("/acme/settings/directory_sync/entra/%s/edit", id), 200)->body, "value=\"s\""));
+	EXPECT_EQ(http_post(w, path("/acme/settings/directory_sync/entra/%s/disable", id), "")->status, 303);
+	EXPECT_HAS(get(w, "/acme/settings/directory_sync", 200)->body, "disabled");
+	(void)get(w, path("/acme/settings/directory_sync/entra/%s/delete", id), 200);
+	EXPECT_EQ(http_post(w, path("/acme/settings/directory_sync/entra/%s/delete", id), "confirm=Entra")->status, 303);
+	http_free(w);
+}

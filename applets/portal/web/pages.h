@@ -121,3 +121,12 @@ void page_activity(struct exchange *x);
 void page_activity_export(struct exchange *x);
 void page_relays(struct exchange *x);
 void page_why(struct exchange *x);
+
+/* pages_directories.c */
+void page_directories(struct exchange *x);
+void page_directory_new(struct exchange *x);
+void page_directory_edit(struct exchange *x);
+void page_directory_sync(struct exchange *x);
+void page_directory_enable(struct exchange *x);
+void page_directory_disable(struct exchange *x);
+void page_directory_delete(struct exchange *x);
