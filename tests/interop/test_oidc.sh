@@ -191,6 +191,32 @@ begin
 browse "$(echo "$callback" | sed 's/iss=[^&]*/iss=https%3A%2F%2Fevil.example/')"
 check spec60_25_oidc_answer_of_another_provider "$work/page" 'another identity provider'
 
+# --- settings are tried by signing in with them (spec 60 §3.7), without script -------------------------------------------------------
+forget
+browse "$base/acme/sign_in/oidc/$rs"
+form=$base/acme/settings/authentication/oidc/new
+try() { # try SECRET: fills in the form at $form and sends it; $link is where its answer leads
+	browse "$form"
+	csrf=$(sed -n 's/.*name="\{0,1\}_csrf"\{0,1\} value="\([^"]*\)".*/\1/p' "$work/page" | head -1)
+	once "$form" --data-urlencode "_csrf=$csrf" --data-urlencode "name=Tried" --data-urlencode "client-id=none" --data-urlencode "client-secret=$1" \
+		--data-urlencode "discovery-document-uri=http://127.0.0.1:$idp/.well-known/openid-configuration" --data-urlencode "context=clients_and_portal" \
+		--data-urlencode "client-session-lifetime-secs=604800" --data-urlencode "portal-session-lifetime-secs=28800"
+	link=$(sed -n 's/.*<a href="\([^"]*\)">Go on to.*/\1/p' "$work/page" | sed 's/&amp;/\&/g')
+}
+try wrong
+browse "$link"
+check oidc_trial_with_a_wrong_secret "$work/page" 'invalid_client'
+try 's3cret/+ &='
+browse "$link"
+check oidc_trial_comes_back_to_its_form "$work/end" "^200 $form\\?verification="
+check oidc_trial_keeps_the_form "$work/page" 'value="Tried"'
+form=$(cut -d' ' -f2 "$work/end")
+try ''
+check oidc_trial_is_saved "$work/end" "^30[0-9] $base/acme/settings/authentication\$"
+portal provider show Tried --json >"$work/tried"
+check oidc_trial_gave_the_issuer "$work/tried" "\"issuer\": *\"http://127.0.0.1:$idp\""
+check oidc_trial_verified "$work/tried" '"is_verified": *true'
+
 # --- a provider that misbehaves -------------------------------------------------------------------------------------------------
 mode deny
 forget

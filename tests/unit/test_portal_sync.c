@@ -1,8 +1,10 @@
 /* Directories: what is read from a server that says what it is told, and what becomes of it here. Real loop, loopback; the store is a world's. */
-#include "applets/portal/auth/jose.h"
+#include "applets/portal/auth/auth.h"
 #include "applets/portal/auth/jose_sign.h"
 #include "applets/portal/sync/apply.h"
+#include "applets/portal/sync/okta_key.h"
 #include "applets/portal/sync/sync.h"
+#include "platform/worker.h"
 #include "tests/unit/http_peer.h"
 #include "tests/unit/portal_world.h"
 #include "tests/unit/test.h"
@@ -478,6 +480,42 @@ TEST(sync_settings_are_tried_before_they_are_saved)
 		tell("/admin/directory/v1/customer/my_customer/orgunits?type=all", "{}");
 		probe();
 		EXPECT_EQ(f.probe_rc, 0);
+	}
+	end();
+}
+
+/* ---- Okta's key ---- */
+
+static void on_key(void *ctx, int rc, const struct okta_key_texts *t)
+{
+	struct jose_key *k = NULL;
+
+	(void)ctx;
+	f.probed++;
+	if (!EXPECT_EQ(rc, 0))
+		return;
+	EXPECT_EQ(jose_key_from_jwk(SPAN(t->private_jwk, strlen(t->private_jwk)), &k), 0);
+	jose_key_free(k);
+	EXPECT(strlen(t->kid) == 22 && strstr(t->public_jwk, t->kid) && !strstr(t->public_jwk, "\"d\""));
+}
+
+TEST(sync_makes_keys_for_okta_beside_the_loop)
+{
+	struct okta_key *k;
+	u64 end_at = sys_now() + SEC(60);
+
+	if (begin(GOOGLE)) {
+		EXPECT_EQ(okta_key_make(&f.w->portal, on_key, NULL, &k), ERR_UNSUPPORTED);
+		f.w->portal.web_url = "https://portal.example/";
+		REQUIRE(auth_new(&f.w->portal.auth, &f.w->portal, f.loop, 0) == 0);
+		EXPECT_EQ(okta_key_make(&f.w->portal, on_key, NULL, &k), 0);
+		EXPECT_EQ(okta_key_make(&f.w->portal, on_key, NULL, &k), 0);
+		okta_key_cancel(k);
+		while (worker_pending(f.w->portal.auth->worker) > 0 && sys_now() < end_at)
+			loop_turn(f.loop, sys_now() + MSEC(10));
+		EXPECT_EQ(f.probed, 1);
+		auth_free(f.w->portal.auth);
+		f.w->portal.auth = NULL;
 	}
 	end();
 }
