@@ -504,6 +504,19 @@ TEST(answers_may_come_later_or_never)
 	conn_free_all(&w->server);
 	EXPECT(http_gone == 1 && !http_deferred);
 	close(fd);
+	fd = http_dial(w);
+	http_send(w, fd, GET("/later"));
+	http_wait(w, SEC(179));
+	EXPECT(http_deferred != NULL);
+	http_wait(w, SEC(2));
+	EXPECT(http_gone == 2 && !http_deferred);
+	EXPECT_EQ(status_of(http_recv(w, fd, NULL)), 503);
+	http_send(w, fd, GET("/later")); /* each has as long */
+	http_wait(w, SEC(179));
+	REQUIRE(http_deferred);
+	http_later_answer();
+	EXPECT_HAS(http_recv(w, fd, NULL), "later");
+	close(fd);
 
 	EXPECT_EQ(http_get(w, "/silent")->status, 500);
 	EXPECT_STR(http_get(w, "/twice")->body, "once");

@@ -38,6 +38,7 @@ struct conn {
 	bool has_ended;	 /* the peer sends nothing any more */
 	bool has_more;	 /* of what it sent something was not read: a close would cut off our answer */
 	bool is_shut;	 /* our side is */
+	bool was_waiting; /* for the page, when last looked at */
 	u64 began;	 /* of the state, for CONN_BODY */
 	struct ip remote;
 };
@@ -184,6 +185,18 @@ static void watch(struct conn *c, bool wants_write)
 	loop_fd_set(c->watch, (wants_read ? LOOP_READ : 0) | (wants_write ? LOOP_WRITE : 0));
 }
 
+/* Who is waited for: nobody in a stream that says nothing, the page that works on its answer, or the peer who reads it. */
+static void watch_answer(struct conn *c)
+{
+	bool is_waiting = exchange_is_waiting(c->run);
+
+	if (is_waiting != c->was_waiting || (is_waiting && exchange_is_stream(c->run)))
+		loop_timer_clear(c->server->loop, &c->timer);
+	c->was_waiting = is_waiting;
+	if (!c->timer.is_set && !(is_waiting && exchange_is_stream(c->run)))
+		set_timer(c, is_waiting ? CONN_ANSWER_TIMEOUT : CONN_WRITE_TIMEOUT);
+}
+
 /* Writes what there is; frees the connection when it is over or dead: false. */
 static bool flush(struct conn *c)
 {
@@ -202,10 +215,8 @@ static bool flush(struct conn *c)
 	watch(c, rc == ERR_AGAIN);
 	if (is_over(c) && !c->timer.is_set)
 		set_timer(c, CONN_CLOSING_TIMEOUT);
-	if (c->state == CONN_ANSWERING && exchange_is_waiting(c->run))
-		loop_timer_clear(c->server->loop, &c->timer);
-	else if (c->state == CONN_ANSWERING && !c->timer.is_set)
-		set_timer(c, CONN_WRITE_TIMEOUT);
+	if (c->state == CONN_ANSWERING)
+		watch_answer(c);
 	c->server->changed(c->server);
 	return true;
 }
@@ -296,6 +307,7 @@ static void upgrade(struct conn *c, struct exchange *x)
 static void run_request(struct conn *c)
 {
 	c->state = CONN_ANSWERING;
+	c->was_waiting = false;
 	set_timer(c, CONN_WRITE_TIMEOUT);
 	exchange_run(c->run, strbuf_span(&c->body));
 }
@@ -536,7 +548,11 @@ static void on_timer(void *ctx, u64 now)
 		return;
 	case CONN_ANSWERING:
 		c->server->stats.timeouts++;
-		break;
+		if (!exchange_is_waiting(c->run))
+			break;
+		exchange_give_up(c->run);
+		(void)flush(c);
+		return;
 	case CONN_SOCKET:
 	case CONN_CLOSING:
 		break;

@@ -21,6 +21,7 @@
 #define CONN_BODY_TIMEOUT SEC(15)
 #define CONN_BODY_RATE 4096u	 /* bytes per second, the slowest that is waited for */
 #define CONN_WRITE_TIMEOUT SEC(60)
+#define CONN_ANSWER_TIMEOUT MINUTES(3) /* for a page that answers later; then it is 503 */
 #define CONN_CLOSING_TIMEOUT SEC(5)
 #define CONN_AHEAD_MAX 32768u
 

@@ -550,7 +550,8 @@ void exchange_give_up(struct run *r)
 		return;
 	}
 	exchange_header(&r->x, "Retry-After", "1");
-	exchange_refuse(r, 503, "The portal is going down. Try again in a moment.");
+	exchange_refuse(r, 503, r->server->is_stopping ? "The portal is going down. Try again in a moment." :
+							 "This took too long. Try again in a moment.");
 }
 
 static void account_for(struct run *r)
