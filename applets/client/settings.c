@@ -94,7 +94,7 @@ static int read_token(struct client_settings *cfg)
 	if (rc == 0)
 		return -1;
 	if (rc == ERR_NOT_FOUND)
-		fprintf(stderr, "%s: no token: %s, and %s. Set FIREZONE_TOKEN, or write the token to that file (root:root, mode 0600)\n",
+		fprintf(stderr, "%s: no token: %s, and %s. Get one with \"emberbox client sign-in\", or set FIREZONE_TOKEN\n",
 			spec.program, env_why, file_why);
 	else
 		fprintf(stderr, "%s: %s\n", spec.program, file_why);

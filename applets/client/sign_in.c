@@ -5,55 +5,61 @@
 #include "applets/version.h"
 #include "core/base/qr.h"
 #include "core/http/url.h"
+#include "platform/linux/textfile.h"
+#include "platform/terminal.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
 #define PROGRAM "emberbox client"
-#define AUTH_BASE_URL "https://app.firezone.dev"
-#define ADDRESS_MAX (URL_MAX + 256u)
-#define PATH_LEN_MAX 1024u
+#define SLUG_MAX 100u
+#define TOKEN_LEAST 20u /* behind the nonce; ours are far longer, and half a token is worth nothing */
 
-/* ---- the address ------------------------------------------------------------------------------------------------------------------------ */
-
-struct sign_in_options {
-	const char *base, *slug;
+struct sign_options {
+	const char *base, *slug, *token_path;
+	bool is_forced;
 };
 
-/* The base's path gives way to the slug. */
-static int make_address(const struct sign_in_options *o, char out[static ADDRESS_MAX])
+#define S(f) offsetof(struct sign_options, f)
+#define TOKEN_PATH(given)                                                                                                                  \
+	{ "token-path", 0, "FIREZONE_TOKEN_PATH", OPT_STR, S(token_path), .dflt = (given), .meta = "FILE", .help = "where the token is kept" }
+
+/* ---- the URL ------------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_slug(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n > 0 && n <= SLUG_MAX && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == n;
+}
+
+/* <base>[/<slug>]?as=headless-client; a slug takes the place of the base's path. */
+static bool build_url(const struct sign_options *o, char out[static URL_MAX])
 {
 	struct url u;
+	struct span base = SPAN(o->base, strlen(o->base));
 
-	if (url_parse(SPAN(o->base, strlen(o->base)), &u) || (!url_scheme_is(&u, "https") && !url_scheme_is(&u, "http"))) {
-		fprintf(stderr, PROGRAM " sign-in: --auth-base-url: '%s' is not a URL such as https://portal.example.org\n", o->base);
-		return 2;
-	}
-	for (const char *p = o->slug ? o->slug : ""; *p; p++)
-		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", *p)) {
-			fprintf(stderr, PROGRAM " sign-in: --account-slug: '%s' is neither a slug nor an id\n", o->slug);
-			return 2;
-		}
-	snprintf(out, ADDRESS_MAX, "%.*s/%.200s?as=headless-client", (int)(u.path.p ? (size_t)((const char *)u.path.p - o->base) : strlen(o->base)),
-		 o->base, o->slug ? o->slug : "");
-	return 0;
+	if (url_parse(base, &u) || !(url_scheme_is(&u, "https") || url_scheme_is(&u, "http")) || u.query.n > 0)
+		return false;
+	int host = (int)(u.path.n > 0 ? (size_t)(u.path.p - base.p) : base.n), path = (int)u.path.n;
+	if (o->slug)
+		return snprintf(out, URL_MAX, "%.*s/%s?as=headless-client", host, o->base, o->slug) < (int)URL_MAX;
+	return snprintf(out, URL_MAX, "%.*s%.*s?as=headless-client", host, o->base, path ? path : 1, path ? (const char *)u.path.p : "/") < (int)URL_MAX;
 }
 
 /* Two rows of squares to a line, black on white whatever the terminal's colours. */
 static void print_qr(const char *text)
 {
-	static const char *const halves[] = { " ", "\u2580", "\u2584", "\u2588" };
+	static const char *const halves[] = { " ", "\u2580", "\u2584", "\u2588" }; /* none, upper, lower, both */
 	static struct qr q;
-	int from = -(int)QR_QUIET / 2, to;
+	int from = -(int)QR_QUIET, to;
 
-	if (!isatty(STDOUT_FILENO) || qr_encode(&q, SPAN(text, strlen(text))))
+	if (qr_encode(&q, SPAN(text, strlen(text))))
 		return;
 	to = (int)q.size - from;
 	for (int y = from; y < to; y += 2) {
@@ -62,186 +68,182 @@ static void print_qr(const char *text)
 			fputs(halves[qr_is_dark(&q, x, y) | qr_is_dark(&q, x, y + 1) << 1], stdout);
 		fputs("\033[0m\n", stdout);
 	}
-	fputc('\n', stdout);
+	putchar('\n');
 }
 
-/* ---- the token ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the file --------------------------------------------------------------------------------------------------------------------------- */
 
-/* One line from the terminal, which does not show it; without a terminal from the standard input. */
-static int read_line(char *out, size_t cap)
+static int complain(const char *what, const char *path)
 {
-	int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY), rc = ERR_IO;
-	FILE *f = fd >= 0 ? fdopen(fd, "r") : stdin;
-	struct termios before, silent;
-	bool is_terminal = f && tcgetattr(fileno(f), &before) == 0;
-
-	if (!f)
-		return ERR_IO;
-	if (is_terminal) {
-		silent = before;
-		silent.c_lflag &= ~(tcflag_t)ECHO;
-		silent.c_lflag |= ICANON;
-		(void)tcsetattr(fileno(f), TCSAFLUSH, &silent);
-	}
-	setvbuf(f, NULL, _IONBF, 0);
-	if (fgets(out, (int)cap, f))
-		rc = 0;
-	if (is_terminal) {
-		(void)tcsetattr(fileno(f), TCSAFLUSH, &before);
-		fputc('\n', stdout);
-	}
-	if (f != stdin)
-		fclose(f);
-	return rc;
+	fprintf(stderr, PROGRAM ": %s %s: %s\n", what, path, strerror(errno));
+	return 1;
 }
 
-static int make_parents(const char *path)
+/* mkdir -p of the folder that `path` lies in. */
+static bool make_parents(const char *path)
 {
-	char dir[PATH_LEN_MAX];
+	char folder[PATH_MAX];
 
-	snprintf(dir, sizeof(dir), "%s", path);
-	for (char *p = dir + 1; *p; p++)
-		if (*p == '/') {
-			*p = '\0';
-			if (mkdir(dir, 0755) && errno != EEXIST)
-				return ERR_IO;
-			*p = '/';
-		}
+	snprintf(folder, sizeof(folder), "%s", path);
+	for (char *p = folder + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = 0;
+		if (mkdir(folder, 0755) && errno != EEXIST)
+			return false;
+		*p = '/';
+	}
+	return true;
+}
+
+static int store(const struct token *t, const char *path)
+{
+	if (strlen(path) >= PATH_MAX) {
+		fprintf(stderr, PROGRAM ": the path of the token is too long\n");
+		return 1;
+	}
+	if (!make_parents(path))
+		return complain("cannot make the folder of", path);
+	if (textfile_replace(path, SPAN(t->text, strlen(t->text)), 0600) || chown(path, 0, 0))
+		return complain("cannot store the token in", path);
 	return 0;
 }
 
-/* Beside it first, then in its place. */
-static int write_token(const char *path, const char *token)
-{
-	char draft[PATH_LEN_MAX];
-	size_t n = strlen(token);
-	int rc = strlen(path) + 5 > sizeof(draft) ? ERR_INVAL : make_parents(path);
+/* ---- sign-in ------------------------------------------------------------------------------------------------------------------------------ */
 
-	if (rc)
-		return rc;
-	snprintf(draft, sizeof(draft), "%s.new", path);
-	unlink(draft);
-	int fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return ERR_IO;
-	if (fchown(fd, 0, 0) || fchmod(fd, 0600) || write(fd, token, n) != (ssize_t)n || fsync(fd))
-		rc = ERR_IO;
-	int why = errno;
-	close(fd);
-	errno = why;
-	if (!rc && rename(draft, path))
-		rc = ERR_IO;
-	if (rc) {
-		why = errno;
-		unlink(draft);
-		errno = why;
-	}
-	return rc;
+/* Nonce, a dot, and something unguessable; headless clients' have no nonce (spec 60 §3.1). */
+static bool looks_like_token(const char *text)
+{
+	const char *dot = strchr(text, '.');
+
+	return dot && strlen(dot + 1) >= TOKEN_LEAST;
 }
 
-static int take_token(const char *path)
+static int read_token(struct token *t)
 {
-	char line[2 * TOKEN_BYTES_MAX], why[TOKEN_WHY_BYTES];
-	struct token token = { "" };
-	int rc = 1;
+	char line[2 * TOKEN_BYTES_MAX], why[TOKEN_WHY_BYTES] = "no token was given";
+	int rc = terminal_ask("Paste the token here (it will not be shown), then press Enter: ", true, line, sizeof(line));
 
-	if (read_line(line, sizeof(line)))
-		fprintf(stderr, PROGRAM " sign-in: no token was given\n");
-	else if (token_from_text(&token, line, why))
-		fprintf(stderr, PROGRAM " sign-in: %s\n", why);
-	else if (write_token(path, token.text))
-		fprintf(stderr, PROGRAM " sign-in: cannot write %s: %s%s\n", path, strerror(errno), geteuid() ? " (run this as root)" : "");
-	else
-		rc = 0;
+	if (rc == ERR_LIMIT)
+		snprintf(why, sizeof(why), "the token is longer than %u characters", TOKEN_BYTES_MAX - 1);
+	else if (rc == ERR_IO)
+		snprintf(why, sizeof(why), "the token cannot be read: %s", strerror(errno));
+	else if (rc >= 0)
+		rc = token_from_text(t, line, why);
+	if (rc >= 0 && !looks_like_token(t->text)) {
+		snprintf(why, sizeof(why), "this is not a token, or not the whole of one: it has a dot and is long; nothing was stored");
+		rc = ERR_INVAL;
+	}
 	sodium_memzero(line, sizeof(line));
-	token_wipe(&token);
-	return rc;
+	if (rc >= 0)
+		return 0;
+	token_wipe(t);
+	fprintf(stderr, PROGRAM ": %s\n", why);
+	return 1;
+}
+
+static int sign_in(const struct sign_options *o, const char *url)
+{
+	struct token t;
+	int rc;
+
+	printf("Open this address in a browser on any device, sign in, and copy the token that the page shows:\n\n    %s\n\n", url);
+	if (terminal_can_draw())
+		print_qr(url);
+	fflush(stdout);
+	rc = read_token(&t);
+	rc = rc ? rc : store(&t, o->token_path);
+	token_wipe(&t);
+	if (rc)
+		return rc;
+	printf("The token is stored in %s. Now start the client; one that runs already must be restarted.\n", o->token_path);
+	if (getenv("FIREZONE_TOKEN"))
+		printf("Mind that the variable FIREZONE_TOKEN is set: it comes before the file.\n");
+	return 0;
+}
+
+static int needs_root(const char *command)
+{
+	if (geteuid() == 0)
+		return 0;
+	fprintf(stderr, PROGRAM " %s: only root may have the token: run it with sudo\n", command);
+	return 1;
 }
 
 int client_sign_in(const char *token_path, int argc, char **argv)
 {
-	static const struct opt_def defs[] = {
-		{ "auth-base-url", 0, "FIREZONE_AUTH_BASE_URL", OPT_STR, offsetof(struct sign_in_options, base), .dflt = AUTH_BASE_URL, .meta = "URL",
-		  .help = "where the portal's pages are" },
-		{ "account-slug", 0, "FIREZONE_ACCOUNT_SLUG", OPT_STR, offsetof(struct sign_in_options, slug), .meta = "SLUG",
-		  .help = "the account to sign in to; when not given, the page asks" },
+	struct sign_options o = { .base = NULL };
+	const struct opt_def defs[] = {
+		{ "auth-base-url", 0, "FIREZONE_AUTH_BASE_URL", OPT_URL, S(base), .dflt = "https://app.firezone.dev", .meta = "URL",
+		  .help = "where people sign in: the portal's web address" },
+		{ "account-slug", 0, "FIREZONE_ACCOUNT_SLUG", OPT_STR, S(slug), .meta = "SLUG", .flags = OPT_EMPTY_UNSET,
+		  .help = "the account, so that the page need not ask for it" },
+		TOKEN_PATH(token_path),
 	};
-	static const struct opt_spec spec = {
+	const struct opt_spec spec = {
 		.program = PROGRAM " sign-in",
 		.version = "emberbox " EMBERBOX_VERSION,
-		.summary = "Gets a token by way of a browser, on this machine or another, and keeps it for the client.",
+		.summary = "Prints an address where you sign in with any browser, takes the token that it shows, and stores it for the client.",
 		.defs = defs,
 		.n_defs = ARRAY_LEN(defs),
-		.examples = "  emberbox client sign-in --auth-base-url https://portal.example.org --account-slug acme\n",
+		.examples = "  emberbox client sign-in --auth-base-url https://portal.example.org --account-slug acme\n"
+			    "      then: emberbox client --api-url wss://portal.example.org/\n"
+			    "  emberbox client sign-in <token.txt\n"
+			    "      take the token from a file or pipe\n",
 	};
-	struct sign_in_options o = { NULL, NULL };
-	char address[ADDRESS_MAX];
-	int rest = options_or_exit(&spec, argc, argv, &o, NULL);
+	char url[URL_MAX];
 
-	if (rest < argc) {
-		fprintf(stderr, PROGRAM " sign-in: '%s' is one word too many\n", argv[rest]);
+	options_or_exit(&spec, argc, argv, &o, NULL);
+	if (o.slug && !is_slug(o.slug)) {
+		fprintf(stderr, "%s: --account-slug: '%s' is neither the short name nor the id of an account\n", spec.program, o.slug);
 		return 2;
 	}
-	int rc = make_address(&o, address);
-	if (rc)
-		return rc;
-	printf("Open this address in a browser, sign in, and copy the token that is shown:\n\n  %s\n\n", address);
-	print_qr(address);
-	printf("Paste the token here (it will not be shown), then press Enter: ");
-	fflush(stdout);
-	rc = take_token(token_path);
-	if (rc == 0)
-		printf("The token is in %s. Start the client with: emberbox client\n", token_path);
-	return rc;
+	if (!build_url(&o, url)) {
+		fprintf(stderr, "%s: --auth-base-url: '%s' is not a web address such as https://portal.example.org\n", spec.program, o.base);
+		return 2;
+	}
+	return needs_root("sign-in") ? 1 : sign_in(&o, url);
 }
 
-/* ---- signing out ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- sign-out ------------------------------------------------------------------------------------------------------------------------------ */
 
-static bool is_confirmed(const char *path)
+static bool is_sure(const char *path)
 {
-	char answer[16] = "";
+	char answer[16], question[PATH_MAX + 200];
 
-	printf("This removes the token in %s. A client that runs goes on until it is stopped; to connect again you must sign in again.\nSign out? [y/N] ",
-	       path);
-	fflush(stdout);
-	if (!fgets(answer, sizeof(answer), stdin))
-		return false;
-	answer[strcspn(answer, "\r\n")] = '\0';
-	return strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0;
+	snprintf(question, sizeof(question), "This removes the token in %s; the client cannot start until you sign in again. Go on? [y/N] ", path);
+	return terminal_ask(question, false, answer, sizeof(answer)) > 0 && (strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0);
 }
 
 int client_sign_out(const char *token_path, int argc, char **argv)
 {
-	struct {
-		bool is_forced;
-	} o = { false };
-	static const struct opt_def defs[] = { { "force", 'f', NULL, OPT_FLAG, 0, .help = "do not ask" } };
-	static const struct opt_spec spec = {
+	struct sign_options o = { .base = NULL };
+	const struct opt_def defs[] = {
+		{ "force", 'f', NULL, OPT_FLAG, S(is_forced), .help = "do not ask" },
+		TOKEN_PATH(token_path),
+	};
+	const struct opt_spec spec = {
 		.program = PROGRAM " sign-out",
 		.version = "emberbox " EMBERBOX_VERSION,
-		.summary = "Removes the token that sign-in kept. The portal is not told: the token expires there by itself.",
+		.summary = "Removes the stored token. The portal is not told: an administrator can revoke it there.",
 		.defs = defs,
 		.n_defs = ARRAY_LEN(defs),
-		.examples = "  emberbox client sign-out --force\n",
+		.examples = "  emberbox client sign-out\n  emberbox client sign-out --force\n      without asking, for scripts\n",
 	};
-	int rest = options_or_exit(&spec, argc, argv, &o, NULL);
 
-	if (rest < argc) {
-		fprintf(stderr, PROGRAM " sign-out: '%s' is one word too many\n", argv[rest]);
-		return 2;
-	}
-	if (access(token_path, F_OK) && errno == ENOENT) {
-		printf("There is no token in %s: nothing to do.\n", token_path);
+	options_or_exit(&spec, argc, argv, &o, NULL);
+	if (access(o.token_path, F_OK) && errno == ENOENT) {
+		printf("Nobody is signed in: there is no token in %s.\n", o.token_path);
 		return 0;
 	}
-	if (!o.is_forced && !is_confirmed(token_path)) {
-		printf("Cancelled.\n");
-		return 0;
-	}
-	if (unlink(token_path) && errno != ENOENT) {
-		fprintf(stderr, PROGRAM " sign-out: cannot remove %s: %s%s\n", token_path, strerror(errno), geteuid() ? " (run this as root)" : "");
+	if (needs_root("sign-out"))
 		return 1;
+	if (!o.is_forced && !is_sure(o.token_path)) {
+		printf("Cancelled; the token is still there.\n");
+		return 0;
 	}
-	printf("Signed out.\n");
+	if (unlink(o.token_path) && errno != ENOENT)
+		return complain("cannot remove", o.token_path);
+	printf("Signed out: the token is removed. A client that runs keeps running until it is stopped.\n");
 	return 0;
 }
