@@ -129,7 +129,7 @@ static void finish_tag(struct compiler *c, bool is_closed)
 	if (strcmp(t->name, "html") == 0 && !t->has_lang)
 		tc_fail(c, "<html> without lang");
 	if (strcmp(t->name, "svg") == 0 && !t->is_named_svg)
-		tc_fail(c, "<svg> neither aria-hidden nor role=img");
+		tc_fail(c, "<svg> neither aria-hidden nor role=img; role=group where links are in it");
 	if (strcmp(t->name, "script") == 0 && !t->has_src && !t->is_json)
 		tc_fail(c, "a script is a file (src) or JSON");
 	c->html.place = TEXT;
@@ -255,7 +255,7 @@ static void end_attr(struct compiler *c)
 		t->has_type |= strcmp(a, "type") == 0 && is_given;
 		t->has_lang |= strcmp(a, "lang") == 0 && is_given;
 		t->has_src |= strcmp(a, "src") == 0 && is_given;
-		t->is_named_svg |= !t->has_expr && ((strcmp(a, "aria-hidden") == 0 && strcmp(v, "true") == 0) || (strcmp(a, "role") == 0 && strcmp(v, "img") == 0));
+		t->is_named_svg |= !t->has_expr && ((strcmp(a, "aria-hidden") == 0 && strcmp(v, "true") == 0) || (strcmp(a, "role") == 0 && (strcmp(v, "img") == 0 || strcmp(v, "group") == 0)));
 	}
 	if (strcmp(t->name, "script") == 0 && strcmp(a, "type") == 0) {
 		if (!is_sure || t->has_expr || (strcmp(v, "application/json") != 0 && strcmp(v, "module") != 0))

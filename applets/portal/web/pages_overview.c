@@ -51,7 +51,7 @@ static void fill_steps(struct web *w, struct overview_view *v)
 	v->steps[2] = (struct step_view){ .title = "Who", .text = v->policies ? "A policy lets people reach it." : "Say who may reach it: everyone, or a group.",
 					  .link = v->policies ? NULL : "Add a policy", .href = web_path(w, "/policies/new"), .is_done = v->policies > 0 };
 	v->steps[3] = (struct step_view){ .title = "Connect yourself", .text = clients ? "A client connected." : "On your own machine: sign in, then connect. Or open an app of Firezone with this portal's address and the short name below.",
-					  .command = clients ? NULL : web_text(w, "emberbox client sign-in --auth-url %s --account %s\nsudo emberbox client --api-url %s", w->x->portal->web_url, w->account->slug,
+					  .command = clients ? NULL : web_text(w, "sudo emberbox client sign-in --auth-base-url %s --account-slug %s\nsudo emberbox client --api-url %s", w->x->portal->web_url, w->account->slug,
 									       w->x->portal->api_url ? w->x->portal->api_url : ""),
 					  .is_done = clients > 0 };
 	for (u32 i = 0; i < 4; i++)

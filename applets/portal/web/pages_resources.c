@@ -88,7 +88,8 @@ enum { F_ADDRESS, F_NAME, F_SITE, F_TYPE, F_STACK, F_DESCRIPTION, F_TCP, F_UDP, 
 /* Traffic is limited by protocol: nothing ticked is everything, a protocol without ports is all of it. */
 static void begin_form(struct web *w, struct form *f, struct form_field fields[static F_COUNT])
 {
-	static struct choice types[] = { { .value = "dns", .label = "A name", .help = "app.example.com, *.example.com" },
+	static struct choice types[] = { { .value = "", .label = "Seen from the address" },
+					 { .value = "dns", .label = "A name", .help = "app.example.com, *.example.com" },
 					 { .value = "ip", .label = "One address", .help = "10.0.0.5, fd00::5" },
 					 { .value = "cidr", .label = "A network", .help = "10.0.0.0/24" } };
 	static struct choice stacks[] = { { .value = "dual", .label = "IPv4 and IPv6" }, { .value = "ipv4_only", .label = "IPv4 only" }, { .value = "ipv6_only", .label = "IPv6 only" } };
@@ -251,7 +252,8 @@ static void fill_form(struct web *w, struct form *f, const struct resource *r)
 	form_set(f, "address", r->address);
 	form_set(f, "name", r->name);
 	form_set(f, "site", web_id(w, &r->site_id));
-	form_set(f, "type", resource_type_names[r->type]);
+	if (r->address && strcmp(guess_type(r->address), resource_type_names[r->type]) != 0)
+		form_set(f, "type", resource_type_names[r->type]);
 	form_set(f, "ip-stack", ip_stack_names[r->ip_stack]);
 	form_set(f, "description", r->address_description);
 	form_set(f, "tcp", ports_of(w, r->filters, PROTO_TCP));
