@@ -210,6 +210,9 @@ TEST(a_deletion_names_what_goes_with_it)
 	for (u32 i = 0; i < d.n; i++)
 		EXPECT_EQ(d.at[i].n, d.at[i].kind == KIND_RESOURCE ? 2 : 1);
 	EXPECT_STR(d.n > 0 ? d.at[0].many : "", "gateway tokens");
+	EXPECT_EQ(admin(w, "site delete Hamburg"), 0);
+	EXPECT(strstr(w->reply.out, "resources       2\n") && strstr(w->reply.out, "policies        1\n"));
+	EXPECT(uuid_eq(&w->reply.id, &site));
 	portal_free(w);
 }
 

@@ -388,20 +388,38 @@ static int check_deletion(struct admin *a, const union any_entity *e)
 	return 0;
 }
 
+/* The answer of a deletion: what went, and how much with it. */
+static void show_deleted(struct admin *a, const struct uuid *id, const struct dependents *d)
+{
+	char text[UUID_STRLEN];
+
+	a->id = *id;
+	a->sheet.is_single = true;
+	sheet_row(&a->sheet);
+	sheet_put(&a->sheet, "id", uuid_format(id, text));
+	for (u32 i = 0; i < d->n; i++)
+		sheet_put_int(&a->sheet, kinds[d->at[i].kind].table, d->at[i].n);
+	a->is_quiet = d->n == 0;
+}
+
 int run_delete(struct admin *a)
 {
+	enum kind k = a->noun->kind;
+	struct dependents d;
 	union any_entity e;
 	int rc = find_target(a, &e);
 
 	if (rc)
 		return rc;
 	rc = check_deletion(a, &e);
+	if (!rc && admin_dependents(a->portal, k, &e.e.account_id, &e.e.id, &d))
+		d.n = 0;
 	rc = rc ? rc : admin_begin(a);
 	if (!rc)
-		rc = admin_end(a, store_delete(a->portal->store, a->noun->kind, &e.e.account_id, &e.e.id));
-	a->id = e.e.id;
-	entity_deinit(a->noun->kind, &e);
-	a->is_quiet = true;
+		rc = admin_end(a, store_delete(a->portal->store, k, &e.e.account_id, &e.e.id));
+	if (!rc)
+		show_deleted(a, &e.e.id, &d);
+	entity_deinit(k, &e);
 	return rc;
 }
 
