@@ -1,0 +1,132 @@
+#!/bin/bash
+# The portal with 10,000 clients, 1,000 resources and 1,000 policies, on one core, in a network namespace of its own; its peers on another.
+#   change     milliseconds until a change of policy has reached 1,000 connected clients (goal: 200)
+#   storm      5,000 clients at once, as after a restart: connects per second without TLS (goal: 1,000), and a page meanwhile (goal: 50 ms)
+#   flows      create_flow until the client is told, gateway included, all clients connected (goals: median 3 ms, 99th percentile 15 ms)
+#   pages      the same goals; those of PAGES, with COOKIE
+#   memory     resident kB: idle with nothing in it (goal: 12,288), and per connected client through TLS (goal: 24)
+#   EMBERBOX=path BENCH_BIN=folder of portal_fill and portal_load   CLIENTS=10000 RESOURCES=1000 STORM=5000 FLOWS=5000 TLS_CLIENTS=1000 REPEATS=3
+#   PAGES="/readyz" COOKIE="name=value"
+# packages: openssl:openssl curl:curl
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+EMBERBOX=${EMBERBOX:-$(make -s print-binary)}
+BENCH_BIN=${BENCH_BIN:?folder of portal_fill and portal_load; make bench BENCH=portal sets it}
+CLIENTS=${CLIENTS:-10000} RESOURCES=${RESOURCES:-1000} STORM=${STORM:-5000} FLOWS=${FLOWS:-5000} TLS_CLIENTS=${TLS_CLIENTS:-1000}
+REPEATS=${REPEATS:-3} PAGES=${PAGES:-/readyz}
+PORT=13001
+
+for tool in openssl curl; do
+	command -v $tool >/dev/null || { echo "skip portal: needs $tool"; exit 0; }
+done
+[ "$(id -u)" = 0 ] || { echo "skip portal: needs root"; exit 0; }
+"$EMBERBOX" portal --help >/dev/null 2>&1 || { echo "skip portal: not in this build"; exit 0; }
+if [ -z "${IN_NAMESPACE:-}" ]; then
+	IN_NAMESPACE=1 EMBERBOX=$EMBERBOX exec unshare -n --kill-child "$0" "$@"
+fi
+ip link set lo up
+sysctl -qw net.core.somaxconn=4096 2>/dev/null
+work=$(mktemp -d) || exit 1
+pid=
+stop() {
+	[ -n "$pid" ] && kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+	pid=
+}
+trap 'stop; rm -rf "$work"' EXIT
+cores=$(nproc)
+on() { # on CORE COMMAND...: where there are that many
+	local core=$1
+	shift
+	if [ "$cores" -gt 1 ]; then exec taskset -c $((core % cores)) "$@"; else exec "$@"; fi
+}
+# serve DIR OPTIONS...
+serve() {
+	local dir=$1
+	shift
+	stop
+	(on 0 "$EMBERBOX" portal serve --dir "$dir" --listen 127.0.0.1:$PORT --socket-capacity 1000000 --socket-refill-rate 1000000 --web-refill-rate 0 \
+		"$@" >"$work/log" 2>&1) &
+	pid=$!
+	for _ in $(seq 100); do
+		curl -sko /dev/null "http://127.0.0.1:$PORT/readyz" && return
+		[ $# -gt 0 ] && curl -sko /dev/null "https://127.0.0.1:$PORT/readyz" && return
+		sleep 0.1
+	done
+	echo "portal: does not serve: $(tail -1 "$work/log")"
+	exit 1
+}
+load() { (on 1 "$BENCH_BIN/portal_load" "$1" $PORT "${@:2}"); }
+rss() { awk '/^VmRSS:/ { print $2 }' "/proc/$pid/status"; }
+median() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
+failed=0
+goal() { # goal WORDS IS_MET
+	if [ "$2" = 1 ]; then echo "  goal: $1: met"; else echo "  goal: $1: MISSED"; failed=1; fi
+}
+within() { awk -v a="${1:-1e9}" -v b="$2" 'BEGIN { print a <= b ? 1 : 0 }'; }
+
+"$EMBERBOX" portal init --dir "$work/empty" >/dev/null || exit 1
+serve "$work/empty"
+idle=$(rss)
+echo "portal: idle and empty, resident $idle kB"
+goal "12288 kB" "$(within "$idle" 12288)"
+
+"$BENCH_BIN/portal_fill" "$work/full" "$CLIENTS" "$RESOURCES" >"$work/peers" || exit 1
+serve "$work/full"
+echo "with $CLIENTS clients, $RESOURCES resources and policies: resident $(rss) kB"
+
+set -- $(load change "$work/peers" "$work/full" 5)
+echo "change of policy to 1000 clients, ms: minimum ${1:-?} median ${2:-?} maximum ${3:-?}"
+goal "200 ms" "$(within "${2:-}" 200)"
+
+rates=() worst=()
+for _ in $(seq "$REPEATS"); do
+	sleep 2 # until the last ones are gone
+	load page 2 /readyz >"$work/page" &
+	prober=$!
+	rates+=("$(load storm "$work/peers" "$STORM")")
+	wait $prober
+	set -- $(cat "$work/page")
+	worst+=("${4:-999999}")
+done
+storm=$(median "${rates[@]}") page=$(median "${worst[@]}")
+echo "storm of $STORM: connects per second ${rates[*]}; slowest page meanwhile, microseconds: ${worst[*]}"
+goal "1000 a second" "$(within 1000 "${storm:-0}")"
+goal "pages within 50 ms" "$(within "$page" 50000)"
+
+sleep 2
+set -- $(load flows "$work/peers" "$CLIENTS" "$FLOWS")
+echo "create_flow, microseconds: median ${1:-?} 99th percentile ${2:-?} maximum ${3:-?}"
+goal "median 3 ms" "$(within "${1:-}" 3000)"
+goal "99th percentile 15 ms" "$(within "${2:-}" 15000)"
+
+sleep 3
+for path in $PAGES; do
+	set -- $(load page 5 "$path" ${COOKIE:+"Cookie: $COOKIE"})
+	echo "page $path (status ${1:-?}), microseconds: median ${2:-?} 99th percentile ${3:-?} maximum ${4:-?}"
+	goal "median 3 ms" "$(within "${2:-}" 3000)"
+	goal "99th percentile 15 ms" "$(within "${3:-}" 15000)"
+done
+
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" -days 5 \
+	-subj /CN=portal -addext subjectAltName=IP:127.0.0.1 2>/dev/null || exit 1
+for how in plain tls; do
+	options=() cert=
+	[ $how = tls ] && options=(--tls-cert "$work/cert.pem" --tls-key "$work/key.pem") cert=$work/cert.pem
+	serve "$work/full" "${options[@]}"
+	before=$(rss)
+	mkfifo "$work/hold.$how"
+	load hold "$work/peers" "$TLS_CLIENTS" $cert <"$work/hold.$how" >"$work/held" &
+	exec 8>"$work/hold.$how"
+	for _ in $(seq 600); do
+		grep -q connected "$work/held" && break
+		sleep 0.1
+	done
+	grep -q connected "$work/held" || { echo "portal: $how: $TLS_CLIENTS did not connect"; exit 1; }
+	sleep 1
+	each=$((($(rss) - before) * 10 / TLS_CLIENTS))
+	exec 8>&-
+	wait $!
+	echo "memory per connected client, $how: $((each / 10)).$((each % 10)) kB"
+	[ $how = plain ] || goal "24 kB" "$(within "$each" 240)"
+done
+exit $failed
