@@ -3,6 +3,7 @@
 #include "applets/portal/model/forwarded.h"
 #include "applets/portal/model/geo.h"
 #include "applets/portal/model/pool.h"
+#include "core/base/rng.h"
 #include "tests/unit/test.h"
 
 #include <stdio.h>
@@ -492,6 +493,57 @@ TEST(spec60_51_internet_is_hidden_from_old_versions)
 	EXPECT_EQ(access_list(&d, &s, 0, list, 8), 1);
 	s.version = version_read("");
 	EXPECT_EQ(access_list(&d, &s, 0, list, 8), 2);
+	directory_deinit(&d);
+}
+
+/* The list is made from the actor's groups, a grant from the resource's policies: they must agree whatever came and went. */
+TEST(the_list_holds_what_is_granted_and_nothing_else)
+{
+	enum { N = 12, ACTORS = 1, GROUPS = ACTORS + N, RESOURCES = GROUPS + N, POLICIES = RESOURCES + N, MEMBERS = POLICIES + 4 * N };
+	const struct resource *list[4 * N];
+	struct rng_seeded rng;
+	struct directory d;
+	u32 listed = 0;
+
+	rng_seeded_init(&rng, 5);
+	directory_init(&d);
+	for (u8 i = 0; i < N; i++) {
+		struct actor a = { .e = entity_of(ACTORS + i), .name = "a", .type = i % 3 ? ACTOR_USER : ACTOR_SERVICE };
+		struct group g = { .e = entity_of(GROUPS + i), .name = i ? "g" : EVERYONE, .type = i ? GROUP_STATIC : GROUP_MANAGED };
+		struct resource r = { .e = entity_of(RESOURCES + i), .name = "r", .address = "r", .site_id = id_of(i % 4 ? 250 : 0) };
+		put(&d, KIND_ACTOR, &a);
+		put(&d, KIND_GROUP, &g);
+		put(&d, KIND_RESOURCE, &r);
+	}
+	for (u32 step = 0; step < 2000; step++) {
+		u8 slot = (u8)rng_below(&rng.rng, 4 * N), group = (u8)(GROUPS + rng_below(&rng.rng, N)), kind = (u8)rng_below(&rng.rng, 4);
+		struct membership m = { .e = entity_of((u8)(MEMBERS + slot)), .actor_id = id_of((u8)(ACTORS + rng_below(&rng.rng, N))),
+					.group_id = id_of(group) };
+		if (kind == 0)
+			put_policy(&d, (u8)(POLICIES + slot), group, (u8)(RESOURCES + rng_below(&rng.rng, N)),
+				   slot % 5 ? NULL : "client_verified is true", slot % 7 == 0);
+		else if (kind == 1)
+			put(&d, KIND_MEMBERSHIP, &m);
+		else if (rng_below(&rng.rng, 3) == 0)
+			entity_free(kind == 2 ? KIND_POLICY : KIND_MEMBERSHIP,
+				    directory_take(&d, kind == 2 ? KIND_POLICY : KIND_MEMBERSHIP, &acme,
+						   &(struct uuid){ { (u8)((kind == 2 ? POLICIES : MEMBERS) + slot) } }));
+		struct subject s = subject_of((u8)(ACTORS + step % N));
+		u32 n = access_list(&d, &s, 0, list, ARRAY_LEN(list)), at = 0;
+		for (u8 i = 0; i < N; i++) {
+			struct uuid id = id_of(RESOURCES + i);
+			struct grant g;
+			u32 violated;
+			bool is_granted = access_grant(&d, &s, &id, 0, &g, &violated) == 0 && i % 4 != 0; /* the others are in no site */
+			bool is_listed = at < n && uuid_eq(&list[at]->e.id, &id);
+			if (!EXPECT_EQ(is_listed, is_granted))
+				return;
+			at += is_listed;
+		}
+		EXPECT_EQ(at, n);
+		listed += n;
+	}
+	EXPECT(listed > 1000);
 	directory_deinit(&d);
 }
 

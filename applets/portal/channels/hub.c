@@ -110,10 +110,11 @@ void *const *hub_peers(const struct hub *h, enum msg_role role, const struct uui
 {
 	struct peer key = { .account_id = *account };
 	const struct index *x = &h->joined[role];
-	u32 first = index_lower(x, &key), end = first;
+	u32 first = index_lower(x, &key), end;
 
-	while (end < x->n && uuid_eq(&((const struct peer *)x->at[end])->account_id, account))
-		end++;
+	memset(key.id.b, 0xff, sizeof(key.id.b));
+	end = index_lower(x, &key);
+	end += end < x->n && x->cmp(x->at[end], &key) == 0;
 	*n = end - first;
 	return *n > 0 ? x->at + first : NULL;
 }

@@ -143,32 +143,66 @@ static bool is_connectable(const struct resource *r, const struct subject *s)
 	return r->type != RESOURCE_INTERNET || version_has_internet(&s->version);
 }
 
+struct access {
+	const struct directory *d;
+	const struct subject *subject;
+	i64 now;
+	const struct resource **out;
+	u32 n, max;
+};
+
+static void add_group(struct access *a, const struct group *g)
+{
+	u32 n;
+	void *const *policies = directory_policies_of_group(a->d, &g->e.account_id, &g->e.id, &n);
+
+	for (u32 i = 0; i < n && a->n < a->max; i++) {
+		const struct policy *p = policies[i];
+		u32 violated = 0;
+		i64 expires_at;
+
+		if (p->disabled_at || !conditions_hold(p->conditions, a->subject, a->now, &expires_at, &violated))
+			continue;
+		const struct resource *r = directory_get(a->d, KIND_RESOURCE, &p->e.account_id, &p->resource_id);
+		if (is_connectable(r, a->subject))
+			a->out[a->n++] = r;
+	}
+}
+
+static int by_resource_id(const void *a, const void *b)
+{
+	const struct resource *const *x = a, *const *y = b;
+
+	return uuid_cmp(&(*x)->e.id, &(*y)->e.id);
+}
+
 u32 access_list(const struct directory *d, const struct subject *s, i64 now, const struct resource **out, u32 max)
 {
 	const struct actor *actor = directory_get(d, KIND_ACTOR, &s->account_id, &s->actor_id);
-	struct policy first = { .e.account_id = s->account_id };
-	const struct index *x = &d->by_resource;
-	u32 n = 0;
+	struct access a = { d, s, now, out, 0, max };
+	struct uuid none;
+	void *const *list;
+	u32 n, kept = 0;
 
 	if (!actor)
 		return 0;
-	for (u32 i = index_lower(x, &first); i < x->n && n < max; i++) {
-		const struct policy *p = x->at[i];
-		struct uuid membership;
-		i64 expires_at;
-		u32 violated = 0;
-
-		if (!uuid_eq(&p->e.account_id, &s->account_id))
-			break;
-		if (n > 0 && uuid_eq(&out[n - 1]->e.id, &p->resource_id))
-			continue;
-		if (!names(d, p, actor, &membership) || !conditions_hold(p->conditions, s, now, &expires_at, &violated))
-			continue;
-		const struct resource *r = directory_get(d, KIND_RESOURCE, &p->e.account_id, &p->resource_id);
-		if (is_connectable(r, s))
-			out[n++] = r;
+	list = directory_memberships_of(d, actor, &n);
+	for (u32 i = 0; i < n; i++) {
+		const struct membership *m = list[i];
+		const struct group *g = directory_get(d, KIND_GROUP, &m->e.account_id, &m->group_id);
+		if (g && !group_is_everyone(g))
+			add_group(&a, g);
 	}
-	return n;
+	list = directory_everyone(d, &s->account_id, &n);
+	for (u32 i = 0; i < n; i++)
+		if (directory_is_member(d, actor, list[i], &none))
+			add_group(&a, list[i]);
+	if (a.n > 0)
+		qsort(out, a.n, sizeof(struct resource *), by_resource_id);
+	for (u32 i = 0; i < a.n; i++)
+		if (kept == 0 || out[kept - 1] != out[i])
+			out[kept++] = out[i];
+	return kept;
 }
 
 int access_grant(const struct directory *d, const struct subject *s, const struct uuid *resource, i64 now, struct grant *out,

@@ -32,7 +32,8 @@ struct subject {
  * *violated, a set of bits 1 << enum property. */
 bool conditions_hold(const char *conditions, const struct subject *s, i64 now, i64 *expires_at, u32 *violated);
 
-/* Resources the subject may connect to, in the order of their ids: at most `max` pointers into the directory. Returns how many. */
+/* Resources the subject may connect to, in the order of their ids: at most `max` pointers into the directory, where `max` is no less than the number
+ * of the account's policies. Returns how many. Costs what the actor's groups grant, whatever else the account has. */
 u32 access_list(const struct directory *d, const struct subject *s, i64 now, const struct resource **out, u32 max);
 
 /* The policy that grants a resource the longest. ERR_NOT_FOUND: none names the subject; ERR_DENIED: none whose conditions hold. */

@@ -28,6 +28,15 @@ static int by_resource(const void *a, const void *b)
 	return c ? c : uuid_cmp(&x->e.id, &y->e.id);
 }
 
+static int by_group(const void *a, const void *b)
+{
+	const struct policy *x = a, *y = b;
+	int c = uuid_cmp(&x->e.account_id, &y->e.account_id);
+
+	c = c ? c : uuid_cmp(&x->group_id, &y->group_id);
+	return c ? c : uuid_cmp(&x->e.id, &y->e.id);
+}
+
 void directory_init(struct directory *d)
 {
 	memset(d, 0, sizeof(*d));
@@ -35,6 +44,8 @@ void directory_init(struct directory *d)
 		d->by_id[k].cmp = by_id;
 	d->by_actor.cmp = by_actor;
 	d->by_resource.cmp = by_resource;
+	d->by_group.cmp = by_group;
+	d->everyone.cmp = by_id;
 }
 
 void directory_deinit(struct directory *d)
@@ -46,28 +57,43 @@ void directory_deinit(struct directory *d)
 	}
 	index_free(&d->by_actor);
 	index_free(&d->by_resource);
+	index_free(&d->by_group);
+	index_free(&d->everyone);
 }
 
-static struct index *second_index(struct directory *d, enum kind k)
+#define OTHERS_MAX 2u
+
+/* The other indexes that an entity belongs into. */
+static u32 others(struct directory *d, enum kind k, const void *entity, struct index *out[static OTHERS_MAX])
 {
-	return k == KIND_MEMBERSHIP ? &d->by_actor : k == KIND_POLICY ? &d->by_resource : NULL;
+	u32 n = 0;
+
+	if (k == KIND_MEMBERSHIP) {
+		out[n++] = &d->by_actor;
+	} else if (k == KIND_POLICY) {
+		out[n++] = &d->by_resource;
+		out[n++] = &d->by_group;
+	} else if (k == KIND_GROUP && group_is_everyone(entity)) {
+		out[n++] = &d->everyone;
+	}
+	return n;
 }
 
 void *directory_take(struct directory *d, enum kind k, const struct uuid *account, const struct uuid *id)
 {
 	struct entity key = { .account_id = *account, .id = *id };
-	struct index *second = second_index(d, k);
 	void *old = index_take(&d->by_id[k], &key);
+	struct index *other[OTHERS_MAX];
 
-	if (old && second)
-		index_take(second, old);
+	for (u32 n = old ? others(d, k, old, other) : 0; n > 0; n--)
+		index_take(other[n - 1], old);
 	return old;
 }
 
 int directory_put(struct directory *d, enum kind k, const void *entity, void **old)
 {
 	const struct entity *e = entity;
-	struct index *second = second_index(d, k);
+	struct index *other[OTHERS_MAX];
 	void *copy = entity_dup(k, entity);
 
 	*old = NULL;
@@ -76,12 +102,10 @@ int directory_put(struct directory *d, enum kind k, const void *entity, void **o
 	((struct entity *)copy)->revision = ++d->revision;
 	*old = directory_take(d, k, &e->account_id, &e->id);
 	int rc = index_put(&d->by_id[k], copy);
-	if (!rc && second)
-		rc = index_put(second, copy);
-	if (rc) {
-		index_take(&d->by_id[k], copy);
-		entity_free(k, copy);
-	}
+	for (u32 n = others(d, k, copy, other); n > 0 && !rc; n--)
+		rc = index_put(other[n - 1], copy);
+	if (rc)
+		entity_free(k, directory_take(d, k, &e->account_id, &e->id));
 	return rc;
 }
 
@@ -92,16 +116,27 @@ const void *directory_get(const struct directory *d, enum kind k, const struct u
 	return index_find(&d->by_id[k], &key);
 }
 
-void *const *directory_all(const struct directory *d, enum kind k, const struct uuid *account, u32 *n)
+/* Of an index by (account, id). */
+static void *const *range_of_account(const struct index *x, const struct uuid *account, u32 *n)
 {
-	const struct index *x = &d->by_id[k];
 	struct entity key = { .account_id = *account };
-	u32 first = index_lower(x, &key), end = first;
+	u32 first = index_lower(x, &key), end;
 
-	while (end < x->n && uuid_eq(&((const struct entity *)x->at[end])->account_id, account))
-		end++;
+	memset(key.id.b, 0xff, sizeof(key.id.b));
+	end = index_lower(x, &key);
+	end += end < x->n && by_id(x->at[end], &key) == 0;
 	*n = end - first;
 	return x->at + first;
+}
+
+void *const *directory_all(const struct directory *d, enum kind k, const struct uuid *account, u32 *n)
+{
+	return range_of_account(&d->by_id[k], account, n);
+}
+
+void *const *directory_everyone(const struct directory *d, const struct uuid *account, u32 *n)
+{
+	return range_of_account(&d->everyone, account, n);
 }
 
 void *const *directory_policies_of(const struct directory *d, const struct uuid *account, const struct uuid *resource, u32 *n)
@@ -113,6 +148,36 @@ void *const *directory_policies_of(const struct directory *d, const struct uuid 
 	for (; end < x->n; end++) {
 		const struct policy *p = x->at[end];
 		if (!uuid_eq(&p->resource_id, resource) || !uuid_eq(&p->e.account_id, account))
+			break;
+	}
+	*n = end - first;
+	return x->at + first;
+}
+
+void *const *directory_policies_of_group(const struct directory *d, const struct uuid *account, const struct uuid *group, u32 *n)
+{
+	const struct index *x = &d->by_group;
+	struct policy key = { .e.account_id = *account, .group_id = *group };
+	u32 first = index_lower(x, &key), end = first;
+
+	for (; end < x->n; end++) {
+		const struct policy *p = x->at[end];
+		if (!uuid_eq(&p->group_id, group) || !uuid_eq(&p->e.account_id, account))
+			break;
+	}
+	*n = end - first;
+	return x->at + first;
+}
+
+void *const *directory_memberships_of(const struct directory *d, const struct actor *a, u32 *n)
+{
+	const struct index *x = &d->by_actor;
+	struct membership key = { .e.account_id = a->e.account_id, .actor_id = a->e.id };
+	u32 first = index_lower(x, &key), end = first;
+
+	for (; end < x->n; end++) {
+		const struct membership *m = x->at[end];
+		if (!uuid_eq(&m->actor_id, &a->e.id) || !uuid_eq(&m->e.account_id, &a->e.account_id))
 			break;
 	}
 	*n = end - first;

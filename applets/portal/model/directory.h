@@ -17,6 +17,8 @@ struct directory {
 	struct index by_id[DIRECTORY_KINDS]; /* by (account, id) */
 	struct index by_actor;		     /* memberships by (account, actor, group) */
 	struct index by_resource;	     /* policies by (account, resource, id) */
+	struct index by_group;		     /* policies by (account, group, id) */
+	struct index everyone;		     /* groups without rows by (account, id) */
 	u64 revision;
 };
 
@@ -39,8 +41,14 @@ const void *directory_get(const struct directory *d, enum kind k, const struct u
 /* All of a kind in one account: *n pointers. */
 void *const *directory_all(const struct directory *d, enum kind k, const struct uuid *account, u32 *n);
 
-/* Policies for one resource. */
+/* Policies for one resource; for one group. */
 void *const *directory_policies_of(const struct directory *d, const struct uuid *account, const struct uuid *resource, u32 *n);
+void *const *directory_policies_of_group(const struct directory *d, const struct uuid *account, const struct uuid *group, u32 *n);
+
+/* Memberships of an actor in the order of their groups; those in groups without rows are not among them. */
+void *const *directory_memberships_of(const struct directory *d, const struct actor *a, u32 *n);
+/* The groups that are "Everyone": one, once an account is set up. */
+void *const *directory_everyone(const struct directory *d, const struct uuid *account, u32 *n);
 
 static inline const struct account *directory_account(const struct directory *d, const struct uuid *account)
 {
