@@ -12,7 +12,7 @@
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #define HEADER_MAX 14u
 #define CONTROL_MAX 125u
-#define BUFFER_KEEP 65536u /* larger buffers are given back when empty */
+#define BUFFER_KEEP 0u /* most sockets are silent most of the time, and there may be thousands */
 
 enum opcode { OP_CONTINUATION = 0, OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
 

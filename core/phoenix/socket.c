@@ -10,6 +10,7 @@
 #define CLOSE_RESTART 1012
 #define FRAME_VALUES_MAX 65536u /* JSON values in one frame of a peer */
 #define FRAME_BYTES_MAX 1000000u
+#define OUT_KEEP 1024u
 
 struct event {
 	struct phx_event event;
@@ -125,7 +126,7 @@ static int send_frame(struct phx_socket *s)
 {
 	int rc = s->out.err ? s->out.err : ws_send_text(s->ws, json_text(&s->out));
 
-	if (s->out.cap > 65536) /* an init may be large; what follows is not */
+	if (s->out.cap > OUT_KEEP) /* an init is large; what follows is not, nor soon */
 		json_out_free(&s->out);
 	else
 		json_out_reset(&s->out);
