@@ -675,3 +675,64 @@ TEST(the_log_tells_of_requests_and_no_secrets)
 	EXPECT(!strstr(logged, "hidden") && !strstr(logged, "readyz"));
 	http_free(w);
 }
+
+enum { PEERS = 3 * CONN_UPGRADES_PER_TURN };
+
+/* PEERS connections that have asked to become sockets, read but not answered. */
+static struct http_world *peers_at_once(int fds[static PEERS])
+{
+	struct http_world *w = http_new();
+	char request[1024];
+
+	EXPECT_EQ(admin(w->portal, "actor add --type user --name Mo --email mo@acme.example"), 0);
+	const char *token = token_for(w->portal, "--actor mo@acme.example");
+	for (int i = 0; i < PEERS; i++) {
+		fds[i] = http_dial(w);
+		int n = snprintf(request, sizeof(request),
+				 "GET /client/websocket?external_id=peer-%d&name=peer&public_key=%043d%%3D HTTP/1.1\r\nHost: x\r\n"
+				 "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+				 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nuser-agent: x headless-client/1.5.8\r\n"
+				 "x-authorization: Bearer %s\r\n\r\n",
+				 i, 0, token);
+		EXPECT_EQ(write(fds[i], request, (size_t)n), n);
+	}
+	loop_turn(w->loop, 0);
+	EXPECT_EQ(w->server.stats.upgrades, 0);
+	EXPECT(w->server.waiting != NULL);
+	return w;
+}
+
+TEST(many_peers_that_come_at_once_are_let_in_one_after_another)
+{
+	int fds[PEERS], gives_up = PEERS / 2;
+	struct http_world *w = peers_at_once(fds);
+	bool is_closed;
+
+	close(fds[gives_up]);
+	http_turn(w);
+	EXPECT(w->server.waiting == NULL);
+	EXPECT(w->server.stats.upgrades >= PEERS - 1);
+	for (int i = 0; i < PEERS; i++)
+		if (i != gives_up) {
+			EXPECT_HAS(http_recv(w, fds[i], &is_closed), "HTTP/1.1 101");
+			EXPECT(!is_closed);
+			close(fds[i]);
+		}
+	http_turn(w);
+	EXPECT_EQ(http_get(w, "/healthz")->status, 200);
+	http_free(w);
+}
+
+TEST(peers_that_wait_may_be_closed)
+{
+	int fds[PEERS];
+	struct http_world *w = peers_at_once(fds);
+
+	conn_free_all(&w->server);
+	EXPECT(w->server.waiting == NULL);
+	http_turn(w);
+	EXPECT_EQ(w->server.stats.upgrades, 0);
+	for (int i = 0; i < PEERS; i++)
+		close(fds[i]);
+	http_free(w);
+}

@@ -17,11 +17,12 @@
 #define READS_PER_EVENT 4 /* then others have their turn */
 #define BODY_MAX (16u * 1024u * 1024u) /* of any route */
 
-enum conn_state { CONN_HEAD, CONN_BODY, CONN_ANSWERING, CONN_SOCKET, CONN_CLOSING };
+enum conn_state { CONN_HEAD, CONN_BODY, CONN_ANSWERING, CONN_WAITING, CONN_SOCKET, CONN_CLOSING };
 
 struct conn {
 	struct server *server;
 	struct conn *next, **link;
+	struct conn *next_waiting;
 	struct loop_fd *watch;
 	struct loop_timer timer;
 	struct loop_task task;
@@ -59,10 +60,25 @@ static void end_request(struct conn *c)
 	c->http = NULL;
 }
 
+static void stop_waiting(struct conn *c)
+{
+	struct conn **at = &c->server->waiting;
+
+	while (*at && *at != c)
+		at = &(*at)->next_waiting;
+	if (!*at)
+		return;
+	*at = c->next_waiting;
+	if (!*at)
+		c->server->waiting_end = at;
+}
+
 static void conn_free(struct conn *c)
 {
 	struct server *s = c->server;
 
+	if (c->state == CONN_WAITING)
+		stop_waiting(c);
 	loop_fd_del(c->watch);
 	loop_timer_clear(s->loop, &c->timer);
 	end_request(c);
@@ -180,7 +196,8 @@ static void next_request(struct conn *c)
 
 static void watch(struct conn *c, bool wants_write)
 {
-	bool wants_read = !c->has_ended && (c->state != CONN_ANSWERING || c->ahead.n < CONN_AHEAD_MAX);
+	bool is_busy = c->state == CONN_WAITING || c->state == CONN_ANSWERING;
+	bool wants_read = !c->has_ended && (!is_busy || c->ahead.n < CONN_AHEAD_MAX);
 
 	loop_fd_set(c->watch, (wants_read ? LOOP_READ : 0) | (wants_write ? LOOP_WRITE : 0));
 }
@@ -302,6 +319,40 @@ static void upgrade(struct conn *c, struct exchange *x)
 	free(u);
 }
 
+/* After a restart all peers come at once: they are let in in the order in which they came, few at a time, so that others are served between. */
+static void wait_for_upgrade(struct conn *c)
+{
+	struct server *s = c->server;
+
+	c->state = CONN_WAITING;
+	c->next_waiting = NULL;
+	if (!s->waiting)
+		s->waiting_end = &s->waiting;
+	*s->waiting_end = c;
+	s->waiting_end = &c->next_waiting;
+	loop_timer_clear(s->loop, &c->timer);
+	loop_task_queue(s->loop, &s->waiting_task);
+}
+
+static void take_ahead(struct conn *c);
+
+void conn_upgrade_some(void *server, u64 now)
+{
+	struct server *s = server;
+	struct conn *c;
+
+	(void)now;
+	for (u32 i = 0; i < CONN_UPGRADES_PER_TURN && (c = s->waiting); i++) {
+		stop_waiting(c);
+		upgrade(c, &c->run->x);
+		end_request(c);
+		take_ahead(c);
+		(void)flush(c);
+	}
+	if (s->waiting)
+		loop_task_queue(s->loop, &s->waiting_task);
+}
+
 /* ---- requests -------------------------------------------------------------------------------------------------------------------------- */
 
 static void run_request(struct conn *c)
@@ -355,8 +406,7 @@ static void on_head(struct conn *c)
 	if (!c->run) {
 		respond_problem(c, 503, "overloaded", "Out of memory", 5);
 	} else if (phx_is_socket_path(h->target)) {
-		upgrade(c, &c->run->x);
-		end_request(c);
+		wait_for_upgrade(c);
 	} else if (h->is_chunked || (h->has_length && h->length > 0)) {
 		expect_body(c, h);
 	}
@@ -414,7 +464,7 @@ static void take_plain(struct conn *c, struct span in)
 		in = take_request(c, in);
 	if (in.n == 0)
 		return;
-	if (c->state == CONN_ANSWERING)
+	if (c->state == CONN_ANSWERING || c->state == CONN_WAITING)
 		strbuf_add(&c->ahead, in.p, in.n);
 	else if (c->state == CONN_SOCKET)
 		peer_input(c->peer, loop_now(s->loop), loop_wall(s->loop), in);
@@ -425,7 +475,7 @@ static void take_ahead(struct conn *c)
 {
 	struct strbuf in = c->ahead;
 
-	if (c->state != CONN_HEAD || in.n == 0)
+	if ((c->state != CONN_HEAD && c->state != CONN_SOCKET) || in.n == 0)
 		return;
 	c->ahead = (struct strbuf){ 0 };
 	take_plain(c, strbuf_span(&in));
@@ -491,12 +541,25 @@ static bool at_end(struct conn *c, int rc)
 	return false;
 }
 
+/* Peers have had their share of this turn of the loop: they keep, pages are waited for. */
+static bool is_late(struct server *s, u64 now)
+{
+	u64 turn = loop_stats(s->loop)->turns;
+
+	if (s->turn != turn) {
+		s->turn = turn;
+		s->turn_began = now;
+	}
+	return time_since(now, s->turn_began) > CONN_TURN_TIME;
+}
+
 static void on_event(void *ctx, int fd, unsigned events, u64 now)
 {
 	static u8 buf[READ_MAX]; /* one loop, one buffer */
 	struct conn *c = ctx;
 
-	(void)now;
+	if (is_late(c->server, now) && c->state == CONN_SOCKET)
+		return; /* what is ready stays ready */
 	for (int i = 0; events & LOOP_READ && i < READS_PER_EVENT && !c->has_ended; i++) {
 		int n = tcp_read(fd, buf, sizeof(buf));
 
@@ -553,6 +616,7 @@ static void on_timer(void *ctx, u64 now)
 		exchange_give_up(c->run);
 		(void)flush(c);
 		return;
+	case CONN_WAITING:
 	case CONN_SOCKET:
 	case CONN_CLOSING:
 		break;

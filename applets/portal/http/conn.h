@@ -1,6 +1,6 @@
 /* applets/portal/http/conn.h: one TCP connection: TLS if asked for, HTTP requests one after another until an upgrade, then a peer of the hub.
  *
- *   accepted ──▶ [head] ──upgrade──▶ [socket] ─────────────────────┐
+ *   accepted ──▶ [head] ──upgrade──▶ [waiting] ──▶ [socket] ───────┐
  *                 │  ▲ └──refused, not understood───────────┐      │ peer gone
  *                 ▼  │ kept alive                           ▼      ▼
  *              [body]│                                   [closing] ──▶ freed
@@ -24,9 +24,14 @@
 #define CONN_ANSWER_TIMEOUT MINUTES(3) /* for a page that answers later; then it is 503 */
 #define CONN_CLOSING_TIMEOUT SEC(5)
 #define CONN_AHEAD_MAX 32768u
+#define CONN_UPGRADES_PER_TURN 8u /* some 2 ms: pages come between */
+#define CONN_TURN_TIME MSEC(5)	    /* of a turn of the loop, then sockets wait for the next */
 
 /* Takes over the descriptor; closes it when there is no memory. */
 void conn_open(struct server *s, int fd, const struct endpoint *peer);
+
+/* The task of server.h. */
+void conn_upgrade_some(void *server, u64 now);
 
 /* The hub has something for it (hub_config.wants_service). */
 void conn_service(void *server, void *conn);

@@ -1,5 +1,7 @@
 #include "applets/portal/http/server.h"
 
+#include "applets/portal/http/conn.h"
+
 #include "applets/portal/http/live.h"
 
 #include <sodium.h>
@@ -11,6 +13,7 @@ int server_init(struct server *s)
 
 	s->is_https = url && strncmp(url, "https:", 6) == 0;
 	hmac_sha256(s->cookie_key, key, SPAN_STR("emberbox cookies"));
+	s->waiting_task = (struct loop_task){ .cb = conn_upgrade_some, .ctx = s };
 	s->portal->live = live_new(s->loop);
 	if (s->portal->live && rate_init(&s->web_rate, s->portal->rng) == 0 && rate_init(&s->api_rate, s->portal->rng) == 0)
 		return 0;
@@ -20,6 +23,7 @@ int server_init(struct server *s)
 
 void server_deinit(struct server *s)
 {
+	loop_task_cancel(s->loop, &s->waiting_task);
 	rate_deinit(&s->web_rate);
 	rate_deinit(&s->api_rate);
 	live_free(s->portal->live);

@@ -23,6 +23,9 @@ struct server {
 	struct tls_identity *identity; /* NULL: plain text */
 	struct conn *conns;	       /* list of all */
 	u32 n_conns;
+	struct conn *waiting, **waiting_end; /* that want to become sockets, in the order in which they came */
+	struct loop_task waiting_task;
+	u64 turn, turn_began;	       /* of the loop */
 	const struct area *const *areas; /* router.h */
 	bool is_starting, is_stopping;
 	bool is_https;		     /* the external URL is */
