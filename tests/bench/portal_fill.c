@@ -5,8 +5,10 @@
  *
  *	gateway TOKEN EXTERNAL-ID
  *	policy ID                                   of the crowd
+ *	cookie NAME=VALUE                           of a browser in which the admin is signed in
  *	client TOKEN EXTERNAL-ID RESOURCE-ID        one line each; a resource that it may reach
  */
+#include "applets/portal/http/exchange_int.h"
 #include "applets/portal/state.h"
 #include "platform/sys.h"
 
@@ -162,6 +164,30 @@ static void put_client(const struct uuid *actor, u32 i)
 	entity_deinit(KIND_CLIENT, &c);
 }
 
+/* As session_create() and exchange_set_cookie() make it. */
+static void put_session(void)
+{
+	char name[64] = "sess_", cookie[COOKIE_STRLEN];
+	u8 key[SHA256_LEN];
+	struct portal_session s;
+	u32 n;
+	void *const *actors = directory_all(hub_directory(state.portal.hub), KIND_ACTOR, &account, &n);
+
+	if (n == 0)
+		die("admin", "not there");
+	entity_init(KIND_PORTAL_SESSION, &s);
+	s.e = fresh();
+	s.actor_id = ((const struct actor *)actors[0])->e.id;
+	s.expires_at = (i64)(wall / 1000) + 86400ll * 1000000;
+	s.user_agent = text("bench %u", 0);
+	s.remote_ip = text("127.0.0.%u", 1);
+	struct uuid id = put(KIND_PORTAL_SESSION, &s);
+	hmac_sha256(key, SPAN(state.portal.secrets.token_key, SECRET_LEN), SPAN_STR("emberbox cookies"));
+	uuid_format(&account, name + 5);
+	must(cookie_seal(key, name, SPAN(id.b, sizeof(id.b)), wall / NSEC_PER_SEC, 86400, cookie), "cookie");
+	printf("cookie %s=%s\n", name, cookie);
+}
+
 static void fill(u32 n_clients, u32 n_resources)
 {
 	struct uuid *groups = calloc(n_resources, sizeof(*groups)), *resources = calloc(n_resources, sizeof(*resources));
@@ -178,6 +204,7 @@ static void fill(u32 n_clients, u32 n_resources)
 	struct uuid crowd = put_group(n_resources), crowds = put_resource(n_resources), policy = put_policy(&crowd, &crowds);
 	put_token(KIND_GATEWAY_TOKEN, TOKEN_GATEWAY, &site, token);
 	printf("gateway %s bench-gateway\npolicy %s\n", token, uuid_format(&policy, id));
+	put_session();
 	for (u32 i = 0; i < ACTORS; i++) {
 		struct uuid actor = put_actor(i);
 		for (u32 k = 0; k < GROUPS_OF_ACTOR; k++)

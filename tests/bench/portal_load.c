@@ -6,7 +6,7 @@
  *	portal_load flows PORT FILE N FLOWS         N clients stay connected; FLOWS flows are asked for, one after another, by clients at random;
  *	                                            microseconds from the question to `flow_created`: median, 99th percentile, maximum
  *	portal_load hold PORT FILE N [CERT]         N clients (through TLS) stay connected until stdin ends; says "connected N" when they are
- *	portal_load page PORT SECONDS PATH [FIELD]… a page, ten times a second on new connections: status, microseconds as above
+ *	portal_load page PORT SECONDS PATH [FIELD]… a page, PAGES_PER_SEC on new connections: status, microseconds as above
  *
  * A client counts as connected when it has its `init`; of its frames the beginning is kept, which names the event. */
 #include "applets/portal/admin/admin.h"
@@ -29,6 +29,7 @@
 #define TEXT_MAX 600u
 #define OUT_MAX 2048u
 #define PATIENCE SEC(60)
+#define PAGES_PER_SEC 50u
 
 enum event { EV_NONE, EV_INIT, EV_FLOW_CREATED, EV_FLOW_FAILED, EV_AUTHORIZE, EV_RESOURCE, EV_COUNT };
 
@@ -502,14 +503,14 @@ static int page(u32 secs, char **fields, int n_fields)
 {
 	char request[8192];
 	size_t len = (size_t)snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n", fields[0]);
-	u32 n = secs * 10, status = 0, *took = calloc(n, sizeof(*took));
+	u32 n = secs * PAGES_PER_SEC, status = 0, *took = calloc(n, sizeof(*took));
 
 	for (int i = 1; i < n_fields; i++)
 		len += (size_t)snprintf(request + len, sizeof(request) - len, "%s\r\n", fields[i]);
 	len += (size_t)snprintf(request + len, sizeof(request) - len, "\r\n");
 	for (u32 i = 0; i < n; i++) {
 		took[i] = fetch(request, len, &status);
-		usleep(100000);
+		usleep(1000000 / PAGES_PER_SEC);
 	}
 	qsort(took, n, sizeof(*took), by_size);
 	printf("%u %u %u %u\n", status, took[n / 2], took[(u64)n * 99 / 100], took[n - 1]);
