@@ -12,6 +12,8 @@
 
 #define NAME_MAX_BYTES 255u
 #define WHY_MAX 200u
+#define BATCH_FIRST 4u
+#define BATCH_MAX 1024u
 
 enum phase { COMPARE, USERS, GROUPS, MEMBERS, FIND_OVER, DELETE_MEMBERS, DELETE_GROUPS, DELETE_IDENTITIES, POLICIES, DONE };
 
@@ -32,8 +34,10 @@ struct apply {
 	char issuer[APPLY_ISSUER_MAX], why[WHY_MAX];
 	enum phase phase;
 	u32 at;			      /* in the present phase */
+	u32 batch;		      /* things done in one slice, so that it takes about APPLY_SLICE with all that follows from them */
 	struct uuid *actor_of, *group_of; /* by number in the snapshot; null: left out */
-	struct table wanted;	      /* struct pair_key → itself */
+	struct table wanted;	      /* struct pair_key: memberships that shall be */
+	struct table ours;	      /* ids of the groups in group_of */
 	struct list old_identities, old_groups, old_members;
 	u32 identities, groups;	      /* that there were */
 	char cursor[STORE_CURSOR_MAX];
@@ -119,6 +123,8 @@ static int look_at_identity(void *ctx, enum kind k, const void *row)
 	int user = snapshot_find_user(&a->pull->snap, i->idp_id);
 
 	(void)k;
+	if (!uuid_eq(&i->directory_id, &a->directory))
+		return 0;
 	a->identities++;
 	return user >= 0 && a->pull->snap.users[user].is_wanted ? 0 : list_add(&a->old_identities, &i->e.id);
 }
@@ -146,15 +152,11 @@ static int would_vanish(struct apply *a, const char *what, u32 all)
 	return ERR_DENIED;
 }
 
-/* One page of what there is. 1: there is more. */
+/* One page of what there is, whosoever's: in the order of their age a page costs the same wherever it begins. 1: there is more. */
 static int compare(struct apply *a)
 {
 	struct store_query q = { .kind = KIND_IDENTITY, .account = a->account, .limit = STORE_PAGE_MAX, .cursor = a->cursor[0] ? a->cursor : NULL };
 	struct store_page page;
-	char id[UUID_STRLEN];
-
-	q.filters[0] = (struct store_filter){ "directory_id", FILTER_IS, uuid_format(&a->directory, id) };
-	q.n_filters = 1;
 	int rc = store_page(a->portal->store, &q, look_at_identity, a, &page);
 	if (rc)
 		return rc;
@@ -319,6 +321,7 @@ static int apply_group(struct apply *a, u32 number)
 		rc = store_update(a->portal->store, KIND_GROUP, &row, wall(a));
 	if (!rc) {
 		a->group_of[number] = row.e.id;
+		rc = table_put(&a->ours, &row.e.id, a);
 		a->counts.groups++;
 		a->counts.groups_new += !is_known;
 	}
@@ -352,32 +355,18 @@ static int apply_member(struct apply *a, u32 number)
 	return rc == ERR_EXISTS ? 0 : rc;
 }
 
-static int look_at_member(void *ctx, enum kind k, const void *row)
-{
-	struct apply *a = ctx;
-	const struct membership *m = row;
-	struct pair_key key = { m->group_id, m->actor_id };
-
-	(void)k;
-	return table_get(&a->wanted, &key) ? 0 : list_add(&a->old_members, &m->e.id);
-}
-
-/* A page of a group's members. 1: the same group again. */
+/* One of all memberships of the account, in memory: of a group of ours, but not in the snapshot? One that is missed because others change the
+ * list meanwhile is found by the next sync. */
 static int find_over(struct apply *a, u32 number)
 {
-	struct store_query q = { .kind = KIND_MEMBERSHIP, .account = a->account, .limit = STORE_PAGE_MAX, .cursor = a->cursor[0] ? a->cursor : NULL };
-	struct store_page page;
-	char id[UUID_STRLEN];
+	u32 n;
+	void *const *all = directory_all(memory(a), KIND_MEMBERSHIP, &a->account, &n);
+	const struct membership *m = number < n ? all[number] : NULL;
 
-	if (uuid_is_null(&a->group_of[number]))
+	if (!m || !table_get(&a->ours, &m->group_id))
 		return 0;
-	q.filters[0] = (struct store_filter){ "group_id", FILTER_IS, uuid_format(&a->group_of[number], id) };
-	q.n_filters = 1;
-	int rc = store_page(a->portal->store, &q, look_at_member, a, &page);
-	a->cursor[0] = '\0';
-	if (rc == 0 && page.has_next)
-		memcpy(a->cursor, page.next, sizeof(a->cursor));
-	return rc ? rc : page.has_next;
+	struct pair_key key = { m->group_id, m->actor_id };
+	return table_get(&a->wanted, &key) ? 0 : list_add(&a->old_members, &m->e.id);
 }
 
 static int delete_one(struct apply *a, enum kind k, const struct uuid *id, u32 *count)
@@ -452,7 +441,8 @@ static u32 size_of(const struct apply *a, enum phase phase)
 	switch (phase) {
 	case COMPARE: return 1;
 	case USERS: return a->pull->snap.n_users;
-	case GROUPS: case FIND_OVER: return a->pull->snap.n_groups;
+	case GROUPS: return a->pull->snap.n_groups;
+	case FIND_OVER: (void)directory_all(memory(a), KIND_MEMBERSHIP, &a->account, &n); return n;
 	case MEMBERS: return a->pull->snap.n_members;
 	case DELETE_MEMBERS: return a->old_members.n;
 	case DELETE_GROUPS: return a->old_groups.n;
@@ -494,9 +484,18 @@ static int still_wanted(struct apply *a)
 	return rc;
 }
 
+/* Committing and telling everybody cost as much as writing, and only afterwards it is known how much. */
+static void adapt(struct apply *a, u64 took)
+{
+	if (took > APPLY_SLICE && a->batch > 1)
+		a->batch /= 2;
+	else if (took < APPLY_SLICE / 2 && a->batch < BATCH_MAX)
+		a->batch *= 2;
+}
+
 static int slice(struct apply *a)
 {
-	u64 end = a->portal->now() + APPLY_SLICE;
+	u64 begin = a->portal->now();
 	int rc = still_wanted(a);
 
 	if (rc)
@@ -506,18 +505,18 @@ static int slice(struct apply *a)
 	if (rc)
 		return rc;
 	enum phase phase = a->phase; /* memory follows at the end of a slice, so a slice is of one phase */
-	while (rc >= 0 && a->at < size_of(a, phase)) {
+	u32 size = size_of(a, phase);
+	for (u32 i = 0; rc >= 0 && i < a->batch && a->at < size && a->portal->now() - begin < APPLY_SLICE; i++) {
 		rc = do_one(a);
 		a->at += rc == 0;
-		if (a->portal->now() >= end)
-			break;
 	}
 	rc = rc < 0 ? store_rollback(a->portal->store, rc) : store_commit(a->portal->store);
 	rc = rc ? rc : hub_publish(a->portal->hub, a->portal->now(), wall(a));
-	if (rc == 0 && a->at >= size_of(a, phase)) {
+	if (rc == 0 && a->at >= size) {
 		a->phase++;
 		a->at = 0;
 	}
+	adapt(a, a->portal->now() - begin);
 	return rc;
 }
 
@@ -549,6 +548,8 @@ struct apply *apply_new(struct portal *p, struct loop *l, struct pull *pull, voi
 	a->task = (struct loop_task){ .cb = on_task, .ctx = a };
 	pull_issuer(pull->cfg, &pull->dir, a->issuer, sizeof(a->issuer));
 	table_init(&a->wanted, sizeof(struct pair_key), SNAPSHOT_MEMBERS_MAX, p->rng);
+	table_init(&a->ours, sizeof(struct uuid), SNAPSHOT_GROUPS_MAX, p->rng);
+	a->batch = BATCH_FIRST;
 	a->actor_of = calloc(pull->snap.n_users + 1, sizeof(*a->actor_of));
 	a->group_of = calloc(pull->snap.n_groups + 1, sizeof(*a->group_of));
 	if (!a->actor_of || !a->group_of) {
@@ -565,6 +566,7 @@ void apply_free(struct apply *a)
 		return;
 	loop_task_cancel(a->loop, &a->task);
 	table_deinit(&a->wanted);
+	table_deinit(&a->ours);
 	free(a->old_identities.id);
 	free(a->old_groups.id);
 	free(a->old_members.id);
