@@ -63,6 +63,7 @@ for _ in $(seq 200); do
 done
 
 curl -s "http://127.0.0.1:$port/openapi" >"$work/openapi.json"
+cd "$work" # it leaves a folder where it runs
 HOME=$work "$venv/bin/st" run "$work/openapi.json" --url "http://127.0.0.1:$port" -H "Authorization: Bearer $token" \
 	--checks "$checks" \
 	--phases examples,coverage,fuzzing,stateful --max-examples "$examples" --seed 60 --no-color --generation-database none --suppress-health-check all \
