@@ -5,16 +5,22 @@
 # needs: root
 # packages: ip:iproute2 nft:nftables curl:curl python3:python3 dnsmasq:dnsmasq-base
 #
-#	demo.sh            both acts
-#	demo.sh ACT        one: direct or relayed
+# At the end the portal's pages are shown: it prints their address and a one-time link of the running network. Only a port on loopback of this
+# machine leads there.
+#
+#	demo.sh            all acts
+#	demo.sh ACT        one: direct, relayed or tour
+#	KEEP=1             the tour stays open until Ctrl-C
 set -u
+KEEP_OPEN=${KEEP:-}
+unset KEEP # lib.sh would keep its folder
 DOWNLOAD_MB=${DOWNLOAD_MB:-100}
 
 if [ $# -eq 0 ]; then
 	[ "$(id -u)" = 0 ] || { echo "demo: needs root, for network namespaces: try sudo make demo" >&2 && exit 1; }
-	"$0" direct && echo && "$0" relayed || exit 1
+	"$0" direct && echo && "$0" relayed && echo && KEEP=$KEEP_OPEN "$0" tour || exit 1
 	echo
-	echo "Both downloads arrived whole. Nothing is left behind: namespaces, devices and rules are gone."
+	echo "Both downloads arrived whole, the pages answered. Nothing is left behind: namespaces, devices and rules are gone."
 	exit 0
 fi
 
@@ -58,7 +64,69 @@ sentinel() { sed -n 's/^nameserver \(100\.100\.111\..*\)/\1/p' "$resolv_conf" | 
 has_sentinel() { [ -n "$(sentinel)" ]; }
 ms_of() { awk -v s="$1" 'BEGIN { printf "%.1f ms", s * 1000 }'; }
 
+# through FROM_SOCKET… TO_SOCKET…, each `tcp ADDRESS PORT` or `unix PATH`: carries bytes between them
+through='
+import asyncio, sys
+a = sys.argv[1:]
+ends = []
+while a:
+    n = 3 if a[0] == "tcp" else 2
+    ends.append(a[:n])
+    a = a[n:]
+def opening(e, tcp, unix):
+    return tcp(e[1], int(e[2])) if e[0] == "tcp" else unix(e[1])
+async def carry(r, w):
+    try:
+        while data := await r.read(65536):
+            w.write(data)
+            await w.drain()
+    except OSError:
+        pass
+    w.close()
+async def serve(r, w):
+    r2, w2 = await opening(ends[1], asyncio.open_connection, asyncio.open_unix_connection)
+    await asyncio.gather(carry(r, w2), carry(r2, w))
+async def main():
+    server = await opening(ends[0], lambda h, p: asyncio.start_server(serve, h, p), lambda p: asyncio.start_unix_server(serve, p))
+    await server.serve_forever()
+asyncio.run(main())'
+
+tour() {
+	local port url link
+	port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+	url=http://localhost:$port/
+	internet cone cone && start_web && make_portal || fails "cannot build the network"
+	start portal portal "$EMBERBOX" portal serve --dir "$E2E/portal" --listen 0.0.0.0:13001 --web-url "$url" --api-url "$API_URL/" --socket-capacity 100
+	wait_log portal 'portal is ready' || fails "the portal did not start"
+	start_relay relay && has_joined relay && start_gateway gateway && has_joined gateway && start_client
+	wait_for 150 has_route && wait_for 50 fetch http://10.9.0.80/small || fails "no page came through the tunnel"
+	start pages_inside portal python3 -c "$through" unix "$E2E/pages" tcp 127.0.0.1 13001
+	python3 -c "$through" tcp 127.0.0.1 "$port" unix "$E2E/pages" >"$E2E/pages.log" 2>&1 </dev/null &
+	PIDS[pages]=$!
+	wait_for 100 curl -fsS -o /dev/null "${url}healthz" || fails "the pages do not answer"
+	link=$url$(admin link add --actor jo@acme.example --json | grep -o 'auth/link/[^"]*')
+	tell network "runs: a client fetched a page through its gateway, which the overview shows"
+	tell pages "$url"
+	tell link "$link"
+	tell "" "opens once: make a passkey, or a password with an app, and you are its administrator"
+	curl -fsS "$link" | grep -q 'With a password' || fails "the link does not work"
+	if [ -z "$KEEP_OPEN" ]; then
+		tell end "closed again; make demo KEEP=1 keeps it open until Ctrl-C"
+		return
+	fi
+	tell end "open in a browser of this machine until Ctrl-C"
+	trap 'KEEP_OPEN=' INT TERM
+	while [ -n "$KEEP_OPEN" ]; do sleep 0.5; done
+	trap 'cleanup; exit 130' INT
+	trap 'cleanup; exit 143' TERM
+}
+
 case $1 in
+tour)
+	echo "Act 3: the portal's pages"
+	tour
+	exit 0
+	;;
 direct)
 	nats=(cone cone)
 	echo "Act 1: client and gateway behind ordinary home routers"
@@ -68,7 +136,7 @@ relayed)
 	echo "Act 2: both behind symmetric NATs, where no direct path exists"
 	;;
 *)
-	echo "demo: no act \"$1\"; there are: direct, relayed" >&2
+	echo "demo: no act \"$1\"; there are: direct, relayed, tour" >&2
 	exit 2
 	;;
 esac
