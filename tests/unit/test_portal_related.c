@@ -131,6 +131,43 @@ TEST(spec60_66_passcodes_links_sessions_and_tokens_are_purged_when_they_expire)
 	close_world(&w);
 }
 
+/* Thousands that expire at once must not hold the loop: they go in slices, and nothing of them stays. */
+TEST(spec60_66_what_expires_in_masses_goes_in_slices)
+{
+	struct world w = open_world();
+	i64 at = (i64)((WALL + 10 * SECOND) / 1000);
+	u32 slices = 0;
+	int rc;
+
+	fill(&w);
+	REQUIRE(store_begin(w.s, STORE_EAGER) == 0);
+	for (u32 i = 0; i < PURGE_SLICE * 2; i++) {
+		struct uuid id = { { 90, (u8)(i >> 8), (u8)i } };
+		struct portal_session s = { .e = { .account_id = w.account, .id = id }, .actor_id = w.actor, .expires_at = at + (i == 0) * 60000000 };
+		struct passcode p = { .e = { .account_id = w.account, .id = id }, .actor_id = w.actor, .code_hash = "h", .expires_at = at };
+		REQUIRE(store_insert(w.s, KIND_PORTAL_SESSION, &s, WALL) == 0);
+		REQUIRE(store_insert(w.s, KIND_PASSCODE, &p, WALL) == 0);
+	}
+	REQUIRE(store_commit(w.s) == 0);
+	do {
+		forget(&w);
+		REQUIRE(store_begin(w.s, STORE_EAGER) == 0);
+		rc = store_purge_expired(w.s, WALL + 11 * SECOND);
+		EXPECT_EQ(store_commit(w.s), 0);
+		EXPECT_EQ(store_drain(w.s, note, &w), 0);
+		EXPECT(w.changes[KIND_PORTAL_SESSION][CHANGE_DELETE] + w.changes[KIND_PASSCODE][CHANGE_DELETE] <= PURGE_SLICE);
+		slices++;
+	} while (rc == 1 && slices < 20);
+	EXPECT_EQ(rc, 0);
+	EXPECT_EQ(slices, 5); /* in four of them rows go, and the token and the authorization of the world are over too */
+	u32 n = 0;
+	EXPECT_EQ(store_list(w.s, KIND_PASSCODE, NULL, note_row, &n), 0);
+	EXPECT_EQ(n, 0);
+	EXPECT_EQ(store_list(w.s, KIND_PORTAL_SESSION, NULL, note_row, &n), 0);
+	EXPECT_EQ(n, 1);
+	close_world(&w);
+}
+
 TEST(spec60_66_old_device_sessions_go_but_the_newest_stays)
 {
 	struct world w = open_world();

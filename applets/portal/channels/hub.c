@@ -191,9 +191,12 @@ static void flush_sessions(struct hub *h)
 static void purge(struct hub *h)
 {
 	int rc = store_begin(h->cfg.store, STORE_EAGER);
+	bool is_more = false;
 
-	h->purge_due = h->now + PURGE_INTERVAL;
 	rc = rc ? rc : store_purge_expired(h->cfg.store, h->wall);
+	is_more = rc > 0;
+	rc = is_more ? 0 : rc;
+	h->purge_due = h->now + (is_more ? PURGE_PAUSE : PURGE_INTERVAL);
 	rc = rc ? store_rollback(h->cfg.store, rc) : store_commit(h->cfg.store);
 	if (rc)
 		hub_store_failed(h, "expired rows could not be deleted", rc);

@@ -28,6 +28,7 @@
 #define SESSION_FLUSH_INTERVAL SEC(5)	/* spec 60 §1.8 */
 #define SESSION_BUFFER_MAX 1000u
 #define PURGE_INTERVAL SEC(60)		/* spec 60 §12 */
+#define PURGE_PAUSE MSEC(20)		/* between slices, while there is more to purge */
 #define RATE_ENTRIES_MAX 16384u		/* (address, token) pairs remembered by the connect rate limit */
 
 struct hub;

@@ -2,10 +2,11 @@
 
 int store_purge_expired(struct store *s, u64 wall)
 {
+	i64 left = PURGE_SLICE;
 	int rc = 0;
 
 	s->wall = wall;
-	for (int which = ST_PURGE_AUTHORIZATIONS; which <= ST_PURGE_MANY_AUDIT && !rc; which++) {
+	for (int which = ST_PURGE_AUTHORIZATIONS; which <= ST_PURGE_MANY_AUDIT && !rc && left > 0; which++) {
 		sqlite3_stmt *st;
 
 		rc = sql_fixed(s, (enum statement)which, &st);
@@ -13,9 +14,12 @@ int store_purge_expired(struct store *s, u64 wall)
 			break;
 		if (sqlite3_bind_parameter_count(st) > 0)
 			sqlite3_bind_int64(st, 1, (i64)(wall / 1000));
+		if (sqlite3_bind_parameter_count(st) > 1)
+			sqlite3_bind_int64(st, 2, left);
 		rc = sql_run(s, st);
+		left -= rc ? 0 : sqlite3_changes64(s->db);
 	}
-	return rc;
+	return rc ? rc : left <= 0;
 }
 
 int store_revoke(struct store *s, enum store_revoke what, const struct uuid *account, const struct uuid *id)

@@ -4,13 +4,15 @@
 #define DAYS(n) #n "*86400000000"
 #define AUDIT_ROWS "100000" /* AUDIT_ROWS_MAX */
 #define AUDIT_BATCH "500"   /* at a time: a purge shall not hold up the rest */
-#define SESSIONS_BATCH "500"
 
 /* Sessions of more than 90 days but the newest of each device (spec 60 §1.8). */
 #define PURGE_SESSIONS(device)                                                                                           \
 	"DELETE FROM " device "_sessions WHERE seq IN(SELECT s.seq FROM " device "_sessions s WHERE s.inserted_at<=?1-"  \
 	DAYS(90) " AND EXISTS(SELECT 1 FROM " device "_sessions n WHERE n.account_id=s.account_id AND n." device "_id=s." \
-	device "_id AND n.seq>s.seq) LIMIT " SESSIONS_BATCH ")"
+	device "_id AND n.seq>s.seq) LIMIT ?2)"
+/* A slice of the rows that have outlived their time: ?1 is now, ?2 how many may go at once. */
+#define PURGE(table, key, over) "DELETE FROM " table " WHERE (" key ") IN(SELECT " key " FROM " table " WHERE " over " LIMIT ?2)"
+#define PURGE_EXPIRED(table) PURGE(table, "account_id,id", "expires_at<=?1")
 #define LATEST_SESSION(device)                                                                                   \
 	"SELECT token_id,inserted_at,public_key,user_agent,version,remote_ip,region FROM " device "_sessions"    \
 	" WHERE account_id=?1 AND " device "_id=?2 ORDER BY seq DESC LIMIT 1"
@@ -49,17 +51,17 @@ const char *const statements[ST_COUNT] = {
 				       " (SELECT id FROM auth_providers WHERE account_id=?1 AND issuer=?3)",
 	[ST_REVOKE_SESSIONS_OF_ISSUER] = "DELETE FROM portal_sessions WHERE account_id=?1 AND actor_id=?2 AND auth_provider_id IN"
 					 " (SELECT id FROM auth_providers WHERE account_id=?1 AND issuer=?3)",
-	[ST_PURGE_AUTHORIZATIONS] = "DELETE FROM policy_authorizations WHERE expires_at<=?1",
-	[ST_PURGE_CLIENT_TOKENS] = "DELETE FROM client_tokens WHERE expires_at<=?1",
-	[ST_PURGE_API_TOKENS] = "DELETE FROM api_tokens WHERE expires_at<=?1",
-	[ST_PURGE_PASSCODES] = "DELETE FROM one_time_passcodes WHERE expires_at<=?1",
-	[ST_PURGE_PORTAL_SESSIONS] = "DELETE FROM portal_sessions WHERE expires_at<=?1",
-	[ST_PURGE_LINKS] = "DELETE FROM one_time_links WHERE expires_at<=?1",
-	[ST_PURGE_MAILS] = "DELETE FROM outbound_emails WHERE (state='sent' AND updated_at<=?1-" DAYS(7) ") OR"
-			   " (state='failed' AND updated_at<=?1-" DAYS(30) ")",
+	[ST_PURGE_AUTHORIZATIONS] = PURGE_EXPIRED("policy_authorizations"),
+	[ST_PURGE_CLIENT_TOKENS] = PURGE_EXPIRED("client_tokens"),
+	[ST_PURGE_API_TOKENS] = PURGE_EXPIRED("api_tokens"),
+	[ST_PURGE_PASSCODES] = PURGE_EXPIRED("one_time_passcodes"),
+	[ST_PURGE_PORTAL_SESSIONS] = PURGE_EXPIRED("portal_sessions"),
+	[ST_PURGE_LINKS] = PURGE_EXPIRED("one_time_links"),
+	[ST_PURGE_MAILS] = PURGE("outbound_emails", "account_id,id",
+				 "(state='sent' AND updated_at<=?1-" DAYS(7) ") OR (state='failed' AND updated_at<=?1-" DAYS(30) ")"),
 	[ST_PURGE_CLIENT_SESSIONS] = PURGE_SESSIONS("client"),
 	[ST_PURGE_GATEWAY_SESSIONS] = PURGE_SESSIONS("gateway"),
-	[ST_PURGE_STATS] = "DELETE FROM stats_hourly WHERE at<=?1-" DAYS(90),
+	[ST_PURGE_STATS] = PURGE("stats_hourly", "account_id,name,at", "at<=?1-" DAYS(90)),
 	[ST_PURGE_OLD_AUDIT] = "DELETE FROM change_logs WHERE seq IN(SELECT seq FROM change_logs ORDER BY seq LIMIT " AUDIT_BATCH ")"
 			       " AND at<=?1-" DAYS(365),
 	[ST_PURGE_MANY_AUDIT] = "DELETE FROM change_logs WHERE seq<=(SELECT max(seq) FROM change_logs)-" AUDIT_ROWS

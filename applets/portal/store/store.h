@@ -62,9 +62,12 @@ int store_find_device(struct store *s, enum kind k, const struct uuid *account, 
 /* Inserts the device and gives it its two tunnel addresses (spec 60 §2) in the running transaction. ERR_LIMIT: pool exhausted. */
 int store_insert_device(struct store *s, enum kind k, struct device *d, u64 wall) MUST_CHECK;
 
-/* Unexpired authorizations of a gateway; expired rows of anything. */
+/* Unexpired authorizations of a gateway. */
 int store_gateway_authorizations(struct store *s, const struct uuid *account, const struct uuid *gateway, u64 wall, store_each each,
 				 void *ctx);
+
+/* Deletes rows that are over, PURGE_SLICE at most, so that nobody waits for it. 1: there may be more, call again soon; 0: that was all. */
+#define PURGE_SLICE 200
 int store_purge_expired(struct store *s, u64 wall) MUST_CHECK;
 
 /* Rows that lose their right to exist by a change of something else (§5.2). */
