@@ -47,12 +47,12 @@ TOOLS_STATIC := musl-gcc:musl-tools dpkg-source:dpkg-dev xz:xz-utils
 TOOLS_STATIC_portal := tclsh:tcl
 TOOLS_SYSTEM := pkg-config:pkg-config /usr/include/ev.h:libev-dev /usr/include/bearssl.h:libbearssl-dev \
 	/usr/include/sodium.h:libsodium-dev /usr/include/cjson/cJSON.h:libcjson-dev
-TOOLS_SYSTEM_portal := /usr/include/sqlite3.h:libsqlite3-dev
+TOOLS_SYSTEM_portal := /usr/include/sqlite3.h:libsqlite3-dev /usr/lib/*/pkgconfig/libmaxminddb.pc:libmaxminddb-dev
 TOOLS_SYSTEM_doh := /usr/include/nghttp2/nghttp2.h:libnghttp2-dev
 TOOLS_FUZZ := clang:clang /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a:libclang-rt-dev
 
 LIBS := ev bearssl cjson sodium
-LIBS_PORTAL := sqlite3
+LIBS_PORTAL := sqlite3 maxminddb
 LIBS_DOH := nghttp2
 
 ifeq ($(VARIANT),static)
@@ -69,7 +69,7 @@ archives = $(patsubst %,$D/lib/lib%.a,$1)
 else
 CC := gcc
 pkg = $(shell pkg-config --$1 $2 2>/dev/null)
-CFLAGS_ALL += $(call pkg,cflags,libsodium libcjson) $(call pkg,cflags,sqlite3) $(call pkg,cflags,libnghttp2)
+CFLAGS_ALL += $(call pkg,cflags,libsodium libcjson) $(call pkg,cflags,sqlite3 libmaxminddb) $(call pkg,cflags,libnghttp2)
 TOOLS += $(TOOLS_SYSTEM)
 TOOLS_portal := $(TOOLS_SYSTEM_portal)
 TOOLS_doh := $(TOOLS_SYSTEM_doh)

@@ -97,6 +97,7 @@ struct serve_options {
 	int log_format, metrics;
 	struct idp_config idp;
 	const char *mail, *mail_from, *mail_password, *mail_password_file, *mail_ca;
+	const char *geo_db;
 };
 
 #define REQUEST_COST 10u /* spec 60 §6.1 */
@@ -245,6 +246,8 @@ static int run_serve(const char *dir, int argc, char **argv)
 		{ "mail-password", 0, "EMBERBOX_PORTAL_MAIL_PASSWORD", OPT_STR, S(mail_password), .flags = OPT_ENV_ONLY | OPT_SECRET },
 		{ "mail-ca", 0, "EMBERBOX_PORTAL_MAIL_CA", OPT_STR, S(mail_ca), .meta = "FILE", .flags = OPT_EMPTY_UNSET,
 		  .help = "trust these certificates (PEM) of the mail server instead of the system's" },
+		{ "geo-db", 0, "MAXMIND_CITY_DB_PATH", OPT_STR, S(geo_db), .meta = "FILE", .flags = OPT_EMPTY_UNSET,
+		  .help = "tells countries and places of addresses: GeoLite2-City.mmdb or another in MaxMind's format; SIGHUP opens it anew" },
 	};
 	const struct opt_spec spec = {
 		.program = PROGRAM " serve",
@@ -278,6 +281,7 @@ static int run_serve(const char *dir, int argc, char **argv)
 	cfg.tls_cert = o.tls_cert;
 	cfg.tls_key = o.tls_key;
 	cfg.draining_file = o.draining_file;
+	cfg.geo_db = o.geo_db;
 	if (!o.web_url)
 		guess_url(&cfg, web_url);
 	cfg.web_url = web_url;

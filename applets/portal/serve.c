@@ -4,6 +4,7 @@
 
 #include "applets/portal/admin_socket.h"
 #include "applets/portal/auth/auth.h"
+#include "applets/portal/geo_db.h"
 #include "applets/portal/http/conn.h"
 #include "applets/portal/http/router.h"
 #include "applets/portal/idp.h"
@@ -81,6 +82,34 @@ static int load_identity(struct serving *s, const struct serve_config *cfg)
 	free(cert);
 	free(key);
 	return rc;
+}
+
+static int load_places(struct serving *s, const struct serve_config *cfg)
+{
+	char why[GEO_DB_WHY_MAX];
+	int rc = cfg->geo_db ? geo_db_open(cfg->geo_db, &s->server.geo_db, why) : 0;
+
+	if (rc)
+		fprintf(stderr, "emberbox portal: --geo-db: %s cannot be used: %s\n", cfg->geo_db, why);
+	return rc;
+}
+
+/* There is a newer file. A broken one changes nothing. */
+static void on_hangup(void *ctx, int signo)
+{
+	struct serving *s = ctx;
+	const char *path = s->server.cfg->geo_db;
+	char why[GEO_DB_WHY_MAX];
+	struct geo_db *newer;
+
+	(void)signo;
+	if (geo_db_open(path, &newer, why)) {
+		log_warn("the new database of places cannot be used", kv_s("file", path), kv_s("reason", why));
+		return;
+	}
+	geo_db_close(s->server.geo_db);
+	s->server.geo_db = newer;
+	log_info("database of places opened anew", kv_s("kind", geo_db_kind(newer)), kv_u("built", (u64)geo_db_built(newer)));
 }
 
 /* ---- the hub's clock ------------------------------------------------------------------------------------------------------------------ */
@@ -294,9 +323,11 @@ static int start(struct serving *s, const struct serve_config *cfg)
 {
 	int rc = cfg->tls_cert ? load_identity(s, cfg) : 0;
 
+	rc = rc ? rc : load_places(s, cfg);
 	rc = rc ? rc : listen_all(s, cfg);
 	rc = rc ? rc : loop_signal(s->server.loop, SIGTERM, on_signal, s);
 	rc = rc ? rc : loop_signal(s->server.loop, SIGINT, on_signal, s);
+	rc = rc || !cfg->geo_db ? rc : loop_signal(s->server.loop, SIGHUP, on_hangup, s);
 	s->give_up_opening = loop_now(s->server.loop) + SERVE_LOCK_PATIENCE;
 	loop_timer_set(s->server.loop, &s->open_timer, loop_now(s->server.loop));
 	return rc;
@@ -349,6 +380,7 @@ int serve(const struct serve_config *cfg)
 	admin_socket_close(s->admin);
 	loop_free(s->server.loop);
 	tls_identity_free(s->server.identity);
+	geo_db_close(s->server.geo_db);
 	state_close(&s->state);
 	free(s);
 	return rc ? 1 : 0;

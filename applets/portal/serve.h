@@ -31,6 +31,7 @@ struct serve_config {
 	struct cidr proxies[SERVE_PROXIES_MAX], private_clients[SERVE_PROXIES_MAX]; /* spec 60 §0.2; the latter are never proxies */
 	u32 n_proxies, n_private_clients;
 	const char *draining_file;
+	const char *geo_db; /* geo_db.h; NULL: none. SIGHUP opens the file anew */
 	const char *web_url, *api_url; /* end in '/'; api_url may be NULL */
 	bool secure_cookies;
 	bool allows_sign_up;

@@ -25,7 +25,7 @@ ln -sfn "/usr/include/$(gcc -print-multiarch)/asm" "$kernel/asm"
 . /etc/os-release 2>/dev/null || true
 [ "${ID:-}" = debian ] && command -v apt-get >/dev/null ||
 	fail "a static build takes its libraries from Debian's source packages, and this is not Debian.
-Install libsodium, libev, BearSSL, cJSON, nghttp2 and SQLite (with headers), a C compiler and pkg-config, and run: make DEPS=system"
+Install libsodium, libev, BearSSL, cJSON, nghttp2, SQLite and libmaxminddb (with headers), a C compiler and pkg-config, and run: make DEPS=system"
 if [ -z "${VERSION_CODENAME:-}" ]; then
 	VERSION_CODENAME=sid
 fi

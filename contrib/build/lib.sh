@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds one library as a static archive: lib.sh ev|sodium|bearssl|cjson|nghttp2|sqlite3 DIR, with CC, AR and JOBS from the environment.
+# Builds one library as a static archive: lib.sh ev|sodium|bearssl|cjson|nghttp2|sqlite3|maxminddb DIR, with CC, AR and JOBS from the environment.
 #
 # Reads DIR/src (see fetch.sh), writes DIR/lib/libNAME.a and its headers under DIR/include. Every function gets a section of its
 # own, so that the final link keeps only what the applets use.
@@ -7,7 +7,7 @@ set -eu
 library=$1
 prefix=$(mkdir -p "$2/lib" "$2/include" && cd "$2" && pwd)
 case $library in
-ev | sodium) src=$prefix/src/lib$library ;;
+ev | sodium | maxminddb) src=$prefix/src/lib$library ;;
 *) src=$prefix/src/$library ;;
 esac
 export CC=${CC:-musl-gcc} AR=${AR:-ar}
@@ -127,6 +127,18 @@ sqlite3)
 	cd "$tmp"
 	archive "$size $options" sqlite3.c
 	cp sqlite3.h "$prefix/include/"
+	;;
+maxminddb)
+	cd "$src"
+	version=$(sed -n 's/^AC_INIT(\[libmaxminddb\], \[\([0-9.]*\)\].*/\1/p' configure.ac)
+	# Nothing here reads numbers of 128 bits; as bytes they are the same on all machines.
+	printf '#define MMDB_UINT128_USING_MODE 0\n#define MMDB_UINT128_IS_BYTE_ARRAY 1\n' >include/maxminddb_config.h
+	order=
+	case $($CC -dM -E -x c /dev/null) in
+	*'__BYTE_ORDER__ __ORDER_LITTLE_ENDIAN__'*) order=-DMMDB_LITTLE_ENDIAN=1 ;;
+	esac
+	archive "$size -D_GNU_SOURCE -DNDEBUG -Iinclude -DPACKAGE_VERSION='\"$version\"' $order" src/maxminddb.c src/data-pool.c
+	cp include/maxminddb.h include/maxminddb_config.h "$prefix/include/"
 	;;
 *)
 	echo "lib.sh: unknown library '$library'" >&2

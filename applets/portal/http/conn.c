@@ -298,8 +298,7 @@ static void upgrade(struct conn *c, struct exchange *x)
 		return;
 	}
 	memcpy(rq.region, x->region, sizeof(rq.region));
-	if (exchange_is_proxied(run_of(x)))
-		rq.place = place_parse(http_field(x->head, "x-geo-location-coordinates"));
+	rq.place = x->place;
 	status = phx_upgrade_read(x->head, u, &detail);
 	if (status) {
 		respond_problem(c, (u16)status, NULL, detail, 0);

@@ -2,6 +2,7 @@
 
 #include "applets/portal/http/exchange_int.h"
 
+#include "applets/portal/geo_db.h"
 #include "applets/portal/model/forwarded.h"
 #include "core/base/encode.h"
 #include "core/base/log.h"
@@ -54,25 +55,39 @@ static void split_target(struct exchange *x, struct span target)
 	x->query = mark ? SPAN(mark + 1, target.n - x->path.n - 1) : SPAN_STR("");
 }
 
-/* spec 60 §0.3; the place on the map comes with conn.c, which alone needs it */
-static void read_client(struct exchange *x, const struct serve_config *cfg, const struct ip *hop)
+/* spec 60 §0.3: the database's word, then that of the proxy; a country alone is somewhere too. */
+static void read_place(struct exchange *x, const struct geo_db *db)
 {
-	struct span region = SPAN_NONE, agent = http_field(x->head, "user-agent");
+	struct span region = SPAN_NONE;
+
+	if (db && geo_db_find(db, &x->remote_ip, x->region, &x->place)) {
+		/* nobody else is asked */
+	} else if (run_of(x)->is_proxied) {
+		region = http_field(x->head, "x-azure-geo-country");
+		if (region.n != 2) {
+			region = http_field(x->head, "x-geo-location-region");
+			x->place = place_parse(http_field(x->head, "x-geo-location-coordinates"));
+		}
+	}
+	if (region.n == 2 && isalpha(region.p[0]) && isalpha(region.p[1])) {
+		x->region[0] = (char)(region.p[0] & ~0x20);
+		x->region[1] = (char)(region.p[1] & ~0x20);
+	}
+	if (!x->place.is_known && x->region[0])
+		x->place = place_of_region(x->region);
+}
+
+static void read_client(struct exchange *x, const struct server *s, const struct ip *hop)
+{
+	const struct serve_config *cfg = s->cfg;
+	struct span agent = http_field(x->head, "user-agent");
 	const struct forwarders f = { .proxies = cfg->proxies, .n_proxies = cfg->n_proxies,
 				      .clients = cfg->private_clients, .n_clients = cfg->n_private_clients };
 	size_t n = MIN(agent.n, sizeof(x->user_agent) - 1);
 
 	x->remote_ip = forwarded_real_ip(*hop, http_field(x->head, "x-forwarded-for"), &f);
 	run_of(x)->is_proxied = forwarded_is_proxy(&f, hop);
-	if (run_of(x)->is_proxied) {
-		region = http_field(x->head, "x-azure-geo-country");
-		if (region.n != 2)
-			region = http_field(x->head, "x-geo-location-region");
-	}
-	if (region.n == 2 && isalpha(region.p[0]) && isalpha(region.p[1])) {
-		x->region[0] = (char)(region.p[0] & ~0x20);
-		x->region[1] = (char)(region.p[1] & ~0x20);
-	}
+	read_place(x, s->geo_db);
 	for (size_t i = 0; i < n; i++)
 		x->user_agent[i] = agent.p[i] < 0x20 || agent.p[i] >= 0x7f ? '?' : (char)agent.p[i];
 }
@@ -100,7 +115,7 @@ struct run *exchange_new(struct server *s, const struct http_head *h, const stru
 	x->is_https = s->is_https;
 	x->method = method_of(h->method, &r->is_head);
 	split_target(x, h->target);
-	read_client(x, s->cfg, hop);
+	read_client(x, s, hop);
 	rng_fill(s->portal->rng, nonce, sizeof(nonce));
 	(void)base64url_encode(x->nonce, sizeof(x->nonce), SPAN(nonce, sizeof(nonce)));
 	router_find(x, &r->match);

@@ -18,6 +18,7 @@
 #pragma once
 
 #include "applets/portal/admin/admin.h"
+#include "applets/portal/model/geo.h"
 #include "core/base/strbuf.h"
 #include "core/http/http.h"
 #include "core/loop/loop.h"
@@ -46,6 +47,7 @@ struct exchange {
 	struct span param[EXCHANGE_PARAMS_MAX]; /* what the pattern's `:names` stand for, decoded, valid UTF-8, never empty, NUL behind */
 	struct ip remote_ip;			/* behind trusted proxies */
 	char region[3];				/* "" = unknown */
+	struct place place;
 	char user_agent[256];			/* cut, control characters replaced */
 	bool is_https;				/* the external URL is */
 

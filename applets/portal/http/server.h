@@ -15,12 +15,14 @@
 
 struct area;
 struct conn;
+struct geo_db;
 
 struct server {
 	struct loop *loop;
 	struct portal *portal;
 	const struct serve_config *cfg;
 	struct tls_identity *identity; /* NULL: plain text */
+	struct geo_db *geo_db;	       /* NULL: none */
 	struct conn *conns;	       /* list of all */
 	u32 n_conns;
 	struct conn *waiting, **waiting_end; /* that want to become sockets, in the order in which they came */
