@@ -1,6 +1,7 @@
 #include "applets/portal/news.h"
 
 #include "applets/portal/http/live.h"
+#include "applets/portal/jobs.h"
 #include "applets/portal/web/page.h"
 #include "applets/portal/web/templates.h"
 
@@ -8,6 +9,9 @@
 
 static void changed(void *ctx, const struct uuid *account, enum kind k)
 {
+	const struct portal *p = ctx;
+
+	jobs_noted(p->jobs, account, k);
 	live_publish(ctx, account, kinds[k].table, kinds[k].table, NULL);
 }
 

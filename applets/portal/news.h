@@ -4,6 +4,8 @@
  *	"sites"     "sites"         none: what is shown of this kind is stale          (the kind's table: actors, policies, clients, ...)
  *	"clients"   "client-<id>"   "online" or "offline"                              (gateways: "gateway-<id>")
  *	"relays"    "relays"        none
+ *
+ * jobs.h hears of changes too: of what is counted against limits.
  */
 #pragma once
 

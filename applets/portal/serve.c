@@ -8,6 +8,7 @@
 #include "applets/portal/http/conn.h"
 #include "applets/portal/http/router.h"
 #include "applets/portal/idp.h"
+#include "applets/portal/jobs.h"
 #include "applets/portal/news.h"
 #include "applets/portal/mail/mailer.h"
 #include "applets/portal/state.h"
@@ -295,6 +296,13 @@ static int open_state(struct serving *s, char why[static STATE_WHY_MAX])
 	if (rc)
 		snprintf(why, STATE_WHY_MAX, "out of memory or descriptors");
 	rc = rc ? rc : open_mail(s, why);
+	if (!rc) {
+		p->jobs = jobs_new(p, s->server.loop);
+		if (!p->jobs) {
+			snprintf(why, STATE_WHY_MAX, "out of memory");
+			rc = ERR_NOMEM;
+		}
+	}
 	return rc ? rc : admin_socket_open(&s->server, &s->admin, why, STATE_WHY_MAX);
 }
 
@@ -372,6 +380,8 @@ int serve(const struct serve_config *cfg)
 	int rc = s->rc;
 	stop_listening(s);
 	conn_free_all(&s->server);
+	jobs_free(s->state.portal.jobs);
+	s->state.portal.jobs = NULL;
 	mailer_free(s->state.portal.mailer);
 	sendmail_free(s->sendmail);
 	auth_free(s->state.portal.auth);

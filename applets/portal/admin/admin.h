@@ -26,6 +26,7 @@ struct mailer;
 struct fetcher;
 struct oidc;
 struct sync;
+struct jobs;
 
 /* What admin verbs and sockets work on. */
 struct portal {
@@ -37,6 +38,7 @@ struct portal {
 	struct fetcher *fetcher; /* outbound/fetch.h; NULL unless it serves, like the next two */
 	struct oidc *oidc;	 /* auth/oidc.h */
 	struct sync *sync;	 /* sync/sync.h */
+	struct jobs *jobs;	 /* jobs.h; NULL unless it serves */
 	struct mailer *mailer; /* mail/mail.h; NULL: nobody serves, or no mail is sent */
 	u64 (*now)(void);
 	u64 (*wall)(void);

@@ -66,6 +66,7 @@ static const struct field account_fields[] = {
 	F(account, admins_limit_exceeded, FIELD_BOOL, 0),
 	F_ON(account, "notify_outdated_gateway", notify_outdated_gateway),
 	F(account, last_notified_at, FIELD_TIME, NULLABLE | QUIET),
+	F(account, limits_notified_at, FIELD_TIME, NULLABLE | QUIET),
 	F(account, client_to_client_at, FIELD_TIME, NULLABLE),
 };
 

@@ -91,7 +91,8 @@ struct account {
 	i64 api_refill_rate, api_capacity; /* requests; -1 = as the portal is configured */
 	bool users_limit_exceeded, seats_limit_exceeded, service_accounts_limit_exceeded, sites_limit_exceeded, admins_limit_exceeded;
 	bool notify_outdated_gateway; /* by mail to the admins; on */
-	i64 last_notified_at;
+	i64 last_notified_at;	      /* of outdated gateways */
+	i64 limits_notified_at;	      /* of limits that are exceeded */
 	i64 client_to_client_at; /* since when clients may reach devices of pools (§4.10); 0 = they may not */
 };
 

@@ -23,6 +23,15 @@ static inline int version_cmp(const struct version *a, u32 major, u32 minor, u32
 				   0;
 }
 
+/* The version of the peers that this portal was made for; what is older is told to be outdated (§12). */
+#define VERSION_REFERENCE 1, 5, 2
+
+/* What cannot be read is not outdated. */
+static inline bool version_is_outdated(const struct version *v)
+{
+	return v->is_parsable && version_cmp(v, VERSION_REFERENCE) < 0;
+}
+
 /* Are the two able to talk (spec 10 §7.3 step 2)? */
 bool version_is_compatible(const struct version *client, const struct version *gateway);
 

@@ -326,4 +326,7 @@ static const char schema_3[] =
 	" value INTEGER NOT NULL, PRIMARY KEY(account_id,name,at)) WITHOUT ROWID;"
 	"CREATE INDEX stats_hourly_at ON stats_hourly(at);";
 
-const char *const migrations[SCHEMA_VERSION] = { schema_1, schema_2, schema_3 };
+/* When admins were last warned of limits (spec 60 §11). */
+static const char schema_4[] = "ALTER TABLE accounts ADD COLUMN limits_notified_at INTEGER;";
+
+const char *const migrations[SCHEMA_VERSION] = { schema_1, schema_2, schema_3, schema_4 };

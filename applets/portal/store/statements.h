@@ -71,7 +71,7 @@ enum statement {
 /* "%s" stands for the column list of the kind. */
 extern const char *const statements[ST_COUNT];
 
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 extern const char *const migrations[SCHEMA_VERSION];
 
 /* Connection-local: the list of changes. */

@@ -5,6 +5,7 @@
 
 #include "applets/portal/model/directory.h"
 #include "applets/portal/model/pool.h"
+#include "applets/portal/model/version.h"
 #include "applets/portal/web/templates.h"
 
 #include <stdlib.h>
@@ -232,6 +233,8 @@ static struct gateway_row gateway_row(struct web *w, const struct gateway *gw)
 		(void)ip_parse(SPAN(last.remote_ip, strlen(last.remote_ip)), &row.remote_ip);
 		row.version = web_text(w, "%s", last.version);
 	}
+	struct version v = version_read(row.version);
+	row.is_outdated = version_is_outdated(&v);
 	return row;
 }
 

@@ -53,12 +53,15 @@ static void add_banners(struct web *w)
 
 	if (a->disabled_at)
 		page_banner(&w->page, TONE_BAD, a->disabled_reason ? a->disabled_reason : "This account is disabled: nobody can connect.", NULL, NULL);
-	if (a->users_limit_exceeded || a->seats_limit_exceeded)
+	if (a->users_limit_exceeded)
 		page_banner(&w->page, TONE_WARN, "There are more people than this account allows: clients cannot sign in.",
 			    web_path(w, "/settings/account"), "See the limits");
 	else if (a->service_accounts_limit_exceeded)
-		page_banner(&w->page, TONE_WARN, "There are more service accounts than this account allows: they cannot connect.",
+		page_banner(&w->page, TONE_WARN, "There are more service accounts than this account allows: clients cannot connect.",
 			    web_path(w, "/settings/account"), "See the limits");
+	else if (a->seats_limit_exceeded)
+		page_banner(&w->page, TONE_WARN, "More people were active this month than this account allows.", web_path(w, "/settings/account"),
+			    "See the limits");
 }
 
 bool web_begin(struct web *w, struct exchange *x, enum section section)
