@@ -137,7 +137,7 @@ try {
 	check("the_colleague_has_a_password", await title(ben) === "Your recovery codes", await title(ben));
 	await ben.go(`${home}?as=headless-client`);
 	await sign_in(ben, "ben@ducks.example", secret);
-	const token = await text(ben, "#token");
+	const token = await text(ben, ".secret pre");
 	check("the_colleague_has_a_token", token?.startsWith("."), await title(ben));
 	await ben.screenshot(`${shots}/token.png`);
 	calm(ben, "the_colleagues");

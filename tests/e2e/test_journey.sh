@@ -38,12 +38,14 @@ chmod +x "$E2E/chromium"
 # What the page said is pasted into a shell of the gateway's machine, as it stands.
 paste_gateway() { start gateway gateway env PATH="$E2E/bin:$PATH" FIREZONE_NAME=gateway sh "$1"; }
 
+first_fetch() { FETCH_SECS=1 fetch http://10.9.0.80/small; }
+
 paste_client() {
 	own_etc client
 	check client_signs_in in_ns client "$EMBERBOX" client sign-in --token-path "$E2E/token" --auth-base-url "$base" <"$1"
 	check token_is_kept_safe [ "$(stat -c '%a %u' "$E2E/token")" = "600 0" ]
 	start client client env FIREZONE_NAME=client FIREZONE_ID="$P-client" "$EMBERBOX" client --token-path "$E2E/token" --dns-control disabled --api-url "$API_URL"
-	check a_page_comes_through_the_tunnel wait_for 200 fetch http://10.9.0.80/small
+	check a_page_comes_through_the_tunnel wait_for 60 first_fetch
 	touch "$E2E/client-done"
 }
 
