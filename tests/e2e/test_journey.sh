@@ -49,14 +49,16 @@ paste_client() {
 	touch "$E2E/client-done"
 }
 
-while read -r verb what rest; do
+exec 8< <(CHROMIUM=$E2E/chromium timeout -k 10 300 node "$ROOT/tests/e2e/journey.mjs" "$EMBERBOX" "$base" "$E2E/portal" "$E2E" "$shots" \
+	"$axe_dir/node_modules/axe-core/axe.min.js" 2>&1)
+browser=$!
+while read -r verb what rest <&8; do
 	case $verb in
 	run) "paste_$what" "$rest" ;;
 	not) FAILED=$((FAILED + 1)) && echo "$verb $what $rest" ;;
 	*) echo "$verb $what${rest:+ $rest}" ;;
 	esac
-done < <(CHROMIUM=$E2E/chromium timeout -k 10 360 node "$ROOT/tests/e2e/journey.mjs" "$EMBERBOX" "$base" "$E2E/portal" "$E2E" "$shots" \
-	"$axe_dir/node_modules/axe-core/axe.min.js" 2>&1)
-wait $! || FAILED=$((FAILED + ($? == 124)))
+done
+wait $browser || FAILED=$((FAILED + ($? == 124)))
 [ $FAILED = 0 ] || not_ok whole
 finish
