@@ -610,3 +610,35 @@ TEST(directories_are_listed_and_asked_for_by_forms)
 	EXPECT_EQ(http_post(w, path("/acme/settings/directory_sync/entra/%s/delete", id), "confirm=Entra")->status, 303);
 	http_free(w);
 }
+
+/* Two admins have the same form open: the second to save is told, keeps what was typed, and may save over it knowingly. */
+TEST(who_saved_meanwhile_is_not_overwritten_unseen)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+	char id[64], site[64], form[512], since[32] = "";
+	const char *at;
+
+	snprintf(site, sizeof(site), "%s", id_of(w, "site show Berlin"));
+	EXPECT_EQ(admin(w->portal, "resource add --site Berlin --address 10.9.0.5 --name web"), 0);
+	snprintf(id, sizeof(id), "%s", id_of(w, "resource show web"));
+	for (int attempt = 0; attempt < 2; attempt++) {
+		r = attempt == 0 ? get(w, path("/acme/resources/%s/edit", id), 200) : r;
+		at = strstr(r->body, "if-updated-at");
+		if (EXPECT(at))
+			sscanf(strstr(at, "value=\"") + 7, "%30[0-9]", since);
+		if (attempt == 0) {
+			tick(w->portal, SEC(1));
+			EXPECT_EQ(admin(w->portal, "resource update web --name theirs"), 0);
+		}
+		snprintf(form, sizeof(form), "address=10.9.0.5&name=mine&site=%s&type=ip&if-updated-at=%s", site, since);
+		r = http_post(w, path("/acme/resources/%s/edit", id), form);
+		EXPECT_EQ(r->status, attempt == 0 ? 409 : 303);
+		if (attempt == 0) {
+			EXPECT_HAS(r->body, "value=\"mine\"");
+			EXPECT_STR(admin_value(w->portal, "resource show theirs", "name"), "theirs");
+		}
+	}
+	EXPECT_STR(admin_value(w->portal, "resource show mine", "name"), "mine");
+	http_free(w);
+}

@@ -62,7 +62,8 @@ struct form {
 	const char *error;	 /* of no field in particular */
 	struct form_field *fields;
 	u32 n_fields;
-	bool is_danger; /* the button is red */
+	i64 updated_at;	 /* of what is edited, sent along: who saved meanwhile is not overwritten unseen; 0: nothing is edited */
+	bool is_danger;	 /* the button is red */
 };
 
 #define FORM_FIELDS(array) .fields = (array), .n_fields = ARRAY_LEN(array)

@@ -127,6 +127,7 @@ void page_client_edit(struct exchange *x)
 		f.cancel_href = web_path(&w, "/clients/%s", web_id(&w, &c->d.e.id));
 		f.action = web_text(&w, "%s/edit", f.cancel_href);
 		form_set(&f, "name", c->d.name);
+		f.updated_at = c->d.e.updated_at;
 		web_action(&w, &a, "client", "update", &c->d.e.id);
 		if (x->method == METHOD_POST && web_act(&w, &a, &f) == ADMIN_OK) {
 			exchange_flash(x, FLASH_INFO, "The client is called %s now.", form_value(&f, "name"));

@@ -67,6 +67,7 @@ static void group_form(struct exchange *x, bool is_new)
 		f.cancel_href = g ? web_path(&w, "/groups/%s", web_id(&w, &g->e.id)) : web_path(&w, "/groups");
 		f.action = g ? web_text(&w, "%s/edit", f.cancel_href) : web_path(&w, "/groups/new");
 		form_set(&f, "name", g ? g->name : NULL);
+		f.updated_at = g ? g->e.updated_at : 0;
 		web_action(&w, &a, "group", is_new ? "add" : "update", g ? &g->e.id : NULL);
 		if (x->method == METHOD_POST && web_act(&w, &a, &f) == ADMIN_OK) {
 			exchange_flash(x, FLASH_INFO, is_new ? "The group is made. Add its members." : "The group is renamed.");

@@ -155,6 +155,7 @@ void page_actor_edit(struct exchange *x)
 		f.cancel_href = web_path(&w, "/actors/%s", web_id(&w, &actor->e.id));
 		f.action = web_text(&w, "%s/edit", f.cancel_href);
 		form_set(&f, "name", actor->name);
+		f.updated_at = actor->e.updated_at;
 		form_set(&f, "email", actor->email);
 		form_set(&f, "type", actor->type == ACTOR_ADMIN ? "admin" : "user");
 		form_set(&f, "allow-email-otp-sign-in", actor->allow_email_otp_sign_in ? "true" : NULL);

@@ -351,6 +351,7 @@ void page_policy_edit(struct exchange *x)
 	if (p && begin_form(&w, &f, fields)) {
 		f.action = web_path(&w, "/policies/%s/edit", web_id(&w, &p->e.id));
 		f.cancel_href = web_path(&w, "/policies/%s", web_id(&w, &p->e.id));
+		f.updated_at = p->e.updated_at;
 		if (x->method == METHOD_POST) {
 			form_fill(&f, form_sent, x);
 			web_action(&w, &a, "policy", "update", &p->e.id);

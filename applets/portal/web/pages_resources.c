@@ -276,6 +276,7 @@ void page_resource_edit(struct exchange *x)
 		begin_form(&w, &f, fields);
 		f.action = web_path(&w, "/resources/%s/edit", web_id(&w, &r->e.id));
 		f.cancel_href = web_path(&w, "/resources/%s", web_id(&w, &r->e.id));
+		f.updated_at = r->e.updated_at;
 		if (x->method == METHOD_POST) {
 			form_fill(&f, form_sent, x);
 			web_action(&w, &a, "resource", "update", &r->e.id);

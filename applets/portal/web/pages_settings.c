@@ -71,6 +71,7 @@ static void account_form(struct exchange *x, enum settings_tab tab, struct form 
 	if (!web_begin(&w, x, SECTION_SETTINGS))
 		return;
 	v.tabs = settings_tabs(&w, tab);
+	f->updated_at = w.account->e.updated_at;
 	f->action = web_path(&w, "/settings/%s", path);
 	fill(&w, f);
 	web_action(&w, &a, "account", "update", &w.account->e.id);
@@ -353,6 +354,7 @@ static void api_client_form(struct exchange *x, bool is_new)
 		f.cancel_href = c ? web_path(&w, "/settings/api_clients/%s", web_id(&w, &c->e.id)) : web_path(&w, "/settings/api_clients");
 		f.action = c ? web_text(&w, "%s/edit", f.cancel_href) : web_path(&w, "/settings/api_clients/new");
 		form_set(&f, "name", c ? c->name : NULL);
+		f.updated_at = c ? c->e.updated_at : 0;
 		web_action(&w, &a, "api-client", is_new ? "add" : "update", c ? &c->e.id : NULL);
 		if (x->method == METHOD_POST && web_act(&w, &a, &f) == ADMIN_OK) {
 			exchange_flash(x, FLASH_INFO, is_new ? "Made. Now it needs a token." : "Renamed.");

@@ -172,6 +172,7 @@ void page_site_edit(struct exchange *x)
 		f.action = web_path(&w, "/sites/%s/edit", web_id(&w, &site->e.id));
 		f.cancel_href = web_path(&w, "/sites/%s", web_id(&w, &site->e.id));
 		form_set(&f, "name", site->name);
+		f.updated_at = site->e.updated_at;
 		if (x->method == METHOD_POST) {
 			web_action(&w, &a, "site", "update", &site->e.id);
 			if (web_act(&w, &a, &f) == ADMIN_OK) {

@@ -318,9 +318,13 @@ static const char *form_sent(void *ctx, const char *name, u32 nth)
 
 void web_action(struct web *w, struct action *a, const char *noun, const char *verb, const struct uuid *target)
 {
+	const char *since = w->x->method == METHOD_POST && target ? exchange_form(w->x, "if-updated-at") : NULL;
+
 	action_begin(a, noun, verb, &w->me);
 	if (target)
 		action_set_id(a, "target", target);
+	if (since && *since)
+		action_set(a, "if-updated-at", since);
 }
 
 enum admin_class web_act(struct web *w, struct action *a, struct form *form)
