@@ -36,7 +36,7 @@ HOT := core/crypto/% core/turn/server_data% core/wg/% core/peer/% core/tunnel/% 
 COLD := $(addprefix core/,dns/blocklist% dns/doh% dns/forward% dns/lookup% dns/stream% dns/pattern% ip/addr% ip/icmp% \
 	ip/udp_packet% peer/relays% tunnel/client.% tunnel/client_resources% tunnel/client_devices% tunnel/client_flows% \
 	tunnel/client_dns.% tunnel/client_dns_config% tunnel/client_dns_inside% tunnel/client_dns_tcp% tunnel/client_stub% \
-	tunnel/gateway_access% tunnel/convert% tunnel/pending% wg/handshake%)
+	tunnel/gateway_access% tunnel/convert% tunnel/control% tunnel/pending% tunnel/routes% wg/handshake% wg/local%)
 # Kernels of intrinsics need their loops unrolled into registers.
 KERNELS := core/crypto/aead_%
 optimise = $(if $(SAN)$(FUZZ),-O1,$(if $(filter $(KERNELS),$1),-O3 -funroll-loops,$(if $(filter-out $(COLD),$(filter $(HOT),$1)),-O2,-Os)))
