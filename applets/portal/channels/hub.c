@@ -140,6 +140,15 @@ static struct hub_presence presence_of(const struct peer *p)
 	return x;
 }
 
+bool hub_presence_of(const struct hub *h, enum kind k, const struct uuid *account, const struct uuid *id, struct hub_presence *out)
+{
+	const struct peer *p = hub_find(h, k == KIND_CLIENT ? MSG_ROLE_CLIENT : MSG_ROLE_GATEWAY, account, id);
+
+	if (p)
+		*out = presence_of(p);
+	return p != NULL;
+}
+
 int hub_each(const struct hub *h, enum msg_role role, const struct uuid *account, int (*each)(void *ctx, const struct hub_presence *p),
 	     void *ctx)
 {

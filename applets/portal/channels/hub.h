@@ -132,3 +132,5 @@ struct hub_stats {
 	u32 clients, gateways, relays;
 };
 void hub_stats(const struct hub *h, struct hub_stats *out);
+/* Of one client or gateway; false when it is not connected. Texts are lent until the next call of the hub. */
+bool hub_presence_of(const struct hub *h, enum kind k, const struct uuid *account, const struct uuid *id, struct hub_presence *out) MUST_CHECK;

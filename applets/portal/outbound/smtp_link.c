@@ -142,7 +142,7 @@ static void read_failed(struct smtp_link *l, int rc)
 		fail(l, "%.60s port %u %.60s", "closed the connection");
 }
 
-/* False: no more for now. */
+/* False: the socket has nothing more at present, or is at its end. */
 static bool read_some(struct smtp_link *l)
 {
 	u8 buf[READ_BYTES];

@@ -85,11 +85,6 @@ static void read_query(struct web *w, struct form *f, struct store_audit_query *
 	q->after = before ? strtoll(before, NULL, 10) : 0;
 }
 
-static const char *query_value(void *ctx, const char *name, u32 nth)
-{
-	return exchange_query_nth(ctx, name, nth);
-}
-
 static const char *const audit_kinds[] = { "site", "resource", "policy", "actor", "group", "membership", "client", "gateway", "account" };
 
 void page_activity(struct exchange *x)
@@ -351,7 +346,7 @@ void page_why(struct exchange *x)
 	if (!fields[0].choices || store_select(x->portal->store, KIND_CLIENT, &w.account->e.id, NULL, 0, CHOICES_MAX, take_client_choice, &g)) {
 		web_store_failed(&w);
 	} else {
-		form_fill(&v.form, query_value, x);
+		web_fill_asked(x, &v.form);
 		const char *client = form_value(&v.form, "client"), *resource = form_value(&v.form, "resource");
 		if (uuid_parse(SPAN(client, strlen(client)), &id) == 0)
 			c = web_find(&w, KIND_CLIENT, &id);

@@ -3,6 +3,7 @@
 #include "applets/portal/web/templates.h"
 #include "applets/portal/web/views_people.h"
 
+#include "applets/portal/model/directory.h"
 #include "applets/portal/model/pool.h"
 #include "applets/portal/model/version.h"
 
@@ -12,12 +13,12 @@
 struct client_row client_row(struct web *w, const struct client *c)
 {
 	struct client_row row = { .client = c, .href = web_path(w, "/clients/%s", web_id(w, &c->d.e.id)), .version = "", .system = "" };
-	const struct actor *actor = web_find(w, KIND_ACTOR, &c->d.owner_id);
+	const struct actor *actor = directory_get(hub_directory(w->x->portal->hub), KIND_ACTOR, &w->account->e.id, &c->d.owner_id);
 	struct store_session last;
 	char name[64], version[64];
 
 	if (actor) {
-		row.actor = actor->name;
+		row.actor = web_text(w, "%s", actor->name);
 		row.actor_href = web_path(w, "/actors/%s", web_id(w, &actor->e.id));
 	}
 	row.is_online = web_is_online(w, KIND_CLIENT, &c->d.e.id);

@@ -156,11 +156,6 @@ static int row_of(const struct form *f, struct sync_directory *row)
 	return rc;
 }
 
-static const char *form_sent(void *ctx, const char *name, u32 nth)
-{
-	return exchange_form_nth(ctx, name, nth);
-}
-
 static void show_form(struct web *w, int type, const struct sync_directory *old, struct form *f, u16 status)
 {
 	struct settings_form_view v = { .form = f, .text = "Its settings are tried before they are saved; that takes some seconds." };
@@ -209,7 +204,7 @@ static void trial_done(void *ctx, int rc, const char *why)
 		return;
 	old = web_find(&w, KIND_DIRECTORY, &t->id);
 	begin_form(&w, &f, fields, t->type, old);
-	form_fill(&f, form_sent, t->x);
+	web_fill_sent(t->x, &f);
 	if (rc) {
 		form_error(&f, NULL, web_text(&w, "The directory does not answer as it should: %s", why));
 		show_form(&w, t->type, old, &f, 422);
@@ -275,7 +270,7 @@ static void handle_form(struct exchange *x, bool is_new)
 		type = old ? old->type : type;
 		begin_form(&w, &f, fields, type, old);
 		if (x->method == METHOD_POST) {
-			form_fill(&f, form_sent, x);
+			web_fill_sent(x, &f);
 			begin_trial(&w, type, old, &f);
 		} else {
 			if (old)

@@ -90,11 +90,6 @@ static void show_form(struct web *w, const struct actor *a, struct form *f, u16 
 	web_send(w, status);
 }
 
-static const char *form_sent(void *ctx, const char *name, u32 nth)
-{
-	return exchange_form_nth(ctx, name, nth);
-}
-
 void page_actor_new(struct exchange *x)
 {
 	struct form_field fields[] = {
@@ -110,7 +105,7 @@ void page_actor_new(struct exchange *x)
 		return;
 	f.action = web_path(&w, "/actors/new");
 	f.cancel_href = web_path(&w, "/actors");
-	form_fill(&f, form_sent, x);
+	web_fill_sent(x, &f);
 	bool is_service = strcmp(form_value(&f, "type"), "service-account") == 0;
 	web_action(&w, &a, "actor", "add", NULL);
 	action_set(&a, "type", form_value(&f, "type"));
@@ -187,16 +182,13 @@ static const char *provider_name(struct web *w, const struct uuid *id)
 	return p ? p->name : "";
 }
 
-struct online_tokens {
-	const struct uuid *token;
-	bool found;
-};
-
-static int look_for_token(void *ctx, const struct hub_presence *p)
+/* Which of the tokens somebody is connected with: one walk for all. */
+static int mark_token(void *ctx, const struct hub_presence *p)
 {
-	struct online_tokens *o = ctx;
+	struct actor_view *v = ctx;
 
-	o->found |= uuid_eq(&p->token_id, o->token);
+	for (u32 i = 0; uuid_eq(&p->owner_id, &v->actor->e.id) && i < v->n_tokens; i++)
+		v->tokens[i].is_online |= uuid_eq(&p->token_id, v->tokens[i].id);
 	return 0;
 }
 
@@ -204,16 +196,13 @@ static int take_token(void *ctx, enum kind k, const void *entity)
 {
 	struct gather *g = ctx;
 	const struct token *t = web_keep(g->w, k, entity);
-	struct online_tokens online = { .token = t ? &t->e.id : NULL };
 
 	if (!t)
 		return ERR_NOMEM;
-	(void)hub_each(g->w->x->portal->hub, MSG_ROLE_CLIENT, &g->w->account->e.id, look_for_token, &online);
 	g->v->tokens[g->v->n_tokens++] = (struct access_row){
 		.id = &t->e.id,
 		.what = t->name && *t->name ? t->name : uuid_is_null(&t->auth_provider_id) ? "Token" : "Signed-in client",
 		.detail = provider_name(g->w, &t->auth_provider_id),
-		.is_online = online.found,
 		.last_seen = t->last_seen_at,
 		.expires = t->expires_at,
 		.revoke_href = web_text(g->w, "%s/tokens/%s/revoke", g->v->row.href, web_id(g->w, &t->e.id)),
@@ -319,6 +308,7 @@ static bool load_actor(struct web *w, struct actor_view *v)
 		web_store_failed(w);
 		return false;
 	}
+	(void)hub_each(w->x->portal->hub, MSG_ROLE_CLIENT, account, mark_token, v);
 	load_groups(w, v);
 	return true;
 }

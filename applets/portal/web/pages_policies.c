@@ -287,11 +287,6 @@ static void fill_form(struct web *w, struct form *f, const struct policy *p)
 	}
 }
 
-static const char *form_sent(void *ctx, const char *name, u32 nth)
-{
-	return exchange_form_nth(ctx, name, nth);
-}
-
 static void show_form(struct web *w, const struct policy *p, struct form *f, u16 status)
 {
 	page_crumb(&w->page, "Policies", web_path(w, "/policies"));
@@ -318,7 +313,7 @@ void page_policy_new(struct exchange *x)
 		f.action = web_path(&w, "/policies/new");
 		f.cancel_href = web_path(&w, "/policies");
 		if (x->method == METHOD_POST) {
-			form_fill(&f, form_sent, x);
+			web_fill_sent(x, &f);
 			web_action(&w, &a, "policy", "add", NULL);
 			give_form(&w, &a);
 			if (action_run(&a, x->portal) == ADMIN_OK) {
@@ -353,7 +348,7 @@ void page_policy_edit(struct exchange *x)
 		f.cancel_href = web_path(&w, "/policies/%s", web_id(&w, &p->e.id));
 		f.updated_at = p->e.updated_at;
 		if (x->method == METHOD_POST) {
-			form_fill(&f, form_sent, x);
+			web_fill_sent(x, &f);
 			web_action(&w, &a, "policy", "update", &p->e.id);
 			give_form(&w, &a);
 			if (!has_condition(&a))

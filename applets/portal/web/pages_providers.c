@@ -203,11 +203,6 @@ static int type_of(struct span text)
 	return enum_parse(provider_type_names, name);
 }
 
-static const char *form_sent(void *ctx, const char *name, u32 nth)
-{
-	return exchange_form_nth(ctx, name, nth);
-}
-
 /* The fields of a trial as they were filled in. */
 struct kept_form {
 	struct web *w;
@@ -337,7 +332,7 @@ static void handle_provider_form(struct exchange *x, bool is_new)
 	has_trial = verification && oidc_verify_result(x, &w.me, verification, &trial) == 0;
 	f.action = has_trial ? web_text(&w, "%s?verification=%s", here, verification) : here;
 	if (x->method == METHOD_POST) {
-		form_fill(&f, form_sent, x);
+		web_fill_sent(x, &f);
 		int rc = row_of(&f, type, old ? old : has_trial ? trial.row : NULL, &row);
 		if (rc)
 			web_store_failed(&w);

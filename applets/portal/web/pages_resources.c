@@ -167,11 +167,6 @@ static void give_form(struct web *w, struct action *a, struct form *f, bool is_n
 	(void)f;
 }
 
-static const char *form_sent(void *ctx, const char *name, u32 nth)
-{
-	return exchange_form_nth(ctx, name, nth);
-}
-
 /* The complaint about filters belongs to the protocol that was typed wrong. */
 static u16 form_failed(struct form *f, struct action *a)
 {
@@ -210,7 +205,7 @@ void page_resource_new(struct exchange *x)
 	f.action = web_path(&w, "/resources/new");
 	f.cancel_href = web_path(&w, "/resources");
 	if (x->method == METHOD_POST) {
-		form_fill(&f, form_sent, x);
+		web_fill_sent(x, &f);
 		web_action(&w, &a, "resource", "add", NULL);
 		give_form(&w, &a, &f, true);
 		if (action_run(&a, x->portal) == ADMIN_OK) {
@@ -278,7 +273,7 @@ void page_resource_edit(struct exchange *x)
 		f.cancel_href = web_path(&w, "/resources/%s", web_id(&w, &r->e.id));
 		f.updated_at = r->e.updated_at;
 		if (x->method == METHOD_POST) {
-			form_fill(&f, form_sent, x);
+			web_fill_sent(x, &f);
 			web_action(&w, &a, "resource", "update", &r->e.id);
 			give_form(&w, &a, &f, false);
 			if (action_run(&a, x->portal) == ADMIN_OK) {

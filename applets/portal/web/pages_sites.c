@@ -191,45 +191,16 @@ void page_site_edit(struct exchange *x)
 
 /* ---- one site ----------------------------------------------------------------------------------------------------------------------- */
 
-struct gathering {
-	struct web *w;
-	struct gateway_row *rows;
-	u32 n, n_offline;
-	struct hub_presence found;
-	const struct uuid *wanted;
-};
-
-static int find_presence(void *ctx, const struct hub_presence *p)
-{
-	struct gathering *g = ctx;
-
-	if (uuid_eq(&p->id, g->wanted))
-		g->found = *p;
-	return 0;
-}
-
-/* What the hub knows of a connected gateway; family 0 of remote_ip when it is not connected. */
-static struct hub_presence presence_of(struct web *w, const struct uuid *id)
-{
-	struct gathering g = { .wanted = id };
-
-	(void)hub_each(w->x->portal->hub, MSG_ROLE_GATEWAY, &w->account->e.id, find_presence, &g);
-	if (g.found.version)
-		g.found.version = web_text(w, "%s", g.found.version);
-	return g.found;
-}
-
 static struct gateway_row gateway_row(struct web *w, const struct gateway *gw)
 {
 	struct gateway_row row = { .gateway = gw, .href = web_path(w, "/gateways/%s", web_id(w, &gw->d.e.id)), .version = "" };
 	struct hub_presence p;
 	struct store_session last;
 
-	row.is_online = web_is_online(w, KIND_GATEWAY, &gw->d.e.id);
+	row.is_online = hub_presence_of(w->x->portal->hub, KIND_GATEWAY, &w->account->e.id, &gw->d.e.id, &p);
 	if (row.is_online) {
-		p = presence_of(w, &gw->d.e.id);
 		row.remote_ip = p.remote_ip;
-		row.version = p.version ? p.version : "";
+		row.version = web_text(w, "%s", p.version);
 	} else if (store_latest_gateway_session(w->x->portal->store, &w->account->e.id, &gw->d.e.id, &last) == 0) {
 		(void)ip_parse(SPAN(last.remote_ip, strlen(last.remote_ip)), &row.remote_ip);
 		row.version = web_text(w, "%s", last.version);

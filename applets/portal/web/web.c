@@ -179,12 +179,29 @@ bool web_is_online(const struct web *w, enum kind k, const struct uuid *id)
 	return hub_is_online(w->x->portal->hub, k, &w->account->e.id, id);
 }
 
-/* ---- lists -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- forms -------------------------------------------------------------------------------------------------------------------------- */
 
-static const char *query_value(void *ctx, const char *name, u32 nth)
+static const char *sent(void *ctx, const char *name, u32 nth)
+{
+	return exchange_form_nth(ctx, name, nth);
+}
+
+static const char *asked(void *ctx, const char *name, u32 nth)
 {
 	return exchange_query_nth(ctx, name, nth);
 }
+
+void web_fill_sent(struct exchange *x, struct form *form)
+{
+	form_fill(form, sent, x);
+}
+
+void web_fill_asked(struct exchange *x, struct form *form)
+{
+	form_fill(form, asked, x);
+}
+
+/* ---- lists -------------------------------------------------------------------------------------------------------------------------- */
 
 static const char *known_sort(const struct web_list *l, const char *asked)
 {
@@ -225,7 +242,7 @@ void web_list_begin(struct web *w, struct web_list *l, enum kind k, const char *
 	l->query.cursor = after && *after ? after : before && *before ? before : NULL;
 	if (!form)
 		return;
-	form_fill(form, query_value, x);
+	web_fill_asked(x, form);
 	l->list.filters = filters_text(w, form);
 	l->query.text = form_value(form, "q");
 	for (u32 i = 0; i < n_filters; i++) {
@@ -311,11 +328,6 @@ struct choice *web_choices(struct web *w, enum kind k, bool (*keep)(const void *
 
 /* ---- changes ------------------------------------------------------------------------------------------------------------------------ */
 
-static const char *form_sent(void *ctx, const char *name, u32 nth)
-{
-	return exchange_form_nth(ctx, name, nth);
-}
-
 void web_action(struct web *w, struct action *a, const char *noun, const char *verb, const struct uuid *target)
 {
 	const char *since = w->x->method == METHOD_POST && target ? exchange_form(w->x, "if-updated-at") : NULL;
@@ -329,7 +341,7 @@ void web_action(struct web *w, struct action *a, const char *noun, const char *v
 
 enum admin_class web_act(struct web *w, struct action *a, struct form *form)
 {
-	form_fill(form, form_sent, w->x);
+	web_fill_sent(w->x, form);
 	for (u32 i = 0; i < form->n_fields; i++) {
 		const struct form_field *f = &form->fields[i];
 		const char *value;

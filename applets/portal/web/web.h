@@ -60,6 +60,10 @@ const void *web_find(struct web *w, enum kind k, const struct uuid *id);
 const void *web_keep(struct web *w, enum kind k, const void *entity);
 bool web_is_online(const struct web *w, enum kind k, const struct uuid *id);
 
+/* What the body of a POST, or the query string, says of a form's fields. */
+void web_fill_sent(struct exchange *x, struct form *form);
+void web_fill_asked(struct exchange *x, struct form *form);
+
 /* ---- lists ---- */
 
 #define WEB_FILTERS_MAX 6u
