@@ -354,6 +354,44 @@ TEST(guessing_ends_after_some_attempts_for_everybody_alike)
 	http_free(w);
 }
 
+/* Sends the form of login() and does not wait for the answer; the connection. */
+static int login_unheard(struct http_world *w, const char *action, const char *form)
+{
+	struct strbuf rq = { 0 };
+	int fd = http_dial(w);
+
+	strbuf_printf(&rq, "POST %s HTTP/1.1\r\nHost: portal.example\r\nOrigin: http://portal.example\r\n", action);
+	for (int i = 0; i < COOKIES_MAX; i++)
+		if (w->cookie[i][0])
+			strbuf_printf(&rq, "Cookie: %s\r\n", w->cookie[i]);
+	strbuf_printf(&rq, "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %zu\r\n\r\n_csrf=%s&%s",
+		      strlen(w->csrf) + 7 + strlen(form), w->csrf, form);
+	http_send(w, fd, strbuf_text(&rq));
+	strbuf_free(&rq);
+	return fd;
+}
+
+TEST(guesses_that_come_at_once_count_before_they_are_judged)
+{
+	struct http_world *w = world();
+	char action[256], recovery[RECOVERY_STRLEN];
+	u8 secret[TOTP_SECRET_LEN];
+	int fd[GUESSES_MAX];
+
+	enrol(w, "jo@acme.example", secret, recovery);
+	const char *page = strstr(http_get(w, "/acme")->body, "/sign_in/userpass/");
+	if (!EXPECT(page))
+		return;
+	snprintf(action, sizeof(action), "/acme%.*s", (int)strlen("/sign_in/userpass/") + UUID_STRLEN - 1, page);
+	for (u32 i = 0; i < GUESSES_MAX; i++)
+		fd[i] = login_unheard(w, action, "userpass%5Bidp_id%5D=jo%40acme.example&userpass%5Bsecret%5D=wrong");
+	EXPECT_STR(http_recv(w, fd[GUESSES_MAX - 1], NULL), "");
+	EXPECT_HAS(http_get(w, login(w, "/acme", "jo@acme.example", PASSWORD)->location)->body, "Too many attempts");
+	for (u32 i = 0; i < GUESSES_MAX; i++)
+		close(fd[i]);
+	http_free(w);
+}
+
 TEST(a_recovery_code_alone_opens_the_way_to_a_new_passkey_once)
 {
 	struct http_world *w = world();

@@ -187,13 +187,6 @@ void auth_key_of(u8 key[static AUTH_KEY_LEN], const struct uuid *account, const 
 	memcpy(key, digest, AUTH_KEY_LEN);
 }
 
-bool auth_is_exhausted(struct lru *l, const u8 key[static AUTH_KEY_LEN], u32 max, u64 now)
-{
-	const struct count *c = lru_get(l, key);
-
-	return c && now < c->until && c->n >= max;
-}
-
 bool auth_count(struct lru *l, const u8 key[static AUTH_KEY_LEN], u32 max, u64 window, bool is_strict, u64 now)
 {
 	const struct count *known = lru_get(l, key);

@@ -59,8 +59,6 @@ void auth_key_of(u8 key[static AUTH_KEY_LEN], const struct uuid *account, const 
 
 /* Counts one more; false when `max` in the window are reached. A refused call extends the window when `is_strict`. */
 bool auth_count(struct lru *l, const u8 key[static AUTH_KEY_LEN], u32 max, u64 window, bool is_strict, u64 now);
-/* Whether another would be refused, without counting. */
-bool auth_is_exhausted(struct lru *l, const u8 key[static AUTH_KEY_LEN], u32 max, u64 now);
 void auth_forget(struct lru *l, const u8 key[static AUTH_KEY_LEN]);
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------------------------

@@ -98,24 +98,23 @@ static void on_password(struct exchange *x, int rc, const char *phc, void *ctx)
 	if (!pages_resume(&l->step))
 		return;
 	if (rc) {
-		(void)auth_count(&x->portal->auth->guesses, l->key, GUESSES_MAX, GUESSES_WINDOW, false, loop_now(x->loop));
 		pages_back(&l->step, "", WRONG);
 		return;
 	}
+	auth_forget(&x->portal->auth->guesses, l->key);
 	rc = credentials_find(x, &l->step.account->e.id, &l->actor_id, CREDENTIAL_TOTP, &totp);
 	if (rc == 0) {
 		entity_deinit(KIND_CREDENTIAL, &totp);
 		exchange_set_cookie(x, SECOND_COOKIE, SPAN(&second, sizeof(second)), SECOND_SECS);
 		exchange_redirect(x, "%s", own_path(&l->step, "/code"));
 	} else if (rc == ERR_NOT_FOUND) {
-		auth_forget(&x->portal->auth->guesses, l->key);
 		signin_complete(x, l->step.account, &l->actor_id, &l->step.provider_id, NULL, &l->step.params);
 	} else {
 		exchange_problem(x, 503, NULL);
 	}
 }
 
-/* POST /:account/sign_in/userpass/:provider */
+/* POST /:account/sign_in/userpass/:provider. An attempt counts before it is judged, so that many at once are no more than allowed. */
 void page_password(struct exchange *x)
 {
 	struct login *l = exchange_alloc(x, sizeof(*l));
@@ -132,7 +131,7 @@ void page_password(struct exchange *x)
 	email = email ? email : "";
 	secret = secret ? secret : "";
 	auth_key_of(l->key, &l->step.account->e.id, email);
-	if (auth_is_exhausted(&x->portal->auth->guesses, l->key, GUESSES_MAX, x->now)) {
+	if (!auth_count(&x->portal->auth->guesses, l->key, GUESSES_MAX, GUESSES_WINDOW, false, x->now)) {
 		pages_back(&l->step, "", TOO_MANY);
 		return;
 	}
