@@ -100,6 +100,73 @@ TEST(spec60_27_disabling_or_deleting_a_provider_ends_its_sessions_at_once)
 	}
 }
 
+/* "lab" only through that provider, "yard" only past it; what a client sees of them is one byte each. */
+static const char *sees(struct fake *f)
+{
+	EXPECT_EVENT(f, "init");
+	return strstr(f->json, "\"lab\"") ? strstr(f->json, "\"yard\"") ? "both" : "lab" : strstr(f->json, "\"yard\"") ? "yard" : "nothing";
+}
+
+static void add_policy(struct portal_world *w, const char *resource, const char *op, const struct uuid *provider)
+{
+	char command[300], id[UUID_STRLEN];
+
+	snprintf(command, sizeof(command), "policy add --group Everyone --resource %s --condition 'auth_provider_id %s %s'", resource, op,
+		 uuid_format(provider, id));
+	EXPECT_EQ(admin(w, command), 0);
+}
+
+/* spec 60 §4.3: the provider of the token that the client connects with */
+TEST(conditions_on_the_provider_look_at_the_clients_token)
+{
+	struct portal_world *w = portal_new();
+	struct uuid keycloak = make_provider(w, "keycloak"), other = make_provider(w, "other");
+	struct principal ada = principal_of(w, PRINCIPAL_OPERATOR, "admin", "ada");
+
+	EXPECT_EQ(admin(w, "resource add --site Berlin --address 10.9.0.0/24 --name lab"), 0);
+	EXPECT_EQ(admin(w, "resource add --site Berlin --address 10.8.0.0/24 --name yard"), 0);
+	add_policy(w, "lab", "is_in", &keycloak);
+	add_policy(w, "yard", "is_not_in", &keycloak);
+	EXPECT_STR(sees(join_through(w, &keycloak, &ada.actor_id, "a")), "lab");
+	EXPECT_STR(sees(join_through(w, &other, &ada.actor_id, "b")), "yard");
+	EXPECT_STR(sees(join_client(w, token_for(w, "--actor jo@acme.example"), "c", 'c')), "yard"); /* of no provider */
+	portal_free(w);
+}
+
+/* spec 60 §5.3: also when the client is gone and only its last session tells */
+TEST(re_authorization_looks_at_the_provider_of_the_last_session)
+{
+	static const struct { const char *op, *event; } cases[] = { { "is_in", "access_authorization_expiry_updated" }, { "is_not_in", "reject_access" } };
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct portal_world *w = portal_new();
+		struct uuid keycloak = make_provider(w, "keycloak");
+		struct principal ada = principal_of(w, PRINCIPAL_OPERATOR, "admin", "ada");
+		struct fake *g = join_gateway(w, token_for(w, "--site Berlin"), "gw", 'g'), *c;
+		char payload[200], command[300], policy[40], provider[UUID_STRLEN];
+
+		EXPECT_EVENT(g, "init");
+		snprintf(payload, sizeof(payload), "{'resource_id':'%s','connected_gateway_ids':[]}",
+			 admin_value(w, "resource add --site Berlin --address 10.9.0.0/24 --name lab", "id"));
+		snprintf(policy, sizeof(policy), "%s", admin_value(w, "policy add --group Everyone --resource lab", "id"));
+		c = join_through(w, &keycloak, &ada.actor_id, "a");
+		EXPECT_EVENT(c, "init");
+		say(c, "create_flow", payload);
+		EXPECT_EVENT(g, "authorize_flow");
+		tick(w, SEC(6)); /* sessions are written */
+		hang_up(c);
+		EXPECT_EQ(admin(w, "group add --name team"), 0);
+		EXPECT_EQ(admin(w, "member add --group team --actor ada@acme.example"), 0);
+		snprintf(command, sizeof(command), "policy add --group team --resource lab --condition 'auth_provider_id %s %s'", cases[i].op,
+			 uuid_format(&keycloak, provider));
+		EXPECT_EQ(admin(w, command), 0);
+		snprintf(command, sizeof(command), "policy delete %s", policy);
+		EXPECT_EQ(admin(w, command), 0);
+		EXPECT_EVENT(g, cases[i].event);
+		portal_free(w);
+	}
+}
+
 TEST(editing_name_and_lifetimes_of_a_provider_revokes_nothing)
 {
 	struct portal_world *w = portal_new();

@@ -221,6 +221,7 @@ static void fill_client(struct peer *p, const struct token *token, const struct 
 	s->actor_id = p->owner_id;
 	s->remote_ip = rq->remote_ip;
 	memcpy(s->region, rq->region, sizeof(s->region));
+	s->auth_provider = token->auth_provider_id;
 	s->is_verified = ((struct client *)p->row)->verified_at != 0;
 	s->version = p->peer_version;
 	s->expires_at = token->expires_at / 1000000;

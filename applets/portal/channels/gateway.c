@@ -258,6 +258,7 @@ static int subject_of(struct hub *h, const struct uuid *account, const struct uu
 		return rc;
 	*token_id = token.e.id;
 	s->expires_at = token.expires_at / 1000000;
+	s->auth_provider = token.auth_provider_id;
 	entity_deinit(KIND_CLIENT_TOKEN, &token);
 	s->version = version_read(session.version);
 	memcpy(s->region, session.region, sizeof(s->region) - 1);
