@@ -582,7 +582,9 @@ static struct ip get_ip_opt(struct dec *d, const struct cJSON *p, const char *ke
 static void get_create_flow(struct dec *d, const struct cJSON *p, struct msg_create_flow *m)
 {
 	m->resource_id = json_uuid(d->g, p, "resource_id");
-	m->connected_gateways = get_ids(d, p, "connected_gateway_ids");
+	/* v2 peers may leave it out */
+	if (d->wire.version == MSG_V1 || json_member(d->g, p, "connected_gateway_ids"))
+		m->connected_gateways = get_ids(d, p, "connected_gateway_ids");
 	if (d->wire.version == MSG_V2) {
 		m->ipv4 = get_ip_opt(d, p, "ipv4", 4);
 		m->ipv6 = get_ip_opt(d, p, "ipv6", 6);
@@ -666,7 +668,8 @@ static void get_message(struct dec *d, const struct cJSON *p, struct portal_mess
 		m->flow_authorized.ref = get_str(d, p, "ref");
 		break;
 	case MSG_SET_SNOWNET_CAPABILITIES:
-		m->capabilities.iceless = json_bool(d->g, p, "iceless");
+		/* what it does not name it cannot do */
+		m->capabilities.iceless = json_member(d->g, p, "iceless") && json_bool(d->g, p, "iceless");
 		break;
 	case MSG_INIT_RELAY: /* carry nothing, whatever the payload is */
 	case MSG_NO_RELAYS:

@@ -269,7 +269,7 @@ const char *hear(struct fake *f)
 
 const char *heard(const struct fake *f, const char *path)
 {
-	static char out[8][1024];
+	static char out[8][4096];
 	static int turn;
 	char *text = out[turn++ % 8], key[64];
 	const struct cJSON *v = f->payload;

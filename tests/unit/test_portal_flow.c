@@ -1,4 +1,6 @@
 /* Flows: judged, brokered, answered, timed out; candidates between the ends. */
+#include "core/base/encode.h"
+#include "core/crypto/hash.h"
 #include "tests/unit/portal_scene.h"
 
 /* ---- flows --------------------------------------------------------------------------------------------------------------------------- */
@@ -243,39 +245,200 @@ TEST(spec10_68_candidates_for_other_accounts_are_dropped)
 	portal_free(s.w);
 }
 
-TEST(v2_endpoints_speak_the_new_names)
+/* What a peer of each age says and hears (spec 10 §14). */
+static const struct {
+	const char *client_ua, *gateway_ua, *ask, *authorize, *authorized, *created, *failed;
+} speech[] = {
+	[MSG_V1] = { CLIENT_UA, GATEWAY_UA, "create_flow", "authorize_flow", "flow_authorized", "flow_created", "flow_creation_failed" },
+	[MSG_V2] = { "Ubuntu/24.4.0 headless-client/1.5.11 (x86_64; 6.8.0)", "Debian/12.0.0 gateway/1.6.0 (x86_64)", "request_authorization",
+		     "create_authorization", "authorization_created", "authorization_created", "authorization_creation_failed" },
+};
+
+static struct fake *join_version(struct portal_world *w, enum msg_role role, enum msg_version v, const char *token, char key)
+{
+	struct connect c = { .role = role, .version = v, .token = token, .external_id = role == MSG_ROLE_CLIENT ? "laptop" : "gw", .key = key,
+			     .user_agent = role == MSG_ROLE_CLIENT ? speech[v].client_ua : speech[v].gateway_ua };
+	struct fake *f = connect_as(w, &c);
+
+	join(f, "null");
+	EXPECT_EVENT(f, "phx_reply");
+	EXPECT_EVENT(f, "init");
+	return f;
+}
+
+static void expect_claim(const struct cJSON *claims, const char *key, const char *value)
+{
+	struct json_get g = JSON_GET;
+	const char *text = json_str(&g, claims, key);
+
+	if (strcmp(text, value) != 0)
+		test_fail(__FILE__, __LINE__, "claim %s is \"%s\", not \"%s\"", key, text, value);
+}
+
+/* As the reference's peers read it: three parts, HS256, a signature, and every member that they demand (spec 10 §14). */
+static void expect_ingest_token(struct scene *s, struct fake *f, const char *role)
+{
+	static const char *const texts[] = { "account_id", "initiator_device_id", "responder_device_id", "policy_authorization_id", "policy_id",
+					     "resource_id", "resource_name", "initiator_actor_id", "initiator_actor_name", "authorized_at",
+					     "authorization_expires_at" };
+	char token[INGEST_TOKEN_MAX];
+	u8 part[INGEST_TOKEN_MAX], mac[32], signature[33];
+	struct json_get g = JSON_GET;
+	struct cJSON *claims;
+
+	snprintf(token, sizeof(token), "%s", heard(f, "flow_logs_ingest_token"));
+	char *first = strchr(token, '.'), *second = first ? strchr(first + 1, '.') : NULL;
+	REQUIRE(second && !strchr(second + 1, '.'));
+	int n = base64url_decode(part, sizeof(part), SPAN(token, (size_t)(first - token)));
+	EXPECT(n > 0 && memmem(part, (size_t)n, "\"alg\":\"HS256\"", 13));
+	hmac_sha256(mac, SPAN(s->w->portal.secrets.ingest_key, SECRET_LEN), SPAN(token, (size_t)(second - token)));
+	EXPECT_EQ(base64url_decode(signature, sizeof(signature), SPAN(second + 1, strlen(second + 1))), 32);
+	EXPECT_MEM(mac, signature, 32);
+	n = base64url_decode(part, sizeof(part), SPAN(first + 1, (size_t)(second - first - 1)));
+	REQUIRE(n > 0 && json_parse(SPAN(part, (size_t)n), NULL, &claims) == 0);
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		EXPECT(json_str(&g, claims, texts[i])[0]);
+	EXPECT(!json_bool(&g, claims, "uploads_enabled"));
+	EXPECT(json_uint(&g, claims, "iat", JSON_UINT_MAX) < json_uint(&g, claims, "exp", JSON_UINT_MAX));
+	EXPECT_EQ(g.err, 0);
+	expect_claim(claims, "role", role);
+	expect_claim(claims, "resource_id", s->resource);
+	expect_claim(claims, "policy_id", s->policy);
+	expect_claim(claims, "resource_name", "lab");
+	expect_claim(claims, "resource_address", "10.9.0.0/24");
+	expect_claim(claims, "initiator_actor_email", "jo@acme.example");
+	json_free(claims);
+}
+
+TEST(spec60_44_peers_of_both_versions_meet)
+{
+	for (enum msg_version c = MSG_V1; c <= MSG_V2; c++)
+		for (enum msg_version g = MSG_V1; g <= MSG_V2; g++) {
+			struct scene s = scene_without_peers();
+			char payload[400], psk[64];
+
+			s.g = join_version(s.w, MSG_ROLE_GATEWAY, g, s.gateway_token, 'g');
+			s.c = join_version(s.w, MSG_ROLE_CLIENT, c, s.client_token, 'c');
+			snprintf(payload, sizeof(payload), "{'resource_id':'%s','connected_gateway_ids':[]}", s.resource);
+			say(s.c, speech[c].ask, payload);
+			EXPECT_EVENT(s.g, speech[g].authorize);
+			EXPECT_STR(heard(s.g, "use_iceless"), g == MSG_V2 ? "false" : "");
+			EXPECT_STR(heard(s.g, "resource.name"), "lab");
+			EXPECT(heard(s.g, "expires_at")[0]);
+			if (g == MSG_V2)
+				expect_ingest_token(&s, s.g, "responder");
+			else
+				EXPECT_STR(heard(s.g, "flow_logs_ingest_token"), "");
+			snprintf(psk, sizeof(psk), "%s", heard(s.g, "client.preshared_key"));
+			snprintf(payload, sizeof(payload), "{'ref':'%s'}", heard(s.g, "ref"));
+			say(s.g, speech[g].authorized, payload);
+			EXPECT_EVENT(s.g, "phx_reply");
+			EXPECT_STR(heard(s.g, "status"), "ok");
+			EXPECT_EVENT(s.c, speech[c].created);
+			EXPECT_STR(heard(s.c, "preshared_key"), psk);
+			EXPECT_STR(heard(s.c, "use_iceless"), c == MSG_V2 ? "false" : "");
+			EXPECT(heard(s.c, c == MSG_V2 ? "site_id" : "gateway_group_id")[0]);
+			if (c == MSG_V2)
+				expect_ingest_token(&s, s.c, "initiator");
+			else
+				EXPECT_STR(heard(s.c, "flow_logs_ingest_token"), "");
+			portal_free(s.w);
+		}
+}
+
+TEST(spec10_14_init_tells_v2_peers_not_to_upload)
+{
+	for (enum msg_version v = MSG_V1; v <= MSG_V2; v++) {
+		struct scene s = scene_without_peers();
+
+		s.g = join_version(s.w, MSG_ROLE_GATEWAY, v, s.gateway_token, 'g');
+		EXPECT_STR(heard(s.g, "flow_logs.upload_interval_secs"), v == MSG_V2 ? "0" : "");
+		s.c = join_version(s.w, MSG_ROLE_CLIENT, v, s.client_token, 'c');
+		EXPECT_STR(heard(s.c, "flow_logs.upload_interval_secs"), v == MSG_V2 ? "0" : "");
+		EXPECT_STR(heard(s.c, "flow_logs.api_url"), v == MSG_V2 ? "wss://portal.example/" : "");
+		EXPECT(heard(s.c, "flow_logs.upload_batch_size")[0] || v == MSG_V1);
+		EXPECT_STR(heard(s.c, v == MSG_V2 ? "resources.0.sites.0.name" : "resources.0.gateway_groups.0.name"), "Berlin");
+		portal_free(s.w);
+	}
+}
+
+static void expect_unknown(struct fake *f, const char *event, const char *payload)
+{
+	say(f, event, payload);
+	EXPECT_EVENT(f, "phx_reply");
+	EXPECT_STR(heard(f, "status"), "error");
+	EXPECT_STR(heard(f, "response.reason"), "unknown_message");
+}
+
+TEST(spec10_14_names_of_the_other_version_are_unknown_messages)
+{
+	for (enum msg_version v = MSG_V1; v <= MSG_V2; v++) {
+		struct scene s = scene_without_peers();
+		enum msg_version other = v == MSG_V1 ? MSG_V2 : MSG_V1;
+		char payload[200];
+
+		s.g = join_version(s.w, MSG_ROLE_GATEWAY, v, s.gateway_token, 'g');
+		s.c = join_version(s.w, MSG_ROLE_CLIENT, v, s.client_token, 'c');
+		snprintf(payload, sizeof(payload), "{'resource_id':'%s','connected_gateway_ids':[]}", s.resource);
+		expect_unknown(s.c, speech[other].ask, payload);
+		expect_unknown(s.g, speech[other].authorized, "{'ref':'x'}");
+		expect_unknown(s.c, "resolve_device_pool_domain", "{'resource_id':'%s','domain':'a.example'}");
+		expect_unknown(s.c, "prepare_connection", payload);
+		/* what a peer can is taken note of without a word, however it says so */
+		if (v == MSG_V2) {
+			say(s.c, "set_snownet_capabilities", "{'iceless':true}");
+			say(s.c, "set_snownet_capabilities", "{}");
+			say(s.g, "set_snownet_capabilities", "{'iceless':true,'new':1}");
+		}
+		EXPECT_NOTHING(s.c);
+		EXPECT_NOTHING(s.g);
+		portal_free(s.w);
+	}
+}
+
+TEST(v2_clients_are_refused_by_the_new_name)
 {
 	struct scene s = scene_without_peers();
-	struct connect g = { .role = MSG_ROLE_GATEWAY, .version = MSG_V2, .token = s.gateway_token, .external_id = "gw", .key = 'g',
-			     .user_agent = "x gateway/1.6.0" };
-	struct connect c = { .role = MSG_ROLE_CLIENT, .version = MSG_V2, .token = s.client_token, .external_id = "laptop", .key = 'c',
-			     .user_agent = "x headless-client/1.5.11" };
-	char payload[400];
+	char payload[200];
 
-	s.g = connect_as(s.w, &g);
-	join(s.g, "null");
-	EXPECT_EVENT(s.g, "phx_reply");
-	EXPECT_EVENT(s.g, "init");
-	EXPECT_STR(heard(s.g, "flow_logs.upload_interval_secs"), "0");
-	s.c = connect_as(s.w, &c);
-	join(s.c, "null");
-	EXPECT_EVENT(s.c, "phx_reply");
-	EXPECT_EVENT(s.c, "init");
-	EXPECT_STR(heard(s.c, "flow_logs.api_url"), "wss://portal.example/");
-	say(s.c, "set_snownet_capabilities", "{'iceless':true}");
-	EXPECT_NOTHING(s.c);
-	say(s.c, "create_flow", "{}");
-	EXPECT_EVENT(s.c, "phx_reply");
-	EXPECT_STR(heard(s.c, "response.reason"), "unknown_message");
-	snprintf(payload, sizeof(payload), "{'resource_id':'%s','connected_gateway_ids':[]}", s.resource);
+	s.c = join_version(s.w, MSG_ROLE_CLIENT, MSG_V2, s.client_token, 'c');
+	snprintf(payload, sizeof(payload), "{'resource_id':'%s'}", s.resource); /* they may leave out the other key */
 	say(s.c, "request_authorization", payload);
-	EXPECT_EVENT(s.g, "create_authorization");
-	EXPECT(strlen(heard(s.g, "flow_logs_ingest_token")) > 100);
-	EXPECT_STR(heard(s.g, "use_iceless"), "false");
-	snprintf(payload, sizeof(payload), "{'ref':'%s'}", heard(s.g, "ref"));
-	say(s.g, "authorization_created", payload);
-	EXPECT_EVENT(s.g, "phx_reply");
-	EXPECT_EVENT(s.c, "authorization_created");
-	EXPECT(strlen(heard(s.c, "flow_logs_ingest_token")) > 100);
+	EXPECT_EVENT(s.c, "authorization_creation_failed");
+	EXPECT_STR(heard(s.c, "reason"), "offline");
+	portal_free(s.w);
+}
+
+/* Gateways of today know no update of an expiry and no second judgement: whoever may still come asks anew (spec 60, What changed after the pin). */
+TEST(v2_gateways_hear_of_revocations_by_reject_access_only)
+{
+	struct scene s = scene_without_peers();
+	char payload[400], ref[300];
+
+	s.g = join_version(s.w, MSG_ROLE_GATEWAY, MSG_V2, s.gateway_token, 'g');
+	s.c = join_version(s.w, MSG_ROLE_CLIENT, MSG_V2, s.client_token, 'c');
+	snprintf(payload, sizeof(payload), "{'resource_id':'%s','connected_gateway_ids':[]}", s.resource);
+	for (int i = 0; i < 2; i++) {
+		say(s.c, "request_authorization", payload);
+		EXPECT_EVENT(s.g, "create_authorization");
+		snprintf(ref, sizeof(ref), "{'ref':'%s'}", heard(s.g, "ref"));
+		say(s.g, "authorization_created", ref);
+		EXPECT_EVENT(s.g, "phx_reply");
+		EXPECT_EVENT(s.c, "authorization_created");
+		if (i > 0)
+			break;
+		EXPECT_EQ(admin(s.w, "group add --name team"), 0);
+		EXPECT_EQ(admin(s.w, "member add --group team --actor jo@acme.example"), 0);
+		EXPECT_EQ(admin(s.w, "policy add --group team --resource lab"), 0);
+		EXPECT_EQ(admin_f(s.w, "policy delete %s", s.policy), 0);
+		EXPECT_NOTHING(s.c);
+		EXPECT_EVENT(s.g, "reject_access");
+		EXPECT_STR(heard(s.g, "resource_id"), s.resource);
+		EXPECT_NOTHING(s.g);
+	}
+	EXPECT_EQ(admin(s.w, "member delete --group team --actor jo@acme.example"), 0);
+	EXPECT_EVENT(s.g, "reject_access");
+	EXPECT_EVENT(s.c, "resource_deleted");
+	EXPECT_NOTHING(s.g);
 	portal_free(s.w);
 }

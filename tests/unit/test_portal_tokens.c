@@ -1,6 +1,7 @@
 #include "applets/portal/auth/tokens.h"
 #include "core/json/json.h"
 #include "core/base/encode.h"
+#include "core/crypto/hash.h"
 #include "tests/unit/test.h"
 
 #include <ctype.h>
@@ -107,7 +108,9 @@ TEST(secrets_survive_their_file_and_damage_is_noticed)
 TEST(ingest_token_has_three_parts_and_switches_uploads_off)
 {
 	struct fixture f = minted(TOKEN_CLIENT, "");
-	struct ingest_claims c = { .role = "responder", .resource_name = "a \"quoted\" name", .actor_name = "Jo", .now = 1000, .expires_at = 2000 };
+	struct ingest_claims c = { .role = "responder", .resource_name = "a \"quoted\" name", .actor_name = "Jo", .actor_email = "jo@acme.example",
+				   .now = 1000, .expires_at = 2000 };
+	u8 mac[32], signature[33];
 	char text[INGEST_TOKEN_MAX];
 	u8 claims[INGEST_TOKEN_MAX];
 	struct cJSON *json;
@@ -121,7 +124,13 @@ TEST(ingest_token_has_three_parts_and_switches_uploads_off)
 	EXPECT_EQ(json_bool(&g, json, "uploads_enabled"), false);
 	EXPECT_STR(json_str(&g, json, "role"), "responder");
 	EXPECT_STR(json_str(&g, json, "authorization_expires_at"), "1970-01-01T00:33:20Z");
-	EXPECT_EQ(json_uint(&g, json, "exp", 1u << 30), 2000);
+	EXPECT_EQ(json_uint(&g, json, "exp", 1u << 30), 2000 + 30 * 86400);
+	EXPECT_STR(json_str(&g, json, "initiator_actor_email"), "jo@acme.example");
+	EXPECT(!json_member(&g, json, "resource_address"));
+	/* RFC 7515 §5.2: the signature is over header and claims as they stand */
+	hmac_sha256(mac, SPAN(f.secrets.ingest_key, SECRET_LEN), SPAN(text, (size_t)(second - text)));
+	EXPECT_EQ(base64url_decode(signature, sizeof(signature), SPAN(second + 1, strlen(second + 1))), 32);
+	EXPECT_MEM(mac, signature, 32);
 	EXPECT_EQ(g.err, 0);
 	json_free(json);
 	entity_deinit(KIND_CLIENT_TOKEN, &f.row);

@@ -184,12 +184,18 @@ static void put_date(struct json_out *o, const char *key, i64 at)
 	json_put_str(o, key, text);
 }
 
+static void put_known(struct json_out *o, const char *key, const char *value)
+{
+	if (value)
+		json_put_str(o, key, value);
+}
+
 static void put_claims(struct json_out *o, const struct ingest_claims *c)
 {
 	json_open(o, NULL);
 	json_put_uuid(o, "account_id", &c->account_id);
 	json_put_i64(o, "iat", c->now);
-	json_put_i64(o, "exp", c->expires_at);
+	json_put_i64(o, "exp", c->expires_at + INGEST_GRACE_SECS);
 	json_put_bool(o, "uploads_enabled", false);
 	json_put_str(o, "role", c->role);
 	json_put_uuid(o, "initiator_device_id", &c->initiator_device_id);
@@ -198,9 +204,18 @@ static void put_claims(struct json_out *o, const struct ingest_claims *c)
 	json_put_uuid(o, "policy_id", &c->policy_id);
 	json_put_uuid(o, "resource_id", &c->resource_id);
 	json_put_str(o, "resource_name", c->resource_name);
-	json_put_str(o, "resource_address", c->resource_address);
+	put_known(o, "resource_address", c->resource_address);
 	json_put_uuid(o, "initiator_actor_id", &c->actor_id);
 	json_put_str(o, "initiator_actor_name", c->actor_name);
+	put_known(o, "initiator_actor_email", c->actor_email);
+	put_known(o, "initiator_auth_provider_id", c->auth_provider_id);
+	put_known(o, "initiator_client_version", c->client_version);
+	put_known(o, "initiator_device_os_name", c->os_name);
+	put_known(o, "initiator_device_os_version", c->os_version);
+	put_known(o, "initiator_device_serial", c->device_serial);
+	put_known(o, "initiator_device_uuid", c->device_uuid);
+	put_known(o, "initiator_device_identifier_for_vendor", c->identifier_for_vendor);
+	put_known(o, "initiator_device_firebase_installation_id", c->firebase_installation_id);
 	put_date(o, "authorized_at", c->now);
 	put_date(o, "authorization_expires_at", c->expires_at);
 	json_close(o);

@@ -52,9 +52,13 @@ bool token_matches(const struct token_claim *c, const struct token *row);
 struct ingest_claims {
 	const char *role; /* "initiator" or "responder" */
 	struct uuid account_id, initiator_device_id, responder_device_id, authorization_id, policy_id, resource_id, actor_id;
-	const char *resource_name, *resource_address, *actor_name;
-	i64 now, expires_at; /* Unix seconds */
+	const char *resource_name, *actor_name;
+	/* each or NULL, and then not among the claims; of the initiator but for the address */
+	const char *resource_address, *actor_email, *auth_provider_id, *client_version, *os_name, *os_version, *device_serial, *device_uuid,
+		*identifier_for_vendor, *firebase_installation_id;
+	i64 now, expires_at; /* Unix seconds; of the authorization: the token lives longer, for reports that come late */
 };
-#define INGEST_TOKEN_MAX 4096
+#define INGEST_GRACE_SECS (30 * 86400)
+#define INGEST_TOKEN_MAX 20480
 /* ERR_TRUNCATED when a name makes it longer than INGEST_TOKEN_MAX. */
 int ingest_token(const struct ingest_claims *c, const struct secrets *s, char out[static INGEST_TOKEN_MAX]) MUST_CHECK;

@@ -67,6 +67,11 @@ int flow_ingest_token(const struct peer *client, const struct peer *gateway, con
 	struct hub *h = client->hub;
 	const struct resource *r = directory_get(&h->dir, KIND_RESOURCE, &client->account_id, &f->resource_id);
 	const struct actor *a = directory_get(&h->dir, KIND_ACTOR, &client->account_id, &client->owner_id);
+	const struct client *row = client->row;
+	const struct uuid *provider = &client->client.subject.auth_provider;
+	char provider_id[UUID_STRLEN], os[256], os_version[256];
+
+	user_agent_os(client->user_agent, os, sizeof(os), os_version, sizeof(os_version));
 	struct ingest_claims c = {
 		.role = role,
 		.account_id = client->account_id,
@@ -79,6 +84,15 @@ int flow_ingest_token(const struct peer *client, const struct peer *gateway, con
 		.resource_name = r ? r->name : "",
 		.resource_address = r ? r->address : NULL,
 		.actor_name = a ? a->name : "",
+		.actor_email = a ? a->email : NULL,
+		.auth_provider_id = uuid_is_null(provider) ? NULL : uuid_format(provider, provider_id),
+		.client_version = client->peer_version.is_known ? client->peer_version.text : NULL,
+		.os_name = os,
+		.os_version = os_version[0] ? os_version : NULL,
+		.device_serial = row->device_serial,
+		.device_uuid = row->device_uuid,
+		.identifier_for_vendor = row->identifier_for_vendor,
+		.firebase_installation_id = row->firebase_installation_id,
 		.now = hub_secs(h),
 		.expires_at = f->expires_at,
 	};

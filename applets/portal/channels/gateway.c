@@ -316,8 +316,14 @@ void gateway_peer_authorization_deleted(struct hub *h, const struct change *c)
 	free(held);
 	if (key.expires_at <= hub_secs(h))
 		return;
-	if (longest_left(p, &key, &expires_at))
+	bool is_left = longest_left(p, &key, &expires_at);
+	if (p->version == MSG_V2) {
+		/* they are told of refusals only, and their clients ask anew: also when what is left ends sooner than they believe */
+		if (!is_left || expires_at < key.expires_at)
+			push_access(p, MSG_REJECT_ACCESS, &key, 0);
+	} else if (is_left) {
 		push_access(p, MSG_ACCESS_AUTHORIZATION_EXPIRY_UPDATED, &key, expires_at);
-	else if (reauthorize(p, &key))
+	} else if (reauthorize(p, &key)) {
 		push_access(p, MSG_REJECT_ACCESS, &key, 0);
+	}
 }

@@ -301,7 +301,7 @@ static void upgrade(struct conn *c, struct exchange *x)
 	rq.place = x->place;
 	status = phx_upgrade_read(x->head, u, &detail);
 	if (status) {
-		respond_problem(c, (u16)status, NULL, detail, 0);
+		respond_problem(c, (u16)status, status == 404 ? "not_found" : "invalid_connect_params", detail, 0);
 	} else if (s->is_stopping || s->is_starting) {
 		respond_problem(c, 503, s->is_stopping ? "stopping" : "starting",
 				s->is_stopping ? "The portal is going down" : "The portal is starting", 1);
