@@ -73,7 +73,7 @@ static bool read_degrees(MMDB_entry_s *entry, const char *name, double max, doub
 	return fabs(*out) <= max;
 }
 
-bool geo_db_find(const struct geo_db *db, const struct ip *ip, char region[static 3], struct place *place)
+bool geo_db_find(const struct geo_db *db, const struct ip *ip, char region[static 3], char city[static CITY_MAX], struct place *place)
 {
 	struct sockaddr_in in4 = { .sin_family = AF_INET };
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
@@ -93,6 +93,9 @@ bool geo_db_find(const struct geo_db *db, const struct ip *ip, char region[stati
 		return false;
 	memcpy(region, v.utf8_string, 2);
 	region[2] = '\0';
+	city[0] = '\0';
+	if (MMDB_get_value(&found.entry, &v, "city", "names", "en", NULL) == MMDB_SUCCESS && v.has_data && v.type == MMDB_DATA_TYPE_UTF8_STRING)
+		city_set(city, SPAN(v.utf8_string, v.data_size));
 	*place = (struct place){ .is_known = false };
 	place->is_known = read_degrees(&found.entry, "latitude", 90, &place->lat) && read_degrees(&found.entry, "longitude", 180, &place->lon);
 	return true;

@@ -1,8 +1,8 @@
 /* applets/portal/geo_db.h: where an address is, by a file in MaxMind's format, such as GeoLite2-City.mmdb (spec 60 §0.3).
  *
  * The file is mapped, not read: a newer one takes its place by rename (as geoipupdate does), and is opened anew; one that is
- * shortened in place ends the process. Any database serves whose entries have country.iso_code, and location.latitude and
- * location.longitude if it knows cities.
+ * shortened in place ends the process. Any database serves whose entries have country.iso_code, and city.names.en, location.latitude
+ * and location.longitude if it knows cities.
  */
 #pragma once
 
@@ -21,5 +21,5 @@ void geo_db_close(struct geo_db *db); /* NULL is fine */
 const char *geo_db_kind(const struct geo_db *db);
 i64 geo_db_built(const struct geo_db *db);
 
-/* Whether it knows the country. The place may be unknown all the same. Otherwise both are left alone. */
-bool geo_db_find(const struct geo_db *db, const struct ip *ip, char region[static 3], struct place *place);
+/* Whether it knows the country. City ("": in English) and place may be unknown all the same. Otherwise all are left alone. */
+bool geo_db_find(const struct geo_db *db, const struct ip *ip, char region[static 3], char city[static CITY_MAX], struct place *place);

@@ -335,6 +335,8 @@ struct fake *connect_as(struct portal_world *w, const struct connect *c)
 	EXPECT_EQ(ip_parse(SPAN(ip, strlen(ip)), &rq.remote_ip), 0);
 	if (c->region)
 		memcpy(rq.region, c->region, 2);
+	if (c->city)
+		city_set(rq.city, SPAN(c->city, strlen(c->city)));
 	if (c->coordinates)
 		rq.place = place_parse(SPAN(c->coordinates, strlen(c->coordinates)));
 	if (hub_admit(w->portal.hub, portal_now, portal_wall, &rq, f, &f->peer, &f->refusal))

@@ -61,7 +61,7 @@ void tick(struct portal_world *w, u64 ns);
 struct connect {
 	enum msg_role role;
 	enum msg_version version;
-	const char *token, *external_id, *version_text, *user_agent, *ip, *region, *coordinates, *ipv4, *ipv6, *name;
+	const char *token, *external_id, *version_text, *user_agent, *ip, *region, *city, *coordinates, *ipv4, *ipv6, *name;
 	char key; /* the public key is 32 times this byte */
 };
 /* NULL peer and `refusal` when refused. */

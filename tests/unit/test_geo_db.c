@@ -34,9 +34,11 @@ static void put(struct writer *w, const void *bytes, size_t n)
 
 static void put_head(struct writer *w, unsigned type, size_t n)
 {
-	u8 head[2] = { (u8)((type > 7 ? 0 : type << 5) | n), (u8)(type - 7) };
+	u8 head[2] = { (u8)((type > 7 ? 0 : type << 5) | MIN(n, (size_t)29)), (u8)(type - 7) }, more = (u8)(n - 29);
 
 	put(w, head, type > 7 ? 2 : 1);
+	if (n >= 29)
+		put(w, &more, 1);
 }
 
 static void put_text(struct writer *w, const char *text)
@@ -62,11 +64,21 @@ static void put_double(struct writer *w, const char *name, double v)
 }
 
 /* An entry; without coordinates when lat is above 90. */
-static u32 put_place(struct writer *w, const char *country, double lat, double lon)
+static u32 put_place(struct writer *w, const char *country, const char *city, double lat, double lon)
 {
 	u32 at = (u32)w->n;
 
-	put_head(w, TYPE_MAP, lat > 90 ? 1 : 2);
+	put_head(w, TYPE_MAP, 1 + (lat <= 90) + (city != NULL));
+	if (city) {
+		put_text(w, "city");
+		put_head(w, TYPE_MAP, 1);
+		put_text(w, "names");
+		put_head(w, TYPE_MAP, 2);
+		put_text(w, "de");
+		put_text(w, "anders");
+		put_text(w, "en");
+		put_text(w, city);
+	}
 	put_text(w, "country");
 	put_head(w, TYPE_MAP, 1);
 	put_text(w, "iso_code");
@@ -152,10 +164,10 @@ static void write_places(void)
 	REQUIRE(fd >= 0);
 	close(fd);
 	w->n_nodes = 1;
-	put_network(w, "192.0.2.0/24", put_place(w, "DE", 52.5, 13.25));
-	put_network(w, "198.51.100.128/25", put_place(w, "AT", 91, 0));
-	put_network(w, "203.0.113.0/24", put_place(w, "Germany", 1, 1));
-	put_network(w, "2001:db8:1::/48", put_place(w, "AR", -34.5, -58.5));
+	put_network(w, "192.0.2.0/24", put_place(w, "DE", "Berlin", 52.5, 13.25));
+	put_network(w, "198.51.100.128/25", put_place(w, "AT", NULL, 91, 0));
+	put_network(w, "203.0.113.0/24", put_place(w, "Germany", NULL, 1, 1));
+	put_network(w, "2001:db8:1::/48", put_place(w, "AR", "Buenos Aires y un nombre tan largo que no cabe en ninguna tarjeta \u00f1", -34.5, -58.5));
 	write_file(w, path);
 	free(w);
 }
@@ -170,6 +182,8 @@ static struct ip ip_of(const char *text)
 
 /* ---- reading it ---------------------------------------------------------------------------------------------------------------------- */
 
+static char city[CITY_MAX];
+
 static const char *find(const struct geo_db *db, const char *address, struct place *place)
 {
 	static char region[3];
@@ -177,7 +191,8 @@ static const char *find(const struct geo_db *db, const char *address, struct pla
 
 	strcpy(region, "?");
 	place->lat = place->lon = 0;
-	return geo_db_find(db, &ip, region, place) ? region : EXPECT(region[0] == '?') ? "" : "touched";
+	strcpy(city, "?");
+	return geo_db_find(db, &ip, region, city, place) ? region : EXPECT(region[0] == '?' && city[0] == '?') ? "" : "touched";
 }
 
 TEST(addresses_of_both_families_are_found_in_their_networks)
@@ -193,15 +208,18 @@ TEST(addresses_of_both_families_are_found_in_their_networks)
 	EXPECT_EQ(geo_db_built(db), 1700000000);
 	EXPECT_STR(find(db, "192.0.2.77", &at), "DE");
 	EXPECT(at.is_known && at.lat == 52.5 && at.lon == 13.25);
+	EXPECT_STR(city, "Berlin");
 	EXPECT_STR(find(db, "2001:db8:1:2::3", &at), "AR");
 	EXPECT(at.is_known && at.lat == -34.5 && at.lon == -58.5);
+	EXPECT_EQ(strlen(city), CITY_MAX - 1);
 	EXPECT_STR(find(db, "198.51.100.200", &at), "AT");
 	EXPECT(!at.is_known);
+	EXPECT_STR(city, "");
 	EXPECT_STR(find(db, "198.51.100.100", &at), "");
 	EXPECT_STR(find(db, "10.0.0.1", &at), "");
 	EXPECT_STR(find(db, "2001:db8:2::1", &at), "");
 	EXPECT_STR(find(db, "203.0.113.5", &at), ""); /* a country of more than two letters is none */
-	EXPECT(!geo_db_find(db, &(struct ip){ .family = 0 }, (char[3]){ 0 }, &at));
+	EXPECT(!geo_db_find(db, &(struct ip){ .family = 0 }, (char[3]){ 0 }, city, &at));
 	geo_db_close(db);
 }
 
@@ -252,10 +270,10 @@ static void world_end(struct http_world *w)
 	http_free(w);
 }
 
-/* "DE 52.5,13.2", as a request from `hop` with these header lines is seen; and what a policy for Germany and Austria says to it. */
+/* "DE Berlin 52.5,13.2", as a request from `hop` with these header lines is seen; and what a policy for Germany and Austria says to it. */
 static const char *seen(struct http_world *w, const char *hop, const char *fields, bool *is_in, bool *is_not_in)
 {
-	static char out[64];
+	static char out[160];
 	struct http_parser *p = http_parser_new(HTTP_REQUEST, 1000);
 	struct subject s = { .expires_at = 2000000000 };
 	char text[512];
@@ -270,7 +288,7 @@ static const char *seen(struct http_world *w, const char *hop, const char *field
 	struct run *r = exchange_new(&w->server, http_parser_head(p), &ip, NULL, NULL);
 	snprintf(out, sizeof(out), "%s", r->x.region);
 	if (r->x.place.is_known)
-		snprintf(out, sizeof(out), "%s %.1f,%.1f", r->x.region, r->x.place.lat, r->x.place.lon);
+		snprintf(out, sizeof(out), "%s%s%s %.1f,%.1f", r->x.region, r->x.city[0] ? " " : "", r->x.city, r->x.place.lat, r->x.place.lon);
 	memcpy(s.region, r->x.region, sizeof(s.region));
 	*is_in = conditions_hold("remote_ip_location_region is_in DE AT", &s, 0, &until, &violated);
 	*is_not_in = conditions_hold("remote_ip_location_region is_not_in DE AT", &s, 0, &until, &violated);
@@ -284,9 +302,9 @@ TEST(spec60_39_the_database_decides_conditions_on_the_country)
 	struct http_world *w = world();
 	bool in, out;
 
-	EXPECT_STR(seen(w, "192.0.2.1", "", &in, &out), "DE 52.5,13.2");
+	EXPECT_STR(seen(w, "192.0.2.1", "", &in, &out), "DE Berlin 52.5,13.2");
 	EXPECT(in && !out);
-	EXPECT_STR(seen(w, "2001:db8:1::1", "", &in, &out), "AR -34.5,-58.5");
+	EXPECT_STR(seen(w, "2001:db8:1::1", "", &in, &out), "AR Buenos Aires y un nombre tan largo que no cabe en ninguna tarje -34.5,-58.5");
 	EXPECT(!in && out);
 	EXPECT_STR(seen(w, "192.168.1.1", "", &in, &out), "");
 	EXPECT(!in && !out);
@@ -295,19 +313,37 @@ TEST(spec60_39_the_database_decides_conditions_on_the_country)
 
 TEST(the_database_comes_before_headers_and_those_count_from_proxies_only)
 {
-#define GEO_LINES "X-Geo-Location-Region: FR\r\nX-Geo-Location-Coordinates: 48.9,2.4\r\n"
+#define GEO_LINES "X-Geo-Location-Region: FR\r\nX-Geo-Location-City: Orl\303\251ans\r\nX-Geo-Location-Coordinates: 48.9,2.4\r\n"
 	struct http_world *w = world();
 	bool in, out;
 
-	EXPECT_STR(seen(w, "10.0.0.1", "X-Forwarded-For: 192.0.2.1\r\nX-Azure-Geo-Country: US\r\n" GEO_LINES, &in, &out), "DE 52.5,13.2");
+	EXPECT_STR(seen(w, "10.0.0.1", "X-Forwarded-For: 192.0.2.1\r\nX-Azure-Geo-Country: US\r\n" GEO_LINES, &in, &out), "DE Berlin 52.5,13.2");
 	EXPECT_STR(seen(w, "10.0.0.1", "X-Forwarded-For: 192.168.0.1\r\nX-Azure-Geo-Country: US\r\n" GEO_LINES, &in, &out), "US 40.0,-98.0");
-	EXPECT_STR(seen(w, "10.0.0.1", "X-Forwarded-For: 192.168.0.1\r\n" GEO_LINES, &in, &out), "FR 48.9,2.4");
+	EXPECT_STR(seen(w, "10.0.0.1", "X-Forwarded-For: 192.168.0.1\r\n" GEO_LINES, &in, &out), "FR Orl\303\251ans 48.9,2.4");
 	EXPECT_STR(seen(w, "10.0.0.1", "X-Forwarded-For: 192.168.0.1\r\nX-Geo-Location-Region: fr\r\n", &in, &out), "FR 46.0,2.0");
 	EXPECT_STR(seen(w, "192.168.0.1", GEO_LINES, &in, &out), "");
 	/* the country is known, the place is not: its middle */
 	EXPECT_STR(seen(w, "198.51.100.200", "", &in, &out), "AT 47.0,14.0");
 	EXPECT(in && !out);
 	world_end(w);
+}
+
+TEST(names_of_cities_are_text_or_nothing)
+{
+	char out[CITY_MAX];
+	char wide[CITY_MAX + 1] = "";
+
+	for (size_t i = 0; i + 2 < sizeof(wide); i += 2)
+		memcpy(wide + i, "\303\251", 2);
+	city_set(out, SPAN(wide, CITY_MAX));
+	EXPECT_EQ(strlen(out), CITY_MAX - 2); /* no half of a character */
+	EXPECT(strncmp(out, wide, CITY_MAX - 2) == 0);
+	city_set(out, SPAN_STR("caf\351"));
+	EXPECT_STR(out, "");
+	city_set(out, SPAN_STR("a\x1b[2J"));
+	EXPECT_STR(out, "");
+	city_set(out, SPAN_NONE);
+	EXPECT_STR(out, "");
 }
 
 TEST(countries_without_a_place_have_a_middle)

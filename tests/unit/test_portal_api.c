@@ -379,9 +379,18 @@ TEST(connects_are_listed_page_by_page)
 	snprintf(path, sizeof(path), "/client_sessions/%s", first);
 	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
 	EXPECT_STR(at(w, "data.id"), first);
+	EXPECT_STR(at(w, "data.last_seen_remote_ip_location_city"), "null");
+	EXPECT_STR(at(w, "data.last_seen_remote_ip_location_lat"), "null");
 	EXPECT_EQ(ask(w, "GET", "/client_sessions/0b8c1d2e-0000-4000-8000-000000000001", NULL), 404);
 	EXPECT_EQ(ask(w, "GET", "/client_sessions?page_cursor=c5", NULL), 400);
 	EXPECT_EQ(ask(w, "GET", "/gateway_sessions", NULL), 200);
 	EXPECT_STR(at(w, "metadata.count"), "0");
+	struct connect far = { .role = MSG_ROLE_GATEWAY, .token = token_for(w->portal, "--site Berlin"), .external_id = "gw", .key = 'g',
+			       .user_agent = "Debian/12.0.0 gateway/1.5.2 (x86_64)", .region = "CL", .city = "Iquique", .coordinates = "-20.2133,-70.1525" };
+	EXPECT(connect_as(w->portal, &far)->peer != NULL);
+	tick(w->portal, SESSION_FLUSH_INTERVAL);
+	const struct reply *r = http_get(w, "/gateway_sessions");
+	EXPECT_HAS(r->body, "\"last_seen_remote_ip_location_region\":\"CL\",\"last_seen_remote_ip_location_city\":\"Iquique\","
+			    "\"last_seen_remote_ip_location_lat\":-20.2133,\"last_seen_remote_ip_location_lon\":-70.1525");
 	http_free(w);
 }

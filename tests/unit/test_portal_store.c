@@ -170,7 +170,8 @@ TEST(sessions_are_kept_and_the_newest_is_found)
 
 	fill(&w);
 	x = (struct store_session){ .account_id = w.account, .device_id = w.client, .token_id = w.token, .at = 5, .public_key = "k",
-				    .remote_ip = "192.0.2.1", .version = "1.5.8", .user_agent = "ua", .region = "DE" };
+				    .remote_ip = "192.0.2.1", .version = "1.5.8", .user_agent = "ua", .region = "DE",
+				    .city = "K\303\266ln", .place = { true, 50.9375, 6.9603 } };
 	EXPECT_EQ(store_latest_session(w.s, &w.account, &w.client, &out), ERR_NOT_FOUND);
 	EXPECT_EQ(store_insert_session(w.s, &x), 0);
 	snprintf(x.remote_ip, sizeof(x.remote_ip), "192.0.2.2");
@@ -178,6 +179,12 @@ TEST(sessions_are_kept_and_the_newest_is_found)
 	REQUIRE(store_latest_session(w.s, &w.account, &w.client, &out) == 0);
 	EXPECT_STR(out.remote_ip, "192.0.2.2");
 	EXPECT_STR(out.region, "DE");
+	EXPECT_STR(out.city, "K\303\266ln");
+	EXPECT(out.place.is_known && out.place.lat == 50.9375 && out.place.lon == 6.9603);
+	x.place.is_known = false;
+	EXPECT_EQ(store_insert_session(w.s, &x), 0);
+	REQUIRE(store_latest_session(w.s, &w.account, &w.client, &out) == 0);
+	EXPECT(!out.place.is_known); /* not the equator */
 	x.device_id = id_of(99);
 	EXPECT_EQ(store_insert_session(w.s, &x), ERR_NOT_FOUND);
 	close_world(&w);

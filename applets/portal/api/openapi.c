@@ -181,6 +181,14 @@ static void put_request_schema(struct json_out *o, const struct api_resource *r,
 }
 
 /* What is no row of the table. */
+#define LOCATION_PROPERTIES                                                              \
+	"\"last_seen_remote_ip_location_city\":{\"type\":[\"string\",\"null\"]},"          \
+	"\"last_seen_remote_ip_location_lat\":{\"type\":[\"number\",\"null\"]},"           \
+	"\"last_seen_remote_ip_location_lon\":{\"type\":[\"number\",\"null\"]},"
+#define LOCATION_NAMES                                                                   \
+	"\"last_seen_remote_ip_location_city\",\"last_seen_remote_ip_location_lat\","    \
+	"\"last_seen_remote_ip_location_lon\","
+
 static const struct {
 	const char *name, *json;
 } fixed_schemas[] = {
@@ -232,21 +240,21 @@ static const struct {
 	  "\"client_id\":{\"type\":\"string\",\"format\":\"uuid\"},\"client_token_id\":{\"type\":\"string\","
 	  "\"format\":\"uuid\"},\"last_seen_user_agent\":{\"type\":[\"string\",\"null\"]},"
 	  "\"last_seen_remote_ip\":{\"type\":[\"string\",\"null\"]},"
-	  "\"last_seen_remote_ip_location_region\":{\"type\":[\"string\",\"null\"]},"
+	  "\"last_seen_remote_ip_location_region\":{\"type\":[\"string\",\"null\"]}," LOCATION_PROPERTIES
 	  "\"last_seen_version\":{\"type\":[\"string\",\"null\"]},\"last_seen_at\":{\"type\":\"string\","
 	  "\"format\":\"date-time\"},\"created_at\":{\"type\":\"string\",\"format\":\"date-time\"}},"
 	  "\"required\":[\"id\",\"client_id\",\"client_token_id\",\"last_seen_user_agent\",\"last_seen_remote_ip\","
-	  "\"last_seen_remote_ip_location_region\",\"last_seen_version\",\"last_seen_at\",\"created_at\"]}" },
+	  "\"last_seen_remote_ip_location_region\"," LOCATION_NAMES "\"last_seen_version\",\"last_seen_at\",\"created_at\"]}" },
 	{ "GatewaySession",
 	  "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\",\"format\":\"uuid\"},"
 	  "\"gateway_id\":{\"type\":\"string\",\"format\":\"uuid\"},\"gateway_token_id\":{\"type\":\"string\","
 	  "\"format\":\"uuid\"},\"last_seen_user_agent\":{\"type\":[\"string\",\"null\"]},"
 	  "\"last_seen_remote_ip\":{\"type\":[\"string\",\"null\"]},"
-	  "\"last_seen_remote_ip_location_region\":{\"type\":[\"string\",\"null\"]},"
+	  "\"last_seen_remote_ip_location_region\":{\"type\":[\"string\",\"null\"]}," LOCATION_PROPERTIES
 	  "\"last_seen_version\":{\"type\":[\"string\",\"null\"]},\"last_seen_at\":{\"type\":\"string\","
 	  "\"format\":\"date-time\"},\"created_at\":{\"type\":\"string\",\"format\":\"date-time\"}},"
 	  "\"required\":[\"id\",\"gateway_id\",\"gateway_token_id\",\"last_seen_user_agent\","
-	  "\"last_seen_remote_ip\",\"last_seen_remote_ip_location_region\",\"last_seen_version\",\"last_seen_at\","
+	  "\"last_seen_remote_ip\",\"last_seen_remote_ip_location_region\"," LOCATION_NAMES "\"last_seen_version\",\"last_seen_at\","
 	  "\"created_at\"]}" },
 };
 

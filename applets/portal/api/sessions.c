@@ -23,6 +23,17 @@ static void put_text(struct json_out *o, const char *key, const char *text)
 	json_put_str(o, key, text[0] ? text : NULL);
 }
 
+static void put_degrees(struct json_out *o, const char *key, bool is_known, double degrees)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%.4f", degrees);
+	if (is_known)
+		json_put_raw(o, key, SPAN(text, strlen(text)));
+	else
+		json_put_null(o, key);
+}
+
 static void put_session(struct json_out *o, const char *key, i64 seq, const struct store_session *x)
 {
 	char id[UUID_STRLEN];
@@ -35,6 +46,9 @@ static void put_session(struct json_out *o, const char *key, i64 seq, const stru
 	put_text(o, "last_seen_user_agent", x->user_agent);
 	put_text(o, "last_seen_remote_ip", x->remote_ip);
 	put_text(o, "last_seen_remote_ip_location_region", x->region);
+	put_text(o, "last_seen_remote_ip_location_city", x->city);
+	put_degrees(o, "last_seen_remote_ip_location_lat", x->place.is_known, x->place.lat);
+	put_degrees(o, "last_seen_remote_ip_location_lon", x->place.is_known, x->place.lon);
 	put_text(o, "last_seen_version", x->version);
 	api_put_time(o, "last_seen_at", x->at);
 	api_put_time(o, "created_at", x->at);

@@ -147,7 +147,7 @@ static struct uuid new_id(struct rng *rng)
 static int insert(struct exchange *x, const struct principal *who, u64 lifetime_secs)
 {
 	struct portal_session row;
-	char ip[IP_STRLEN];
+	char ip[IP_STRLEN], place[PLACE_STRLEN];
 
 	entity_init(KIND_PORTAL_SESSION, &row);
 	row.e.account_id = who->account_id;
@@ -158,6 +158,8 @@ static int insert(struct exchange *x, const struct principal *who, u64 lifetime_
 	int rc = text_set(&row.user_agent, x->user_agent);
 	rc = rc ? rc : text_set(&row.remote_ip, x->remote_ip.family ? ip_format(&x->remote_ip, ip) : NULL);
 	rc = rc ? rc : text_set(&row.region, x->region[0] ? x->region : NULL);
+	rc = rc ? rc : text_set(&row.city, x->city[0] ? x->city : NULL);
+	rc = rc ? rc : text_set(&row.coordinates, x->place.is_known ? place_format(&x->place, place) : NULL);
 	rc = rc ? rc : store_insert(x->portal->store, KIND_PORTAL_SESSION, &row, loop_wall(x->loop));
 	entity_deinit(KIND_PORTAL_SESSION, &row);
 	return rc;

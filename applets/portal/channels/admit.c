@@ -204,6 +204,8 @@ static void note_session(struct hub *h, const struct peer *p, const struct hub_r
 	s->at = (i64)(h->wall / 1000);
 	memcpy(s->public_key, p->public_key, sizeof(s->public_key));
 	memcpy(s->region, rq->region, sizeof(rq->region));
+	memcpy(s->city, rq->city, sizeof(s->city));
+	s->place = rq->place;
 	ip_format(&p->remote_ip, s->remote_ip);
 	snprintf(s->version, sizeof(s->version), "%s", p->peer_version.text);
 	snprintf(s->user_agent, sizeof(s->user_agent), "%s", p->user_agent);

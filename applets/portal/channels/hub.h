@@ -76,6 +76,7 @@ struct hub_request {
 	const struct phx_upgrade *upgrade;
 	struct ip remote_ip;   /* the real one, behind trusted proxies */
 	char region[3];	       /* "" = unknown */
+	char city[CITY_MAX];   /* the same */
 	struct place place;
 };
 

@@ -298,6 +298,7 @@ static void upgrade(struct conn *c, struct exchange *x)
 		return;
 	}
 	memcpy(rq.region, x->region, sizeof(rq.region));
+	memcpy(rq.city, x->city, sizeof(rq.city));
 	rq.place = x->place;
 	status = phx_upgrade_read(x->head, u, &detail);
 	if (status) {

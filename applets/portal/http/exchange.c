@@ -60,12 +60,13 @@ static void read_place(struct exchange *x, const struct geo_db *db)
 {
 	struct span region = SPAN_NONE;
 
-	if (db && geo_db_find(db, &x->remote_ip, x->region, &x->place)) {
+	if (db && geo_db_find(db, &x->remote_ip, x->region, x->city, &x->place)) {
 		/* nobody else is asked */
 	} else if (run_of(x)->is_proxied) {
 		region = http_field(x->head, "x-azure-geo-country");
 		if (region.n != 2) {
 			region = http_field(x->head, "x-geo-location-region");
+			city_set(x->city, http_field(x->head, "x-geo-location-city"));
 			x->place = place_parse(http_field(x->head, "x-geo-location-coordinates"));
 		}
 	}

@@ -47,6 +47,7 @@ struct exchange {
 	struct span param[EXCHANGE_PARAMS_MAX]; /* what the pattern's `:names` stand for, decoded, valid UTF-8, never empty, NUL behind */
 	struct ip remote_ip;			/* behind trusted proxies */
 	char region[3];				/* "" = unknown */
+	char city[CITY_MAX];			/* the same */
 	struct place place;
 	char user_agent[256];			/* cut, control characters replaced */
 	bool is_https;				/* the external URL is */

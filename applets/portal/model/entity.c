@@ -245,6 +245,8 @@ static const struct field portal_session_fields[] = {
 	F(portal_session, user_agent, FIELD_TEXT, NULLABLE | FIXED),
 	F(portal_session, remote_ip, FIELD_TEXT, NULLABLE | FIXED),
 	F(portal_session, region, FIELD_TEXT, NULLABLE | FIXED),
+	F(portal_session, city, FIELD_TEXT, NULLABLE | FIXED),
+	F(portal_session, coordinates, FIELD_TEXT, NULLABLE | FIXED),
 	F_SEEN(portal_session),
 };
 

@@ -228,7 +228,7 @@ struct portal_session {
 	struct uuid actor_id;
 	struct uuid auth_provider_id; /* null: by a one-time link */
 	i64 expires_at;
-	char *user_agent, *remote_ip, *region;
+	char *user_agent, *remote_ip, *region, *city, *coordinates; /* "52.5200,13.4000" */
 	i64 last_seen_at;
 };
 

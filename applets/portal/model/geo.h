@@ -8,6 +8,15 @@ struct place {
 	double lat, lon; /* degrees */
 };
 
+#define CITY_MAX 64 /* bytes with the NUL; a longer name is cut between characters */
+#define PLACE_STRLEN 24
+
+/* The name of a city as somebody else says it: "" when it is no text. */
+void city_set(char out[static CITY_MAX], struct span name);
+
+/* "52.5200,13.4000", which place_parse() reads; "" when unknown. */
+const char *place_format(const struct place *p, char out[static PLACE_STRLEN]);
+
 /* "52.52,13.40"; unknown when it does not read so. */
 struct place place_parse(struct span coordinates);
 

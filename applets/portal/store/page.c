@@ -315,7 +315,7 @@ int store_find(struct store *s, enum kind k, const struct uuid *account, const s
 /* Where a page begins or ends: "behind the row of this key and id", or before it. As text: base64url of kind, sort, flags, id, key. */
 #define KEY_MAX 1100 /* 255 characters of a name */
 
-struct place {
+struct position {
 	bool is_backward;
 	struct uuid id;
 	i64 number;
@@ -326,7 +326,7 @@ struct place {
 #define CURSOR_HEAD (3 + 16)
 #define CURSOR_FORMAT 1u
 
-static void write_cursor(const struct store_query *q, const struct sort *sort, const struct place *at, bool is_backward,
+static void write_cursor(const struct store_query *q, const struct sort *sort, const struct position *at, bool is_backward,
 			 char out[static STORE_CURSOR_MAX])
 {
 	u8 raw[CURSOR_HEAD + KEY_MAX];
@@ -346,7 +346,7 @@ static void write_cursor(const struct store_query *q, const struct sort *sort, c
 	sodium_bin2base64(out, STORE_CURSOR_MAX, raw, n, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 }
 
-static int read_cursor(struct store *s, const struct store_query *q, const struct sort *sort, struct place *at)
+static int read_cursor(struct store *s, const struct store_query *q, const struct sort *sort, struct position *at)
 {
 	u8 raw[CURSOR_HEAD + KEY_MAX];
 	size_t n;
@@ -394,14 +394,14 @@ struct page {
 	const struct store_query *q;
 	const struct sort *sort;
 	bool has_cursor;
-	struct place at; /* of the cursor */
+	struct position at; /* of the cursor */
 	u32 limit;
 	struct search_words words;
 	struct value values[STORE_FILTERS_MAX];
 	struct strbuf where; /* account, filters, words, keeper */
 	u32 n;		     /* rows found, one more than the limit if there are more */
 	struct uuid ids[STORE_PAGE_MAX + 1];
-	struct place first, last; /* of those shown */
+	struct position first, last; /* of those shown */
 };
 
 static int make_where(struct store *s, struct page *p)
@@ -424,7 +424,7 @@ static void bind_where(const struct page *p, sqlite3_stmt *st)
 	search_bind(st, &p->words);
 }
 
-static void note_place(const struct page *p, sqlite3_stmt *st, struct place *out)
+static void note_place(const struct page *p, sqlite3_stmt *st, struct position *out)
 {
 	sql_read_uuid(st, 1, &out->id);
 	if (p->sort->type == SORT_NUMBER) {

@@ -329,4 +329,10 @@ static const char schema_3[] =
 /* When admins were last warned of limits (spec 60 §11). */
 static const char schema_4[] = "ALTER TABLE accounts ADD COLUMN limits_notified_at INTEGER;";
 
-const char *const migrations[SCHEMA_VERSION] = { schema_1, schema_2, schema_3, schema_4 };
+/* Where a session came from, below its country (spec 60 §1.8). */
+#define WHEREABOUTS(table) "ALTER TABLE " table " ADD COLUMN city TEXT; ALTER TABLE " table " ADD COLUMN lat REAL; ALTER TABLE " table " ADD COLUMN lon REAL;"
+static const char schema_5[] =
+	WHEREABOUTS("client_sessions") WHEREABOUTS("gateway_sessions")
+	"ALTER TABLE portal_sessions ADD COLUMN city TEXT; ALTER TABLE portal_sessions ADD COLUMN coordinates TEXT;";
+
+const char *const migrations[SCHEMA_VERSION] = { schema_1, schema_2, schema_3, schema_4, schema_5 };

@@ -29,6 +29,8 @@ static void read_session(sqlite3_stmt *st, bool is_gateway, struct store_session
 	read_text(st, 7, out->version, sizeof(out->version));
 	read_text(st, 8, out->remote_ip, sizeof(out->remote_ip));
 	read_text(st, 9, out->region, sizeof(out->region));
+	read_text(st, 10, out->city, sizeof(out->city));
+	sql_read_place(st, 11, &out->place);
 }
 
 int store_sessions(struct store *s, const struct store_sessions_query *q, int (*each)(void *ctx, i64 seq, const struct store_session *x),
@@ -40,7 +42,7 @@ int store_sessions(struct store *s, const struct store_sessions_query *q, int (*
 	int step, rc;
 
 	snprintf(sql, sizeof(sql),
-		 "SELECT seq,account_id,%s,token_id,inserted_at,public_key,user_agent,version,remote_ip,region FROM %s"
+		 "SELECT seq,account_id,%s,token_id,inserted_at,public_key,user_agent,version,remote_ip,region,city,lat,lon FROM %s"
 		 " WHERE account_id=?1%s%s%s ORDER BY seq %s LIMIT ?5",
 		 owner, table_of(q->is_gateway), uuid_is_null(&q->device) ? "" : q->is_gateway ? " AND gateway_id=?2" : " AND client_id=?2",
 		 q->before ? " AND seq<?3" : "", q->after ? " AND seq>?4" : "", q->after ? "ASC" : "DESC");

@@ -365,6 +365,22 @@ void sql_reset(sqlite3_stmt *st)
 	sqlite3_clear_bindings(st);
 }
 
+void sql_bind_place(sqlite3_stmt *st, int i, const struct place *p)
+{
+	if (p->is_known) {
+		sqlite3_bind_double(st, i, p->lat);
+		sqlite3_bind_double(st, i + 1, p->lon);
+	} else {
+		sqlite3_bind_null(st, i);
+		sqlite3_bind_null(st, i + 1);
+	}
+}
+
+void sql_read_place(sqlite3_stmt *st, int i, struct place *out)
+{
+	*out = (struct place){ sqlite3_column_type(st, i) != SQLITE_NULL, sqlite3_column_double(st, i), sqlite3_column_double(st, i + 1) };
+}
+
 void sql_read_text(sqlite3_stmt *st, int i, char *out, size_t n)
 {
 	const char *text = (const char *)sqlite3_column_text(st, i);

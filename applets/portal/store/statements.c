@@ -14,7 +14,7 @@
 #define PURGE(table, key, over) "DELETE FROM " table " WHERE (" key ") IN(SELECT " key " FROM " table " WHERE " over " LIMIT ?2)"
 #define PURGE_EXPIRED(table) PURGE(table, "account_id,id", "expires_at<=?1")
 #define LATEST_SESSION(device)                                                                                   \
-	"SELECT token_id,inserted_at,public_key,user_agent,version,remote_ip,region FROM " device "_sessions"    \
+	"SELECT token_id,inserted_at,public_key,user_agent,version,remote_ip,region,city,lat,lon FROM " device "_sessions"    \
 	" WHERE account_id=?1 AND " device "_id=?2 ORDER BY seq DESC LIMIT 1"
 #define SEEN(table) "UPDATE " table " SET last_seen_at=?3 WHERE account_id=?1 AND id=?2 AND coalesce(last_seen_at,0)<?3-?5"
 #define ACTORS_OF(type) "(SELECT count(*) FROM actors WHERE account_id=?1 AND disabled_at IS NULL AND type " type ")"
@@ -80,11 +80,11 @@ const char *const statements[ST_COUNT] = {
 		     " c.last_seen_at>?2-" DAYS(30) " AND u.disabled_at IS NULL AND u.type IN('account_user','account_admin_user')) END"
 		     " FROM accounts WHERE id=?1",
 	[ST_INSERT_CLIENT_SESSION] =
-		"INSERT INTO client_sessions(account_id,client_id,token_id,inserted_at,public_key,user_agent,version,remote_ip,region)"
-		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+		"INSERT INTO client_sessions(account_id,client_id,token_id,inserted_at,public_key,user_agent,version,remote_ip,region,city,lat,lon)"
+		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
 	[ST_INSERT_GATEWAY_SESSION] =
-		"INSERT INTO gateway_sessions(account_id,gateway_id,token_id,inserted_at,public_key,user_agent,version,remote_ip,region)"
-		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+		"INSERT INTO gateway_sessions(account_id,gateway_id,token_id,inserted_at,public_key,user_agent,version,remote_ip,region,city,lat,lon)"
+		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
 	[ST_LATEST_CLIENT_SESSION] = LATEST_SESSION("client"),
 	[ST_LATEST_GATEWAY_SESSION] = LATEST_SESSION("gateway"),
 	[ST_SEEN_CLIENT] = SEEN("clients"),

@@ -71,7 +71,7 @@ enum statement {
 /* "%s" stands for the column list of the kind. */
 extern const char *const statements[ST_COUNT];
 
-#define SCHEMA_VERSION 4
+#define SCHEMA_VERSION 5
 extern const char *const migrations[SCHEMA_VERSION];
 
 /* Connection-local: the list of changes. */

@@ -16,6 +16,7 @@
 #pragma once
 
 #include "applets/portal/model/entity.h"
+#include "applets/portal/model/geo.h"
 #include "applets/portal/model/principal.h"
 
 struct store;
@@ -114,6 +115,8 @@ struct store_session {
 	char version[32];
 	char user_agent[256];
 	char region[8];
+	char city[CITY_MAX];
+	struct place place;
 };
 int store_insert_session(struct store *s, const struct store_session *session) MUST_CHECK;
 

@@ -78,6 +78,9 @@ int sql_run_entity(struct store *s, sqlite3_stmt *st, enum kind k, void *out);  
 int sql_run_each(struct store *s, sqlite3_stmt *st, enum kind k, store_each each, void *ctx);
 int sql_run_fixed(struct store *s, enum statement which);
 void sql_reset(sqlite3_stmt *st);
+/* Latitude and longitude in two columns; null where the place is unknown. */
+void sql_bind_place(sqlite3_stmt *st, int i, const struct place *p);
+void sql_read_place(sqlite3_stmt *st, int i, struct place *out);
 void sql_read_text(sqlite3_stmt *st, int i, char *out, size_t n); /* cut short; null is "" */
 int sql_exec(struct store *s, const char *sql);
 

@@ -46,6 +46,8 @@ int store_insert_session(struct store *s, const struct store_session *x)
 	sql_bind_text(st, 7, x->version[0] ? x->version : NULL);
 	sql_bind_text(st, 8, x->remote_ip);
 	sql_bind_text(st, 9, x->region[0] ? x->region : NULL);
+	sql_bind_text(st, 10, x->city[0] ? x->city : NULL);
+	sql_bind_place(st, 11, &x->place);
 	rc = sql_run(s, st);
 	rc = rc ? rc : touch(s, x->is_gateway ? ST_SEEN_GATEWAY : ST_SEEN_CLIENT, &x->account_id, &x->device_id, x->at, NULL, 0);
 	rc = rc ? rc : touch(s, x->is_gateway ? ST_SEEN_GATEWAY_TOKEN : ST_SEEN_CLIENT_TOKEN, &x->account_id, &x->token_id, x->at, NULL, 0);
@@ -75,6 +77,8 @@ static int latest_session(struct store *s, enum statement which, const struct uu
 		sql_read_text(st, 4, out->version, sizeof(out->version));
 		sql_read_text(st, 5, out->remote_ip, sizeof(out->remote_ip));
 		sql_read_text(st, 6, out->region, sizeof(out->region));
+		sql_read_text(st, 7, out->city, sizeof(out->city));
+		sql_read_place(st, 8, &out->place);
 	} else {
 		rc = step == SQLITE_DONE ? ERR_NOT_FOUND : sql_fail(s, sqlite3_extended_errcode(s->db));
 	}

@@ -94,7 +94,7 @@ void page_client(struct exchange *x)
 		v.ipv6 = pool_ip(POOL_IPV6, v.client->d.ipv6);
 		if (store_latest_session(x->portal->store, &w.account->e.id, &v.client->d.e.id, &last) == 0) {
 			v.remote_ip = web_text(&w, "%s", last.remote_ip);
-			v.region = web_text(&w, "%s", last.region);
+			v.region = web_whereabouts(&w, last.city, last.region);
 			v.user_agent = web_text(&w, "%s", last.user_agent);
 			v.last_started = last.at;
 		}

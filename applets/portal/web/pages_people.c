@@ -219,7 +219,7 @@ static int take_session(void *ctx, enum kind k, const void *entity)
 		return ERR_NOMEM;
 	g->v->sessions[g->v->n_sessions++] = (struct access_row){
 		.id = &s->e.id,
-		.what = web_text(g->w, "%s %s", s->remote_ip ? s->remote_ip : "", s->region ? s->region : ""),
+		.what = web_text(g->w, "%s %s", s->remote_ip ? s->remote_ip : "", web_whereabouts(g->w, s->city, s->region)),
 		.detail = s->user_agent ? s->user_agent : "",
 		.is_online = g->w->page.now - s->last_seen_at < 5 * 60 * 1000000ll,
 		.last_seen = s->last_seen_at,

@@ -493,7 +493,7 @@ void page_gateway(struct exchange *x)
 			(void)ip_parse(SPAN(last.remote_ip, strlen(last.remote_ip)), &v.remote_ip);
 			v.version = web_text(&w, "%s", last.version);
 			v.user_agent = web_text(&w, "%s", last.user_agent);
-			v.region = web_text(&w, "%s", last.region);
+			v.region = web_whereabouts(&w, last.city, last.region);
 			v.last_started = last.at;
 		}
 		v.connections = &connections;

@@ -21,6 +21,12 @@ struct web_kept {
 
 /* ---- text --------------------------------------------------------------------------------------------------------------------------- */
 
+const char *web_whereabouts(struct web *w, const char *city, const char *region)
+{
+	city = city ? city : "";
+	return web_text(w, "%s%s%s", city, city[0] ? ", " : "", region ? region : "");
+}
+
 const char *web_text(struct web *w, const char *fmt, ...)
 {
 	va_list ap, again;
