@@ -96,7 +96,7 @@ struct serve_options {
 	struct opt_list sign_up_domains;
 	int log_format, metrics;
 	struct idp_config idp;
-	const char *mail, *mail_from, *mail_password, *mail_password_file, *mail_ca;
+	const char *mail, *mail_from, *mail_password, *mail_password_file, *mail_ca, *mail_second, *mail_second_password, *mail_second_password_file;
 	const char *geo_db;
 };
 
@@ -140,17 +140,30 @@ static int read_networks(const char *option, const struct opt_list *list, struct
 }
 
 /* A password that came on the command line is taken out of it, where lists of processes would show it. */
-static int read_mail(const struct serve_options *o, const char *web_url, struct mail_config *cfg)
+static int read_mail(const char *option, const struct mail_options *mail, struct mail_config *cfg)
 {
-	const struct mail_options mail = { o->mail, o->mail_from, web_url, o->mail_password, o->mail_password_file, o->mail_ca };
 	char why[MAIL_WHY_MAX];
-	int rc = mail_config_read(cfg, &mail, why);
+	int rc = mail_config_read(cfg, mail, why);
 
 	if (rc)
-		fprintf(stderr, PROGRAM " serve: --mail: %s\n", why);
-	if (o->mail && strchr(o->mail, '@'))
-		memset((char *)(uintptr_t)o->mail, 'x', strlen(o->mail));
+		fprintf(stderr, PROGRAM " serve: --%s: %s\n", option, why);
+	if (mail->transport && strchr(mail->transport, '@'))
+		memset((char *)(uintptr_t)mail->transport, 'x', strlen(mail->transport));
 	return rc;
+}
+
+static int read_mails(const struct serve_options *o, const char *web_url, struct mail_config *first, struct mail_config *second)
+{
+	const struct mail_options one = { o->mail, o->mail_from, web_url, o->mail_password, o->mail_password_file, o->mail_ca };
+	const struct mail_options two = { o->mail_second, o->mail_from, web_url, o->mail_second_password, o->mail_second_password_file, o->mail_ca };
+
+	if (read_mail("mail", &one, first) || read_mail("mail-second", &two, second))
+		return 2;
+	if (first->way != MAIL_BY_NOTHING ? first->way != MAIL_BY_SENDMAIL || second->way != MAIL_BY_SENDMAIL : second->way == MAIL_BY_NOTHING)
+		return 0;
+	fprintf(stderr, PROGRAM " serve: --mail-second: %s\n",
+		first->way == MAIL_BY_NOTHING ? "there is no first: --mail" : "one of the two can be sendmail, not both");
+	return 2;
 }
 
 /* A base URL of http or https; the '/' at its end is added. */
@@ -246,6 +259,12 @@ static int run_serve(const char *dir, int argc, char **argv)
 		{ "mail-password", 0, "EMBERBOX_PORTAL_MAIL_PASSWORD", OPT_STR, S(mail_password), .flags = OPT_ENV_ONLY | OPT_SECRET },
 		{ "mail-ca", 0, "EMBERBOX_PORTAL_MAIL_CA", OPT_STR, S(mail_ca), .meta = "FILE", .flags = OPT_EMPTY_UNSET,
 		  .help = "trust these certificates (PEM) of the mail server instead of the system's" },
+		{ "mail-second", 0, "EMBERBOX_PORTAL_MAIL_SECOND", OPT_STR, S(mail_second), .meta = "TRANSPORT", .flags = OPT_SECRET,
+		  .help = "another transport, written as --mail, for what the first does not take at present" },
+		{ "mail-second-password-file", 0, "EMBERBOX_PORTAL_MAIL_SECOND_PASSWORD_FILE", OPT_STR, S(mail_second_password_file),
+		  .meta = "FILE", .help = "its SMTP password; or in EMBERBOX_PORTAL_MAIL_SECOND_PASSWORD" },
+		{ "mail-second-password", 0, "EMBERBOX_PORTAL_MAIL_SECOND_PASSWORD", OPT_STR, S(mail_second_password),
+		  .flags = OPT_ENV_ONLY | OPT_SECRET },
 		{ "geo-db", 0, "MAXMIND_CITY_DB_PATH", OPT_STR, S(geo_db), .meta = "FILE", .flags = OPT_EMPTY_UNSET,
 		  .help = "tells countries and places of addresses: GeoLite2-City.mmdb or another in MaxMind's format; SIGHUP opens it anew" },
 	};
@@ -260,7 +279,7 @@ static int run_serve(const char *dir, int argc, char **argv)
 			    "      behind a reverse proxy that speaks TLS\n",
 	};
 	struct serve_config cfg = { .n_listen = 0 };
-	struct mail_config mail;
+	struct mail_config mail, mail_second;
 	char web_url[URL_MAX + 2], api_url[URL_MAX + 2];
 	bool given[ARRAY_LEN(defs)];
 	int status;
@@ -299,9 +318,10 @@ static int run_serve(const char *dir, int argc, char **argv)
 	cfg.api_rate = (struct rate_rule){ (u32)o.api_capacity, (u32)o.api_refill, REQUEST_COST };
 	cfg.rate_capacity = (u32)o.capacity;
 	cfg.rate_refill = (u32)o.refill;
-	if (read_mail(&o, o.web_url ? web_url : NULL, &mail))
+	if (read_mails(&o, o.web_url ? web_url : NULL, &mail, &mail_second))
 		return 2;
 	cfg.mail = &mail;
+	cfg.mail_second = &mail_second;
 	cfg.idp = &o.idp;
 	status = logging_setup(&(struct logging){ .program = "emberbox-portal", .format = o.log_format ? LOG_JSON : LOG_HUMAN });
 	return status ? status : serve(&cfg);

@@ -267,7 +267,7 @@ static int open_mail(struct serving *s, char why[static STATE_WHY_MAX])
 	if (cfg->way == MAIL_BY_NOTHING)
 		return 0;
 	s->sendmail = NULL;
-	rc = mailer_new(&s->state.portal, s->server.loop, cfg, helper, &s->state.portal.mailer, reason);
+	rc = mailer_new(&s->state.portal, s->server.loop, cfg, s->server.cfg->mail_second, helper, &s->state.portal.mailer, reason);
 	if (rc)
 		snprintf(why, STATE_WHY_MAX, "mail cannot be sent: %s", reason);
 	return rc;
@@ -367,8 +367,9 @@ int serve(const struct serve_config *cfg)
 	init(s, cfg);
 	sys_protect_memory();
 	/* before there are descriptors, threads and secrets, and while this process may still start what it likes */
-	if (cfg->mail->way == MAIL_BY_SENDMAIL && sendmail_start(cfg->mail->sendmail, cfg->mail->from, &s->sendmail)) {
-		fprintf(stderr, "emberbox portal: no process can be started for %s: %s\n", cfg->mail->sendmail, strerror(errno));
+	const struct mail_config *by_program = cfg->mail_second && cfg->mail_second->way == MAIL_BY_SENDMAIL ? cfg->mail_second : cfg->mail;
+	if (by_program->way == MAIL_BY_SENDMAIL && sendmail_start(by_program->sendmail, by_program->from, &s->sendmail)) {
+		fprintf(stderr, "emberbox portal: no process can be started for %s: %s\n", by_program->sendmail, strerror(errno));
 		free(s);
 		return 1;
 	}

@@ -105,7 +105,7 @@ int main(int argc, char **argv)
 		die("no helper");
 	loop = loop_new(&(struct loop_clock){ sys_clock_now, sys_clock_wall, NULL });
 	portal = (struct portal){ .rng = sys_rng(), .now = sys_now, .wall = sys_wall };
-	if (!loop || store_open(&portal.store, argv[1], why, sizeof(why)) || mailer_new(&portal, loop, &cfg, helper, &portal.mailer, why))
+	if (!loop || store_open(&portal.store, argv[1], why, sizeof(why)) || mailer_new(&portal, loop, &cfg, NULL, helper, &portal.mailer, why))
 		die(why);
 	fcntl(0, F_SETFL, O_NONBLOCK);
 	loop_fd_add(loop, 0, LOOP_READ, on_input, NULL);

@@ -17,7 +17,7 @@
 static struct world {
 	struct loop *loop;
 	struct portal portal;
-	struct mail_config cfg;
+	struct mail_config cfg, second;
 	char path[64], why[256], program[64], taken[64];
 	int listener, fd;
 	struct loop_fd *listen_watch, *watch;
@@ -118,7 +118,7 @@ static void on_done(void *ctx, int rc, const char *what)
 	snprintf(w.test_text, sizeof(w.test_text), "%s", what);
 }
 
-static bool begin(enum mail_way way, const char *script)
+static bool begin_ways(enum mail_way way, enum mail_way second, const char *script)
 {
 	struct endpoint any = { ip4(127, 0, 0, 1), 0 };
 	struct sendmail *helper = NULL;
@@ -127,7 +127,8 @@ static bool begin(enum mail_way way, const char *script)
 	memset(&w, 0, sizeof(w));
 	w.fd = w.listener = -1;
 	w.cfg = (struct mail_config){ .way = way, .from = "firezone@p.example", .host = "127.0.0.1" };
-	if (way == MAIL_BY_SENDMAIL) {
+	w.second = (struct mail_config){ .way = second, .from = "firezone@p.example", .host = "127.0.0.1" };
+	if (way == MAIL_BY_SENDMAIL || second == MAIL_BY_SENDMAIL) {
 		snprintf(w.program, sizeof(w.program), "/tmp/emberbox-test-sendmail-%d", (int)getpid());
 		snprintf(w.taken, sizeof(w.taken), "/tmp/emberbox-test-taken-%d", (int)getpid());
 		FILE *f = fopen(w.program, "w");
@@ -137,21 +138,27 @@ static bool begin(enum mail_way way, const char *script)
 		fclose(f);
 		chmod(w.program, 0755);
 		snprintf(w.cfg.sendmail, sizeof(w.cfg.sendmail), "%s", w.program);
+		snprintf(w.second.sendmail, sizeof(w.second.sendmail), "%s", w.program);
 		if (!EXPECT_EQ(sendmail_start(w.program, w.cfg.from, &helper), 0))
 			return false;
 	}
 	w.loop = loop_new(&(struct loop_clock){ sys_clock_now, sys_clock_wall, NULL });
-	if (way == MAIL_BY_SMTP) {
+	if (way == MAIL_BY_SMTP || second == MAIL_BY_SMTP) {
 		w.listener = tcp_listen(&any);
 		tcp_local(w.listener, &any);
-		w.cfg.port = any.port;
+		w.cfg.port = w.second.port = any.port;
 		w.listen_watch = loop_fd_add(w.loop, w.listener, LOOP_READ, on_accept, NULL);
 	}
 	snprintf(w.path, sizeof(w.path), "/tmp/emberbox-test-mailer-%d.db", (int)getpid());
 	unlink(w.path);
 	w.portal = (struct portal){ .rng = sys_rng(), .now = sys_now, .wall = sys_wall };
 	return EXPECT_EQ(store_open(&w.portal.store, w.path, w.why, sizeof(w.why)), 0) &&
-	       EXPECT_EQ(mailer_new(&w.portal, w.loop, &w.cfg, helper, &w.portal.mailer, why), 0);
+	       EXPECT_EQ(mailer_new(&w.portal, w.loop, &w.cfg, &w.second, helper, &w.portal.mailer, why), 0);
+}
+
+static bool begin(enum mail_way way, const char *script)
+{
+	return begin_ways(way, MAIL_BY_NOTHING, script);
 }
 
 static void end(void)
@@ -298,6 +305,57 @@ TEST(mail_test_without_a_server_says_so_and_what_waits_keeps_waiting)
 	for (int i = 0; i < 20; i++)
 		loop_turn(w.loop, sys_now() + MSEC(10));
 	EXPECT_EQ(w.done, 2 + MAIL_TESTS_MAX);
+	end();
+}
+
+/* spec 60 §0.2, SECONDARY_OUTBOUND_EMAIL: nobody listens where the first should be. */
+TEST(mail_that_the_first_server_cannot_take_leaves_by_the_second)
+{
+	struct endpoint any = { ip4(127, 0, 0, 1), 0 };
+	int closed = tcp_listen(&any);
+
+	if (!begin_ways(MAIL_BY_SMTP, MAIL_BY_SMTP, NULL))
+		return;
+	tcp_local(closed, &any);
+	close(closed);
+	w.cfg.port = any.port;
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(send_to("jo@acme.example"), 0);
+	EXPECT(run_until_queued(0));
+	EXPECT_EQ(w.mails, 3);
+	EXPECT_EQ(w.connections, 1); /* the first is not asked anew for each */
+	EXPECT(strstr(status().failure, "refused"));
+	EXPECT(strstr(status().transport, "without encryption, else 127.0.0.1 port"));
+	EXPECT(test_to("kim@acme.example") != 0);
+	EXPECT(run_until(&w.done, 1));
+	EXPECT_EQ(w.test_rc, 0);
+	/* and when the second goes too, it waits */
+	loop_fd_del(w.listen_watch);
+	w.listen_watch = NULL;
+	close(w.listener);
+	w.listener = -1;
+	EXPECT_EQ(send_to("jo@acme.example"), 0);
+	EXPECT(test_to("kim@acme.example") != 0);
+	EXPECT(run_until(&w.done, 2));
+	EXPECT_EQ(w.test_rc, ERR_CLOSED);
+	EXPECT_EQ(status().queued, 1);
+	end();
+}
+
+TEST(mail_that_the_first_defers_leaves_by_the_second_and_what_it_refuses_does_not)
+{
+	if (!begin_ways(MAIL_BY_SMTP, MAIL_BY_SENDMAIL, "cat >> $taken"))
+		return;
+	w.rcpt_reply = "550 5.1.1 who?\r\n";
+	EXPECT_EQ(send_to("nobody@acme.example"), 0);
+	EXPECT(run_until_queued(0));
+	EXPECT(access(w.taken, F_OK) != 0);
+	w.rcpt_reply = "451 4.7.1 come again\r\n";
+	EXPECT_EQ(send_to("jo@acme.example"), 0);
+	EXPECT(run_until_queued(0));
+	EXPECT(access(w.taken, F_OK) == 0);
+	EXPECT_STR(status().sent_to, "jo@acme.example");
+	EXPECT_EQ(w.mails, 0);
 	end();
 }
 

@@ -14,7 +14,7 @@ static struct http_world *world(void)
 	struct http_world *w = http_new();
 	char why[MAIL_WHY_MAX];
 
-	EXPECT_EQ(mailer_new(&w->portal->portal, w->loop, &cfg, NULL, &w->portal->portal.mailer, why), 0);
+	EXPECT_EQ(mailer_new(&w->portal->portal, w->loop, &cfg, NULL, NULL, &w->portal->portal.mailer, why), 0);
 	EXPECT_EQ(admin(w->portal, "actor add --type user --name Ann --email ann@acme.example --allow-email-otp-sign-in on"), 0);
 	return w;
 }

@@ -80,7 +80,7 @@ static void begin(bool has_mail)
 		mute = tcp_listen(&any);
 		(void)tcp_local(mute, &any);
 		mail_cfg = (struct mail_config){ .way = MAIL_BY_SMTP, .from = "firezone@p.example", .host = "127.0.0.1", .port = any.port };
-		EXPECT_EQ(mailer_new(&s.w->portal, loop, &mail_cfg, NULL, &s.w->portal.mailer, why), 0);
+		EXPECT_EQ(mailer_new(&s.w->portal, loop, &mail_cfg, NULL, NULL, &s.w->portal.mailer, why), 0);
 	}
 	jobs = jobs_new(&s.w->portal, loop);
 	hub_set_news(s.w->portal.hub, &news, NULL);

@@ -15,6 +15,7 @@
 
 #define REST_FIRST SEC(30)
 #define REST_LATER MINUTES(2)
+#define WAYS_MAX 2u
 
 struct test {
 	u64 id; /* 0: free */
@@ -29,7 +30,9 @@ enum job { JOB_NONE, JOB_MAIL, JOB_TEST };
 struct mailer {
 	struct portal *portal;
 	struct loop *loop;
-	const struct mail_config *cfg;
+	const struct mail_config *ways[WAYS_MAX]; /* the second is for when the first fails */
+	u32 n_ways, way, link_way;
+	u64 first_again; /* while the second is used: when the first is asked again */
 	struct queue *queue;
 	struct tls_anchors *anchors;
 	struct sendmail *helper;
@@ -45,8 +48,25 @@ struct mailer {
 	bool was_ready, wants_reload;
 	u32 failures;  /* to connect, in a row */
 	u64 rest_until;
-	char transport[MAIL_HOST_MAX + 64];
+	char transport[WAYS_MAX * (MAIL_PATH_MAX + 64)];
 };
+
+static const struct mail_config *way_of(const struct mailer *m)
+{
+	return m->ways[m->way];
+}
+
+/* Whether there is another way than the one that just failed. */
+static bool take_other_way(struct mailer *m, const char *text)
+{
+	if (m->way + 1 >= m->n_ways)
+		return false;
+	m->way++;
+	m->first_again = time_add(loop_now(m->loop), MAIL_SECOND_WAY_FOR);
+	queue_note_failure(m->queue, "", text, loop_wall(m->loop));
+	log_warn("mail leaves by the second transport", kv_s("reason", text), kv_u("waiting", queue_count(m->queue)));
+	return true;
+}
 
 /* ---- what is next --------------------------------------------------------------------------------------------------------------------- */
 
@@ -103,7 +123,7 @@ static int take_job(struct mailer *m, struct strbuf *message, const char **to)
 		return 0;
 	}
 	while ((rc = queue_take(m->queue, wall, &m->row)) == 0) {
-		struct mail_envelope e = { m->cfg->from, m->row.recipient, m->row.subject, m->row.body_text, m->row.body_html, m->row.e.id,
+		struct mail_envelope e = { m->ways[0]->from, m->row.recipient, m->row.subject, m->row.body_text, m->row.body_html, m->row.e.id,
 					   (u64)m->row.e.inserted_at * 1000 };
 		rc = mail_compose(&e, message);
 		if (rc == 0) {
@@ -145,7 +165,13 @@ static void on_result(void *ctx, enum smtp_verdict verdict, const char *text)
 {
 	struct mailer *m = ctx;
 
-	end_job(m, verdict, text);
+	if (verdict == SMTP_LATER && take_other_way(m, text)) {
+		if (m->job == JOB_MAIL)
+			queue_give_back(m->queue, &m->row);
+		m->job = JOB_NONE;
+	} else {
+		end_job(m, verdict, text);
+	}
 	m->sent_here++;
 	loop_task_queue(m->loop, &m->task);
 }
@@ -161,10 +187,10 @@ static void on_ready(void *ctx)
 	m->was_ready = true;
 	m->failures = 0;
 	m->rest_until = 0;
-	if (m->sent_here >= MAILS_PER_CONNECTION || take_job(m, &message, &to)) {
+	if (m->way != m->link_way || m->sent_here >= MAILS_PER_CONNECTION || take_job(m, &message, &to)) {
 		smtp_link_quit(m->link);
 	} else {
-		int rc = smtp_link_send(m->link, &(struct smtp_mail){ m->cfg->from, to, strbuf_span(&message) });
+		int rc = smtp_link_send(m->link, &(struct smtp_mail){ way_of(m)->from, to, strbuf_span(&message) });
 		if (rc) {
 			end_job(m, rc == ERR_NOMEM ? SMTP_LATER : SMTP_REFUSED, "this mail cannot be sent as it is");
 			smtp_link_quit(m->link);
@@ -178,6 +204,9 @@ static void no_connection(struct mailer *m, const char *text)
 {
 	struct test *t;
 
+	if (take_other_way(m, text))
+		return;
+	m->way = 0;
 	m->failures++;
 	m->rest_until = time_add(loop_now(m->loop), m->failures == 1 ? REST_FIRST : REST_LATER);
 	queue_note_failure(m->queue, "", text, loop_wall(m->loop));
@@ -199,7 +228,7 @@ static void on_closed(void *ctx, const char *text)
 
 static void connect_smtp(struct mailer *m)
 {
-	const struct mail_config *c = m->cfg;
+	const struct mail_config *c = way_of(m);
 	struct smtp_link_config cfg = {
 		.loop = m->loop,
 		.rng = m->portal->rng,
@@ -220,6 +249,7 @@ static void connect_smtp(struct mailer *m)
 
 	m->was_ready = false;
 	m->sent_here = 0;
+	m->link_way = m->way;
 	m->link = smtp_link_new(&cfg);
 	if (!m->link)
 		no_connection(m, "out of memory or descriptors");
@@ -263,8 +293,10 @@ static void pump(struct mailer *m)
 	loop_timer_clear(m->loop, &m->timer);
 	if (m->link || m->job != JOB_NONE)
 		return; /* its events go on */
+	if (m->way > 0 && now >= m->first_again)
+		m->way = 0;
 	if (has_work(m, now, wall)) {
-		if (m->cfg->way == MAIL_BY_SMTP)
+		if (way_of(m)->way == MAIL_BY_SMTP)
 			connect_smtp(m);
 		else
 			hand_to_sendmail(m);
@@ -285,17 +317,24 @@ static void on_timer(void *ctx, u64 now)
 
 static void describe(struct mailer *m)
 {
-	const struct mail_config *c = m->cfg;
+	struct wr out = wr_init(m->transport, sizeof(m->transport) - 1);
 
-	if (c->way == MAIL_BY_SENDMAIL)
-		snprintf(m->transport, sizeof(m->transport), "%.250s", c->sendmail);
-	else
-		snprintf(m->transport, sizeof(m->transport), "%s port %u %s", c->host, c->port,
-			 c->is_tls ? "inside TLS" : c->is_starttls ? "with STARTTLS" : "without encryption");
+	for (u32 i = 0; i < m->n_ways; i++) {
+		const struct mail_config *c = m->ways[i];
+		char one[MAIL_PATH_MAX + 32];
+
+		if (c->way == MAIL_BY_SENDMAIL)
+			snprintf(one, sizeof(one), "%s", c->sendmail);
+		else
+			snprintf(one, sizeof(one), "%s port %u %s", c->host, c->port,
+				 c->is_tls ? "inside TLS" : c->is_starttls ? "with STARTTLS" : "without encryption");
+		wr_bytes(&out, i ? ", else " : "", i ? 7 : 0);
+		wr_bytes(&out, one, strlen(one));
+	}
 }
 
-int mailer_new(struct portal *portal, struct loop *loop, const struct mail_config *cfg, struct sendmail *helper, struct mailer **out,
-	       char why[static MAIL_WHY_MAX])
+int mailer_new(struct portal *portal, struct loop *loop, const struct mail_config *first, const struct mail_config *second, struct sendmail *helper,
+	       struct mailer **out, char why[static MAIL_WHY_MAX])
 {
 	struct mailer *m = calloc(1, sizeof(*m));
 	int rc = m ? 0 : ERR_NOMEM;
@@ -307,13 +346,16 @@ int mailer_new(struct portal *portal, struct loop *loop, const struct mail_confi
 	}
 	m->portal = portal;
 	m->loop = loop;
-	m->cfg = cfg;
+	m->ways[m->n_ways++] = first;
+	if (second && second->way != MAIL_BY_NOTHING)
+		m->ways[m->n_ways++] = second;
 	m->helper = helper;
 	m->timer = (struct loop_timer){ .cb = on_timer, .ctx = m };
 	m->task = (struct loop_task){ .cb = on_timer, .ctx = m };
 	describe(m);
-	if (cfg->is_tls || cfg->is_starttls)
-		rc = ca_load(cfg->ca_file, &m->anchors, why, MAIL_WHY_MAX);
+	for (u32 i = 0; i < m->n_ways && !m->anchors && !rc; i++)
+		if (m->ways[i]->is_tls || m->ways[i]->is_starttls)
+			rc = ca_load(m->ways[i]->ca_file, &m->anchors, why, MAIL_WHY_MAX);
 	if (!rc && helper)
 		rc = sendmail_attach(helper, loop, on_result, m);
 	if (!rc) {
@@ -385,7 +427,7 @@ void mail_status(struct portal *p, struct mail_status *out)
 	if (!m)
 		return;
 	const struct queue_news *news = queue_news(m->queue);
-	*out = (struct mail_status){ true, m->cfg->from, m->transport, queue_count(m->queue), news->sent_at, news->failed_at,
+	*out = (struct mail_status){ true, m->ways[0]->from, m->transport, queue_count(m->queue), news->sent_at, news->failed_at,
 				     news->sent_to, news->failed_to, news->failure };
 }
 
@@ -406,7 +448,7 @@ u64 mail_test(struct portal *p, const char *to, const char *by, mail_test_done *
 	}
 	rc = mail_write(&mail, loop_wall(m->loop), &text);
 	if (!rc) {
-		struct mail_envelope e = { .from = m->cfg->from, .to = to, .subject = text.subject, .text = strbuf_text(&text.text),
+		struct mail_envelope e = { .from = m->ways[0]->from, .to = to, .subject = text.subject, .text = strbuf_text(&text.text),
 					   .html = strbuf_text(&text.html), .wall = loop_wall(m->loop) };
 		rng_fill(p->rng, e.id.b, sizeof(e.id.b));
 		rc = mail_compose(&e, &t->message);
