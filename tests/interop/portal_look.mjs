@@ -177,7 +177,7 @@ await check("rows_are_walked_by_keys", on("page-list", async page => {
 }));
 
 await check("undo_goes_when_its_time_is_over", on("page-list", async page => {
-	await page.until(() => /\(\d\)/.test(document.querySelector("[data-undo] button").textContent));
+	await page.until(() => document.querySelector("[data-undo] button").dataset.left > 0);
 	await page.until(() => !document.querySelector("[data-undo]"));
 }));
 

@@ -203,7 +203,8 @@ static const struct verb v_pool[] = {
 			  "is_in_day_of_week_time_ranges M/9:00-17:00/Europe/Berlin; client_verified is true" }
 
 static const struct opt_def o_policy_add[] = { NEEDED("group", group, "GROUP", "who: id or name"), NEEDED("resource", resource, "RESOURCE", "what: id or name"),
-					       POLICY_OPTIONS, ACCOUNT, JSON };
+					       POLICY_OPTIONS, { "disabled", 0, NULL, OPT_FLAG, A(disabled), .help = "grants nothing until it is enabled" },
+					       ACCOUNT, JSON };
 static const struct opt_def o_policy_update[] = {
 	TARGET("POLICY"),
 	TEXT("group", group, "GROUP", "who"),

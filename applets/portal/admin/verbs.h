@@ -25,7 +25,7 @@ struct admin_args {
 		*sync_all_groups;
 	const char *from, *to, *kind, *op, *text, *limit, *state;
 	struct opt_list filter, condition, member;
-	bool relay, no_filters, no_conditions, json;
+	bool relay, no_filters, no_conditions, disabled, json;
 };
 
 struct admin;

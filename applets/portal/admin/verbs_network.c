@@ -252,6 +252,7 @@ int run_policy_add(struct admin *a)
 	entity_init(KIND_POLICY, &x);
 	x.e = admin_new(a, account);
 	rc = read_policy(a, account, &x);
+	x.disabled_at = admin_arg(a, "disabled") ? (i64)(a->wall / 1000) : 0;
 	rc = rc ? rc : admin_begin(a);
 	if (!rc) {
 		rc = store_insert(a->portal->store, KIND_POLICY, &x, a->wall);

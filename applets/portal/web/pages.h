@@ -109,6 +109,9 @@ void page_provider_default(struct exchange *x);
 void page_provider_no_default(struct exchange *x);
 void page_provider_delete(struct exchange *x);
 
+/* undo.c */
+void page_undo(struct exchange *x);
+
 /* pages_find.c */
 void page_search(struct exchange *x);
 void page_live(struct exchange *x);

@@ -117,9 +117,7 @@ void page_client_edit(struct exchange *x)
 	struct form_field fields[] = { { .name = "name", .label = "Name", .help = "How you recognise this device.", .max = 255, .is_required = true, .is_focused = true } };
 	struct form f = { .submit = "Save name", FORM_FIELDS(fields) };
 	const struct client *c;
-	struct action a;
 	struct web w;
-	u16 status = 200;
 
 	if (!web_begin(&w, x, SECTION_CLIENTS))
 		return;
@@ -129,20 +127,10 @@ void page_client_edit(struct exchange *x)
 		f.action = web_text(&w, "%s/edit", f.cancel_href);
 		form_set(&f, "name", c->d.name);
 		f.updated_at = c->d.e.updated_at;
-		web_action(&w, &a, "client", "update", &c->d.e.id);
-		if (x->method == METHOD_POST && web_act(&w, &a, &f) == ADMIN_OK) {
-			exchange_flash(x, FLASH_INFO, "The client is called %s now.", form_value(&f, "name"));
-			exchange_redirect(x, "%s", f.cancel_href);
-		} else {
-			if (x->method == METHOD_POST)
-				status = web_form_failed(&f, &a);
-			page_crumb(&w.page, "Clients", web_path(&w, "/clients"));
-			page_crumb(&w.page, c->d.name, f.cancel_href);
-			w.page.title = "Rename client";
-			template_form_page(&x->out, &w.page, &f);
-			web_send(&w, status);
-		}
-		action_end(&a);
+		page_crumb(&w.page, "Clients", web_path(&w, "/clients"));
+		page_crumb(&w.page, c->d.name, f.cancel_href);
+		w.page.title = "Rename client";
+		web_edit(&w, &(struct web_edit){ .kind = KIND_CLIENT, .noun = "client", .id = &c->d.e.id, .form = &f, .done = "The client is renamed.", .href = f.cancel_href });
 	}
 	web_end(&w);
 }

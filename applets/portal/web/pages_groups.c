@@ -1,6 +1,7 @@
 /* Groups: whom policies speak of (spec 60 §1.5, §9). */
 #include "applets/portal/web/pages.h"
 #include "applets/portal/web/templates.h"
+#include "applets/portal/web/undo.h"
 #include "applets/portal/web/views_people.h"
 
 #include "applets/portal/model/directory.h"
@@ -55,33 +56,27 @@ static void group_form(struct exchange *x, bool is_new)
 	struct form_field fields[] = { { .name = "name", .label = "Name", .placeholder = "Engineers", .max = 255, .is_required = true, .is_focused = true } };
 	struct form f = { .submit = is_new ? "Create group" : "Save name", FORM_FIELDS(fields) };
 	const struct group *g = NULL;
-	struct action a;
 	struct web w;
-	u16 status = 200;
 
 	if (!web_begin(&w, x, SECTION_PEOPLE))
 		return;
 	if (!is_new)
 		g = web_get(&w, KIND_GROUP, 1);
 	if (is_new || g) {
-		f.cancel_href = g ? web_path(&w, "/groups/%s", web_id(&w, &g->e.id)) : web_path(&w, "/groups");
-		f.action = g ? web_text(&w, "%s/edit", f.cancel_href) : web_path(&w, "/groups/new");
+		const char *list = web_path(&w, "/groups");
+		f.cancel_href = g ? web_path(&w, "/groups/%s", web_id(&w, &g->e.id)) : list;
+		f.action = web_text(&w, "%s/%s", f.cancel_href, g ? "edit" : "new");
 		form_set(&f, "name", g ? g->name : NULL);
 		f.updated_at = g ? g->e.updated_at : 0;
-		web_action(&w, &a, "group", is_new ? "add" : "update", g ? &g->e.id : NULL);
-		if (x->method == METHOD_POST && web_act(&w, &a, &f) == ADMIN_OK) {
-			exchange_flash(x, FLASH_INFO, is_new ? "The group is made. Add its members." : "The group is renamed.");
-			exchange_redirect(x, "%s", web_path(&w, "/groups/%s", web_id(&w, g ? &g->e.id : &a.reply.id)));
-		} else {
-			if (x->method == METHOD_POST)
-				status = web_form_failed(&f, &a);
-			page_crumb(&w.page, "People", web_path(&w, "/actors"));
-			page_crumb(&w.page, "Groups", web_path(&w, "/groups"));
-			w.page.title = is_new ? "New group" : "Rename group";
-			template_form_page(&x->out, &w.page, &f);
-			web_send(&w, status);
-		}
-		action_end(&a);
+		page_crumb(&w.page, "People", web_path(&w, "/actors"));
+		page_crumb(&w.page, "Groups", list);
+		w.page.title = is_new ? "New group" : "Rename group";
+		web_edit(&w, &(struct web_edit){ .kind = KIND_GROUP,
+						 .noun = "group",
+						 .id = g ? &g->e.id : NULL,
+						 .form = &f,
+						 .done = is_new ? "The group is made. Add its members." : "The group is renamed.",
+						 .href = g ? f.cancel_href : web_path(&w, "/groups/") });
 	}
 	web_end(&w);
 }
@@ -152,7 +147,10 @@ void page_group(struct exchange *x)
 		if (x->method != METHOD_POST) {
 			show_group(&w, g, &f, 200);
 		} else if (web_act(&w, &a, &f) == ADMIN_OK) {
+			struct undo undo;
 			exchange_flash(x, FLASH_INFO, "%s is a member now.", form_value(&f, "actor"));
+			if (undo_of_action(&w, &undo, &a, f.action))
+				undo_offer(&w, &undo);
 			exchange_redirect(x, "%s", f.action);
 		} else {
 			if (a.reply.class == ADMIN_NOT_FOUND || a.reply.class == ADMIN_CONFLICT)
@@ -193,13 +191,17 @@ void page_group_delete(struct exchange *x)
 	if (!web_begin(&w, x, SECTION_PEOPLE))
 		return;
 	g = web_get(&w, KIND_GROUP, 1);
-	if (g)
+	if (g) {
+		struct undo undo = { .noun = "group", .verb = "add", .href = web_path(&w, "/groups"), .said = UNDO_MADE_AGAIN, .is_too_much = group_is_everyone(g) || g->idp_id };
+		undo_set(&undo, "name", g->name);
 		web_delete(&w, &(struct web_deletion){ .kind = KIND_GROUP,
 						       .id = &g->e.id,
 						       .name = g->name,
 						       .href = web_path(&w, "/groups/%s", web_id(&w, &g->e.id)),
 						       .list_href = web_path(&w, "/groups"),
 						       .list_label = "Groups",
-						       .is_typed = true });
+						       .is_typed = true,
+						       .undo = &undo });
+	}
 	web_end(&w);
 }

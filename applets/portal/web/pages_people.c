@@ -80,12 +80,10 @@ static struct choice roles[] = { { .value = "user", .label = "User", .help = "co
 				 { .value = "admin", .label = "Admin", .help = "connects, and administers this portal" },
 				 { .value = "service-account", .label = "Service account", .help = "a program: no e-mail, a token instead of signing in" } };
 
-static void show_form(struct web *w, const struct actor *a, struct form *f, u16 status)
+static void show_new(struct web *w, struct form *f, u16 status)
 {
 	page_crumb(&w->page, "People", web_path(w, "/actors"));
-	if (a)
-		page_crumb(&w->page, a->name, f->cancel_href);
-	w->page.title = a ? "Change" : "Add someone";
+	w->page.title = "Add someone";
 	template_form_page(&w->x->out, &w->page, f);
 	web_send(w, status);
 }
@@ -117,12 +115,12 @@ void page_actor_new(struct exchange *x)
 		action_set(&a, "allow-email-otp-sign-in", "true");
 	if (x->method != METHOD_POST) {
 		form_set(&f, "type", "user");
-		show_form(&w, NULL, &f, 200);
+		show_new(&w, &f, 200);
 	} else if (action_run(&a, x->portal) == ADMIN_OK) {
 		exchange_flash(x, FLASH_INFO, is_service ? "The service account is made. Now it needs a token." : "Added. Now give them a way to sign in.");
 		exchange_redirect(x, "%s", web_path(&w, "/actors/%s", web_id(&w, &a.reply.id)));
 	} else {
-		show_form(&w, NULL, &f, web_form_failed(&f, &a));
+		show_new(&w, &f, web_form_failed(&f, &a));
 	}
 	action_end(&a);
 	web_end(&w);
@@ -138,7 +136,6 @@ void page_actor_edit(struct exchange *x)
 	};
 	const struct actor *actor;
 	struct form f = { .submit = "Save", FORM_FIELDS(person) };
-	struct action a;
 	struct web w;
 
 	if (!web_begin(&w, x, SECTION_PEOPLE))
@@ -154,16 +151,10 @@ void page_actor_edit(struct exchange *x)
 		form_set(&f, "email", actor->email);
 		form_set(&f, "type", actor->type == ACTOR_ADMIN ? "admin" : "user");
 		form_set(&f, "allow-email-otp-sign-in", actor->allow_email_otp_sign_in ? "true" : NULL);
-		web_action(&w, &a, "actor", "update", &actor->e.id);
-		if (x->method != METHOD_POST) {
-			show_form(&w, actor, &f, 200);
-		} else if (web_act(&w, &a, &f) == ADMIN_OK) {
-			exchange_flash(x, FLASH_INFO, "Saved.");
-			exchange_redirect(x, "%s", f.cancel_href);
-		} else {
-			show_form(&w, actor, &f, web_form_failed(&f, &a));
-		}
-		action_end(&a);
+		page_crumb(&w.page, "People", web_path(&w, "/actors"));
+		page_crumb(&w.page, actor->name, f.cancel_href);
+		w.page.title = "Change";
+		web_edit(&w, &(struct web_edit){ .kind = KIND_ACTOR, .noun = "actor", .id = &actor->e.id, .form = &f, .done = "Saved.", .href = f.cancel_href });
 	}
 	web_end(&w);
 }

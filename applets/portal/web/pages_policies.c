@@ -1,6 +1,7 @@
 /* Policies: which group may reach what, and when (spec 60 §1.12, §4.3, §9). */
 #include "applets/portal/web/pages.h"
 #include "applets/portal/web/templates.h"
+#include "applets/portal/web/undo.h"
 #include "applets/portal/web/views_sites.h"
 
 #include "applets/portal/model/directory.h"
@@ -179,7 +180,15 @@ static void give_hours(struct web *w, struct action *a)
 		action_setf(a, "condition", "%s is_in_day_of_week_time_ranges%s", property_names[PROP_TIME], line);
 }
 
-static void give_form(struct web *w, struct action *a)
+static bool has_condition(const struct action *a)
+{
+	for (u32 i = 0; i < a->rq.n_fields; i++)
+		if (strcmp(a->rq.field[i].name, "condition") == 0)
+			return true;
+	return false;
+}
+
+static void give_form(struct web *w, struct action *a, bool is_new)
 {
 	const char *regions = words_of(w, sent(w, "region"), true), *ips = words_of(w, sent(w, "ip"), false), *providers = "", *one;
 
@@ -197,14 +206,8 @@ static void give_form(struct web *w, struct action *a)
 	give_hours(w, a);
 	if (exchange_form(w->x, "verified"))
 		action_setf(a, "condition", "%s is true", property_names[PROP_VERIFIED]);
-}
-
-static bool has_condition(const struct action *a)
-{
-	for (u32 i = 0; i < a->rq.n_fields; i++)
-		if (strcmp(a->rq.field[i].name, "condition") == 0)
-			return true;
-	return false;
+	if (!is_new && !has_condition(a))
+		action_set(a, "no-conditions", "true");
 }
 
 /* The complaint about a condition goes to the field it came from. */
@@ -287,24 +290,39 @@ static void fill_form(struct web *w, struct form *f, const struct policy *p)
 	}
 }
 
-static void show_form(struct web *w, const struct policy *p, struct form *f, u16 status)
+static const char *policy_name(struct web *w, const struct policy *p)
 {
-	page_crumb(&w->page, "Policies", web_path(w, "/policies"));
-	if (p) {
-		struct policy_row row = policy_row(w, p);
-		page_crumb(&w->page, web_text(w, "%s → %s", row.group ? row.group : "nobody", row.resource), f->cancel_href);
+	struct policy_row row = policy_row(w, p);
+
+	return web_text(w, "%s → %s", row.group ? row.group : "nobody", row.resource);
+}
+
+/* Everything of it, to make it again or to have it as it was. */
+static struct undo policy_undo(struct web *w, const struct policy *p, const char *href)
+{
+	bool is_deleted = !href;
+	struct undo u = { .noun = "policy", .verb = is_deleted ? "add" : "update", .href = is_deleted ? web_path(w, "/policies") : href,
+			  .said = is_deleted ? UNDO_MADE_AGAIN : "It is as it was before. Connections that ended begin anew.", .is_too_much = uuid_is_null(&p->group_id) };
+	const char *at = p->conditions ? p->conditions : "";
+
+	undo_set(&u, "group", web_id(w, &p->group_id));
+	undo_set(&u, "resource", web_id(w, &p->resource_id));
+	undo_set(&u, "description", p->description ? p->description : "");
+	if (!is_deleted && !*at)
+		undo_set(&u, "no-conditions", "true");
+	if (is_deleted && p->disabled_at)
+		undo_set(&u, "disabled", "true");
+	for (size_t n; *at; at += n + (at[n] == '\n')) {
+		n = strcspn(at, "\n");
+		undo_set(&u, "condition", web_text(w, "%.*s", (int)n, at));
 	}
-	w->page.title = p ? "Change policy" : "New policy";
-	w->page.lead = p ? "What no longer holds ends at once." : "Who may reach what; conditions are under More.";
-	template_form_page(&w->x->out, &w->page, f);
-	web_send(w, status);
+	return u;
 }
 
 void page_policy_new(struct exchange *x)
 {
 	struct form_field fields[F_COUNT];
 	struct form f = { .submit = "Create policy" };
-	struct action a;
 	struct web w;
 
 	if (!web_begin(&w, x, SECTION_POLICIES))
@@ -312,22 +330,13 @@ void page_policy_new(struct exchange *x)
 	if (begin_form(&w, &f, fields)) {
 		f.action = web_path(&w, "/policies/new");
 		f.cancel_href = web_path(&w, "/policies");
-		if (x->method == METHOD_POST) {
-			web_fill_sent(x, &f);
-			web_action(&w, &a, "policy", "add", NULL);
-			give_form(&w, &a);
-			if (action_run(&a, x->portal) == ADMIN_OK) {
-				exchange_flash(x, FLASH_INFO, "The policy holds from now on.");
-				exchange_redirect(x, "%s", web_path(&w, "/policies/%s", web_id(&w, &a.reply.id)));
-			} else {
-				show_form(&w, NULL, &f, form_failed(&f, &a));
-			}
-			action_end(&a);
-		} else {
-			form_set(&f, "resource", exchange_query(x, "resource"));
-			form_set(&f, "group", exchange_query(x, "group"));
-			show_form(&w, NULL, &f, 200);
-		}
+		form_set(&f, "resource", exchange_query(x, "resource"));
+		form_set(&f, "group", exchange_query(x, "group"));
+		page_crumb(&w.page, "Policies", f.cancel_href);
+		w.page.title = "New policy";
+		w.page.lead = "Who may reach what; conditions are under More.";
+		web_edit(&w, &(struct web_edit){ .kind = KIND_POLICY, .noun = "policy", .form = &f, .done = "The policy holds from now on.",
+						 .href = web_path(&w, "/policies/"), .give = give_form, .failed = form_failed });
 	}
 	web_end(&w);
 }
@@ -337,33 +346,23 @@ void page_policy_edit(struct exchange *x)
 	struct form_field fields[F_COUNT];
 	struct form f = { .submit = "Save policy" };
 	const struct policy *p;
-	struct action a;
 	struct web w;
 
 	if (!web_begin(&w, x, SECTION_POLICIES))
 		return;
 	p = web_get(&w, KIND_POLICY, 1);
 	if (p && begin_form(&w, &f, fields)) {
-		f.action = web_path(&w, "/policies/%s/edit", web_id(&w, &p->e.id));
 		f.cancel_href = web_path(&w, "/policies/%s", web_id(&w, &p->e.id));
+		f.action = web_text(&w, "%s/edit", f.cancel_href);
 		f.updated_at = p->e.updated_at;
-		if (x->method == METHOD_POST) {
-			web_fill_sent(x, &f);
-			web_action(&w, &a, "policy", "update", &p->e.id);
-			give_form(&w, &a);
-			if (!has_condition(&a))
-				action_set(&a, "no-conditions", "true");
-			if (action_run(&a, x->portal) == ADMIN_OK) {
-				exchange_flash(x, FLASH_INFO, "The policy is changed.");
-				exchange_redirect(x, "%s", f.cancel_href);
-			} else {
-				show_form(&w, p, &f, form_failed(&f, &a));
-			}
-			action_end(&a);
-		} else {
-			fill_form(&w, &f, p);
-			show_form(&w, p, &f, 200);
-		}
+		fill_form(&w, &f, p);
+		page_crumb(&w.page, "Policies", web_path(&w, "/policies"));
+		page_crumb(&w.page, policy_name(&w, p), f.cancel_href);
+		w.page.title = "Change policy";
+		w.page.lead = "What no longer holds ends at once.";
+		struct undo undo = policy_undo(&w, p, f.cancel_href);
+		web_edit(&w, &(struct web_edit){ .kind = KIND_POLICY, .noun = "policy", .id = &p->e.id, .form = &f, .done = "The policy is changed.",
+						 .href = f.cancel_href, .give = give_form, .failed = form_failed, .undo = &undo });
 	}
 	web_end(&w);
 }
@@ -425,7 +424,7 @@ void page_policy(struct exchange *x)
 		while (v.n_conditions <= PROP_COUNT && condition_next(&at, &c))
 			conditions[v.n_conditions++] = in_words(&w, &c);
 		page_crumb(&w.page, "Policies", web_path(&w, "/policies"));
-		w.page.title = web_text(&w, "%s → %s", v.row.group ? v.row.group : "nobody", v.row.resource);
+		w.page.title = policy_name(&w, v.policy);
 		w.page.action = "Edit";
 		w.page.action_href = web_path(&w, "/policies/%s/edit", web_id(&w, &v.policy->e.id));
 		template_policy(&x->out, &w.page, &v);
@@ -462,13 +461,14 @@ void page_policy_delete(struct exchange *x)
 		return;
 	p = web_get(&w, KIND_POLICY, 1);
 	if (p) {
-		struct policy_row row = policy_row(&w, p);
+		struct undo undo = policy_undo(&w, p, NULL);
 		web_delete(&w, &(struct web_deletion){ .kind = KIND_POLICY,
 						       .id = &p->e.id,
-						       .name = web_text(&w, "%s → %s", row.group ? row.group : "nobody", row.resource),
-						       .href = row.href,
-						       .list_href = web_path(&w, "/policies"),
-						       .list_label = "Policies" });
+						       .name = policy_name(&w, p),
+						       .href = web_path(&w, "/policies/%s", web_id(&w, &p->e.id)),
+						       .list_href = undo.href,
+						       .list_label = "Policies",
+						       .undo = &undo });
 	}
 	web_end(&w);
 }

@@ -1,6 +1,7 @@
 /* Resources: what is reached (spec 60 §1.11, §9). */
 #include "applets/portal/web/pages.h"
 #include "applets/portal/web/templates.h"
+#include "applets/portal/web/undo.h"
 #include "applets/portal/web/views_sites.h"
 
 #include "applets/portal/model/directory.h"
@@ -142,7 +143,7 @@ static void add_filter(struct action *a, const char *protocol, const char *ports
 	action_setf(a, "filter", "%s:%s", protocol, text);
 }
 
-static void give_form(struct web *w, struct action *a, struct form *f, bool is_new)
+static void give_form(struct web *w, struct action *a, bool is_new)
 {
 	struct exchange *x = w->x;
 	const char *address = exchange_form(x, "address"), *name = exchange_form(x, "name"), *type = exchange_form(x, "type");
@@ -164,7 +165,6 @@ static void give_form(struct web *w, struct action *a, struct form *f, bool is_n
 		action_set(a, "filter", "icmp");
 	if (!is_new && !(tcp && *tcp) && !(udp && *udp) && !exchange_form(x, "icmp"))
 		action_set(a, "no-filters", "true");
-	(void)f;
 }
 
 /* The complaint about filters belongs to the protocol that was typed wrong. */
@@ -181,22 +181,10 @@ static u16 form_failed(struct form *f, struct action *a)
 	return web_form_failed(f, a);
 }
 
-static void show_form(struct web *w, const struct resource *r, struct form *f, u16 status)
-{
-	page_crumb(&w->page, "Resources", web_path(w, "/resources"));
-	if (r)
-		page_crumb(&w->page, r->name, f->cancel_href);
-	w->page.title = r ? "Change resource" : "New resource";
-	w->page.lead = r ? "People who are connected get the change at once." : "Type its address; the rest is guessed.";
-	template_form_page(&w->x->out, &w->page, f);
-	web_send(w, status);
-}
-
 void page_resource_new(struct exchange *x)
 {
 	struct form_field fields[F_COUNT];
 	struct form f = { .submit = "Create resource" };
-	struct action a;
 	struct web w;
 
 	if (!web_begin(&w, x, SECTION_RESOURCES))
@@ -204,22 +192,13 @@ void page_resource_new(struct exchange *x)
 	begin_form(&w, &f, fields);
 	f.action = web_path(&w, "/resources/new");
 	f.cancel_href = web_path(&w, "/resources");
-	if (x->method == METHOD_POST) {
-		web_fill_sent(x, &f);
-		web_action(&w, &a, "resource", "add", NULL);
-		give_form(&w, &a, &f, true);
-		if (action_run(&a, x->portal) == ADMIN_OK) {
-			exchange_flash(x, FLASH_INFO, "The resource is made. Now say who may reach it.");
-			exchange_redirect(x, "%s", web_path(&w, "/policies/new?resource=%s", web_id(&w, &a.reply.id)));
-		} else {
-			show_form(&w, NULL, &f, form_failed(&f, &a));
-		}
-		action_end(&a);
-	} else {
-		form_set(&f, "site", exchange_query(x, "site"));
-		form_set(&f, "address", exchange_query(x, "address"));
-		show_form(&w, NULL, &f, 200);
-	}
+	form_set(&f, "site", exchange_query(x, "site"));
+	form_set(&f, "address", exchange_query(x, "address"));
+	page_crumb(&w.page, "Resources", f.cancel_href);
+	w.page.title = "New resource";
+	w.page.lead = "Type its address; the rest is guessed.";
+	web_edit(&w, &(struct web_edit){ .kind = KIND_RESOURCE, .noun = "resource", .form = &f, .done = "The resource is made. Now say who may reach it.",
+					 .href = web_path(&w, "/policies/new?resource="), .give = give_form, .failed = form_failed });
 	web_end(&w);
 }
 
@@ -256,12 +235,36 @@ static void fill_form(struct web *w, struct form *f, const struct resource *r)
 	form_set(f, "icmp", ports_of(w, r->filters, PROTO_ICMP) ? "true" : NULL);
 }
 
+/* Everything of it, to make it again or to have it as it was. */
+static struct undo resource_undo(struct web *w, const struct resource *r, const char *href)
+{
+	bool is_deleted = !href;
+	struct undo u = { .noun = "resource", .verb = is_deleted ? "add" : "update", .href = is_deleted ? web_path(w, "/resources") : href,
+			  .said = is_deleted ? UNDO_MADE_AGAIN : "It is as it was before. Connections that ended begin anew.",
+			  .is_too_much = r->type == RESOURCE_INTERNET || r->type == RESOURCE_POOL };
+	const char *at = r->filters ? r->filters : "";
+
+	undo_set(&u, "address", r->address);
+	undo_set(&u, "type", resource_type_names[r->type]);
+	undo_set(&u, "name", r->name);
+	undo_set(&u, "site", web_id(w, &r->site_id));
+	if (r->type == RESOURCE_DNS)
+		undo_set(&u, "ip-stack", ip_stack_names[r->ip_stack]);
+	undo_set(&u, "description", r->address_description ? r->address_description : "");
+	if (!is_deleted && !*at)
+		undo_set(&u, "no-filters", "true");
+	for (size_t n; *at; at += n + (at[n] == ' ')) {
+		n = strcspn(at, " ");
+		undo_set(&u, "filter", web_text(w, "%.*s", (int)n, at));
+	}
+	return u;
+}
+
 void page_resource_edit(struct exchange *x)
 {
 	struct form_field fields[F_COUNT];
 	struct form f = { .submit = "Save resource" };
 	const struct resource *r;
-	struct action a;
 	struct web w;
 
 	if (!web_begin(&w, x, SECTION_RESOURCES))
@@ -269,24 +272,17 @@ void page_resource_edit(struct exchange *x)
 	r = web_get(&w, KIND_RESOURCE, 1);
 	if (r) {
 		begin_form(&w, &f, fields);
-		f.action = web_path(&w, "/resources/%s/edit", web_id(&w, &r->e.id));
 		f.cancel_href = web_path(&w, "/resources/%s", web_id(&w, &r->e.id));
+		f.action = web_text(&w, "%s/edit", f.cancel_href);
 		f.updated_at = r->e.updated_at;
-		if (x->method == METHOD_POST) {
-			web_fill_sent(x, &f);
-			web_action(&w, &a, "resource", "update", &r->e.id);
-			give_form(&w, &a, &f, false);
-			if (action_run(&a, x->portal) == ADMIN_OK) {
-				exchange_flash(x, FLASH_INFO, "The resource is changed.");
-				exchange_redirect(x, "%s", f.cancel_href);
-			} else {
-				show_form(&w, r, &f, form_failed(&f, &a));
-			}
-			action_end(&a);
-		} else {
-			fill_form(&w, &f, r);
-			show_form(&w, r, &f, 200);
-		}
+		fill_form(&w, &f, r);
+		page_crumb(&w.page, "Resources", web_path(&w, "/resources"));
+		page_crumb(&w.page, r->name, f.cancel_href);
+		w.page.title = "Change resource";
+		w.page.lead = "People who are connected get the change at once.";
+		struct undo undo = resource_undo(&w, r, f.cancel_href);
+		web_edit(&w, &(struct web_edit){ .kind = KIND_RESOURCE, .noun = "resource", .id = &r->e.id, .form = &f, .done = "The resource is changed.",
+						 .href = f.cancel_href, .give = give_form, .failed = form_failed, .undo = &undo });
 	}
 	web_end(&w);
 }
@@ -342,14 +338,17 @@ void page_resource_delete(struct exchange *x)
 	if (!web_begin(&w, x, SECTION_RESOURCES))
 		return;
 	r = web_get(&w, KIND_RESOURCE, 1);
-	if (r)
+	if (r) {
+		struct undo undo = resource_undo(&w, r, NULL);
 		web_delete(&w, &(struct web_deletion){ .kind = KIND_RESOURCE,
 						       .id = &r->e.id,
 						       .noun = r->type == RESOURCE_POOL ? "pool" : NULL,
 						       .name = r->name,
 						       .href = web_path(&w, "/resources/%s", web_id(&w, &r->e.id)),
-						       .list_href = web_path(&w, "/resources"),
+						       .list_href = undo.href,
 						       .list_label = "Resources",
-						       .is_typed = true });
+						       .is_typed = true,
+						       .undo = &undo });
+	}
 	web_end(&w);
 }

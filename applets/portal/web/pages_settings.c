@@ -342,32 +342,26 @@ static void api_client_form(struct exchange *x, bool is_new)
 	struct form_field fields[] = { { .name = "name", .label = "Name", .help = "What the program is: terraform, backup script.", .max = 255, .is_required = true, .is_focused = true } };
 	struct form f = { .submit = is_new ? "Create API client" : "Save name", FORM_FIELDS(fields) };
 	const struct actor *c = NULL;
-	struct action a;
 	struct web w;
-	u16 status = 200;
 
 	if (!web_begin(&w, x, SECTION_SETTINGS))
 		return;
 	if (!is_new)
 		c = web_get(&w, KIND_ACTOR, 1);
 	if (is_new || c) {
-		f.cancel_href = c ? web_path(&w, "/settings/api_clients/%s", web_id(&w, &c->e.id)) : web_path(&w, "/settings/api_clients");
-		f.action = c ? web_text(&w, "%s/edit", f.cancel_href) : web_path(&w, "/settings/api_clients/new");
+		const char *list = web_path(&w, "/settings/api_clients");
+		f.cancel_href = c ? web_text(&w, "%s/%s", list, web_id(&w, &c->e.id)) : list;
+		f.action = web_text(&w, "%s/%s", f.cancel_href, c ? "edit" : "new");
 		form_set(&f, "name", c ? c->name : NULL);
 		f.updated_at = c ? c->e.updated_at : 0;
-		web_action(&w, &a, "api-client", is_new ? "add" : "update", c ? &c->e.id : NULL);
-		if (x->method == METHOD_POST && web_act(&w, &a, &f) == ADMIN_OK) {
-			exchange_flash(x, FLASH_INFO, is_new ? "Made. Now it needs a token." : "Renamed.");
-			exchange_redirect(x, "%s", web_path(&w, "/settings/api_clients/%s", web_id(&w, c ? &c->e.id : &a.reply.id)));
-		} else {
-			if (x->method == METHOD_POST)
-				status = web_form_failed(&f, &a);
-			page_crumb(&w.page, "API", web_path(&w, "/settings/api_clients"));
-			w.page.title = is_new ? "New API client" : "Rename API client";
-			template_form_page(&x->out, &w.page, &f);
-			web_send(&w, status);
-		}
-		action_end(&a);
+		page_crumb(&w.page, "API", list);
+		w.page.title = is_new ? "New API client" : "Rename API client";
+		web_edit(&w, &(struct web_edit){ .kind = KIND_ACTOR,
+						 .noun = "api-client",
+						 .id = c ? &c->e.id : NULL,
+						 .form = &f,
+						 .done = is_new ? "Made. Now it needs a token." : "Renamed.",
+						 .href = c ? f.cancel_href : web_text(&w, "%s/", list) });
 	}
 	web_end(&w);
 }

@@ -1,7 +1,7 @@
 /* Sites: where the gateways stand (spec 60 §9). */
 #include "applets/portal/web/pages.h"
+#include "applets/portal/web/undo.h"
 #include "applets/portal/web/views_sites.h"
-#include "applets/portal/web/web.h"
 
 #include "applets/portal/model/directory.h"
 #include "applets/portal/model/pool.h"
@@ -118,75 +118,47 @@ void page_sites(struct exchange *x)
 
 /* ---- making and changing ------------------------------------------------------------------------------------------------------------ */
 
-static void show_form(struct web *w, const struct site *site, struct form *f, u16 status)
+static void site_form(struct exchange *x, bool is_new)
 {
-	page_crumb(&w->page, "Sites", web_path(w, "/sites"));
-	if (site)
-		page_crumb(&w->page, site->name, f->cancel_href);
-	w->page.title = site ? "Rename site" : "New site";
-	w->page.lead = site ? NULL : "Give the place a name that people recognise. The gateway comes next.";
-	template_form_page(&w->x->out, &w->page, f);
-	web_send(w, status);
-}
-
-#define SITE_FIELDS { { .name = "name", .label = "Name", .help = "An office, a data centre, a cloud region.", .placeholder = "Berlin", .max = 64, .is_required = true, .is_focused = true } }
-
-void page_site_new(struct exchange *x)
-{
-	struct form_field fields[] = SITE_FIELDS;
-	struct form f = { .submit = "Create site", FORM_FIELDS(fields) };
+	struct form_field fields[] = { { .name = "name", .label = "Name", .help = "An office, a data centre, a cloud region.", .placeholder = "Berlin", .max = 64, .is_required = true, .is_focused = true } };
+	struct form f = { .submit = is_new ? "Create site" : "Save name", FORM_FIELDS(fields) };
+	const struct site *site = NULL;
 	struct web w;
-	struct action a;
 
 	if (!web_begin(&w, x, SECTION_SITES))
 		return;
-	f.action = web_path(&w, "/sites/new");
-	f.cancel_href = web_path(&w, "/sites");
-	if (x->method == METHOD_POST) {
-		web_action(&w, &a, "site", "add", NULL);
-		if (web_act(&w, &a, &f) == ADMIN_OK) {
-			exchange_flash(x, FLASH_INFO, "Site %s is made. Now it needs a gateway.", form_value(&f, "name"));
-			exchange_redirect(x, "%s", web_path(&w, "/sites/%s/new_token", web_id(&w, &a.reply.id)));
-		} else {
-			show_form(&w, NULL, &f, web_form_failed(&f, &a));
-		}
-		action_end(&a);
-	} else {
-		show_form(&w, NULL, &f, 200);
+	if (!is_new)
+		site = web_get(&w, KIND_SITE, 1);
+	if (is_new || site) {
+		const char *list = web_path(&w, "/sites");
+		f.cancel_href = site ? web_text(&w, "%s/%s", list, web_id(&w, &site->e.id)) : list;
+		f.action = web_text(&w, "%s/%s", f.cancel_href, site ? "edit" : "new");
+		form_set(&f, "name", site ? site->name : NULL);
+		f.updated_at = site ? site->e.updated_at : 0;
+		page_crumb(&w.page, "Sites", list);
+		if (site)
+			page_crumb(&w.page, site->name, f.cancel_href);
+		w.page.title = site ? "Rename site" : "New site";
+		w.page.lead = site ? NULL : "Give the place a name that people recognise. The gateway comes next.";
+		web_edit(&w, &(struct web_edit){ .kind = KIND_SITE,
+						 .noun = "site",
+						 .id = site ? &site->e.id : NULL,
+						 .form = &f,
+						 .done = site ? "The site is renamed." : "The site is made. Now it needs a gateway.",
+						 .href = site ? f.cancel_href : web_path(&w, "/sites/"),
+						 .then = "/new_token" });
 	}
 	web_end(&w);
+}
+
+void page_site_new(struct exchange *x)
+{
+	site_form(x, true);
 }
 
 void page_site_edit(struct exchange *x)
 {
-	struct form_field fields[] = SITE_FIELDS;
-	struct form f = { .submit = "Save name", FORM_FIELDS(fields) };
-	const struct site *site;
-	struct web w;
-	struct action a;
-
-	if (!web_begin(&w, x, SECTION_SITES))
-		return;
-	site = web_get(&w, KIND_SITE, 1);
-	if (site) {
-		f.action = web_path(&w, "/sites/%s/edit", web_id(&w, &site->e.id));
-		f.cancel_href = web_path(&w, "/sites/%s", web_id(&w, &site->e.id));
-		form_set(&f, "name", site->name);
-		f.updated_at = site->e.updated_at;
-		if (x->method == METHOD_POST) {
-			web_action(&w, &a, "site", "update", &site->e.id);
-			if (web_act(&w, &a, &f) == ADMIN_OK) {
-				exchange_flash(x, FLASH_INFO, "The site is called %s now.", form_value(&f, "name"));
-				exchange_redirect(x, "%s", f.cancel_href);
-			} else {
-				show_form(&w, site, &f, web_form_failed(&f, &a));
-			}
-			action_end(&a);
-		} else {
-			show_form(&w, site, &f, 200);
-		}
-	}
-	web_end(&w);
+	site_form(x, false);
 }
 
 /* ---- one site ----------------------------------------------------------------------------------------------------------------------- */
@@ -331,14 +303,18 @@ void page_site_delete(struct exchange *x)
 	if (!web_begin(&w, x, SECTION_SITES))
 		return;
 	site = web_get(&w, KIND_SITE, 1);
-	if (site)
+	if (site) {
+		struct undo undo = { .noun = "site", .verb = "add", .href = web_path(&w, "/sites"), .said = UNDO_MADE_AGAIN };
+		undo_set(&undo, "name", site->name);
 		web_delete(&w, &(struct web_deletion){ .kind = KIND_SITE,
 						       .id = &site->e.id,
 						       .name = site->name,
 						       .href = web_path(&w, "/sites/%s", web_id(&w, &site->e.id)),
-						       .list_href = web_path(&w, "/sites"),
+						       .list_href = undo.href,
 						       .list_label = "Sites",
-						       .is_typed = true });
+						       .is_typed = true,
+						       .undo = &undo });
+	}
 	web_end(&w);
 }
 

@@ -26,6 +26,7 @@
 #include "applets/portal/web/parts.h"
 
 struct web_kept;
+struct undo;
 
 struct web {
 	struct exchange *x;
@@ -108,8 +109,24 @@ void web_action(struct web *w, struct action *a, const char *noun, const char *v
 u16 web_form_failed(struct form *form, const struct action *a);
 u16 web_status_of(enum admin_class class);
 
-/* One-button actions: run, say what happened, go on to `path`; the complaint becomes the flash. Ends the action. True when it was done. */
+/* One-button actions: run, say what happened, go on to `path`; the complaint becomes the flash. What has an opposite may be undone (undo.h).
+ * Ends the action. True when it was done. */
 bool web_do(struct web *w, struct action *a, const char *path, const char *done);
+
+/* A form of one thing: GET shows it as it is filled; POST runs noun.update (noun.add when `id` is NULL), says `done` and goes on, or shows it again with the
+ * complaint. What was before may be undone (undo.h). Answers. The page's title and crumbs are set before. */
+struct web_edit {
+	enum kind kind;
+	const char *noun;
+	const struct uuid *id;
+	struct form *form;
+	const char *done;	  /* "The site is renamed." */
+	const char *href, *then; /* where one goes on; behind `href` come the id of what was made, and `then` (NULL: nothing) */
+	void (*give)(struct web *w, struct action *a, bool is_new); /* NULL: every field under its own name */
+	u16 (*failed)(struct form *f, struct action *a);	    /* NULL: web_form_failed() */
+	const struct undo *undo; /* NULL: made of the fields of the form */
+};
+void web_edit(struct web *w, const struct web_edit *e);
 
 /* ---- deleting ---- */
 
@@ -122,6 +139,7 @@ struct web_deletion {
 	const char *list_href, *list_label; /* where one is afterwards */
 	const char *note;	/* a sentence more; NULL: none */
 	bool is_typed;		/* people lose access: the name must be typed when anything depends on it */
+	const struct undo *undo; /* makes it again (undo.h); offered when nothing went with it. NULL: nothing can */
 };
 
 /* GET: the page that names what goes with it; POST: does it. Answers. */

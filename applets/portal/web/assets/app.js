@@ -152,10 +152,10 @@ const themes = box => {
 		show(b.value);
 	}, box);
 };
-const undo = form => {
-	const b = $("button", form), word = b.textContent;
+const undo = form => { /* counts where no screen reader is told each second */
+	const b = $("button", form);
 	let left = Number(form.dataset.undo);
-	const tick = () => { if (left > 0) { b.textContent = `${word} (${left--})`; setTimeout(tick, 1000); } else form.remove(); };
+	const tick = () => { if (left > 0) { b.dataset.left = left--; setTimeout(tick, 1000); } else form.remove(); };
 	tick();
 };
 const confirm_typed = input => {
