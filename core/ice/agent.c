@@ -470,16 +470,31 @@ bool ice_poll_transmit(struct ice_agent *a, struct ice_transmit *out)
 
 /* --- what is known -------------------------------------------------------------------------------------------------------------------- */
 
+static const struct pair *selected_pair(const struct ice_agent *a)
+{
+	for (u32 i = 0; a->selected != 0 && i < a->n_pairs; i++)
+		if (a->pairs[i].id == a->selected)
+			return &a->pairs[i];
+	return NULL;
+}
+
 bool ice_selected(const struct ice_agent *a, struct ice_path *out)
 {
-	for (u32 i = 0; a->selected != 0 && i < a->n_pairs; i++) {
-		const struct pair *p = &a->pairs[i];
-		if (p->id != a->selected)
-			continue;
+	const struct pair *p = selected_pair(a);
+
+	if (p)
 		*out = (struct ice_path){ local_of(a, p)->c.base, remote_of(a, p)->c.addr };
-		return true;
-	}
-	return false;
+	return p != NULL;
+}
+
+bool ice_rtt(const struct ice_agent *a, u64 *out)
+{
+	const struct pair *p = selected_pair(a);
+	bool is_known = p && p->h.last_answer != 0;
+
+	if (is_known)
+		*out = p->h.rtt;
+	return is_known;
 }
 
 enum ice_state ice_state(const struct ice_agent *a)

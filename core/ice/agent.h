@@ -105,6 +105,8 @@ struct ice_path {
 };
 /* Where to send. False before the first nomination and after all nominated pairs are gone. */
 bool ice_selected(const struct ice_agent *a, struct ice_path *out);
+/* How long the latest answered check on that path took, ns. False: none is selected, or it never answered a check of ours. */
+bool ice_rtt(const struct ice_agent *a, u64 *out);
 enum ice_state ice_state(const struct ice_agent *a);
 
 struct ice_stats {

@@ -74,6 +74,7 @@ bool history_answered(struct ice_history *h, const struct ice_timing *t, u64 now
 				h->unanswered_since = since;
 			}
 			h->last_answer = now;
+			h->rtt = time_since(now, a->sent);
 			history_reschedule(h, t, now);
 			return true;
 		}

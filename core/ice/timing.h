@@ -45,6 +45,7 @@ struct ice_history {
 	u64 last_sent;       /* counted check, 0 never */
 	u64 last_probe;
 	u64 last_answer;     /* 0 never */
+	u64 rtt;             /* of the check that it answered */
 	u64 peer_check;      /* last check of the peer on this pair, 0 never */
 	u64 next_regular;    /* cached: history_reschedule() */
 };

@@ -392,6 +392,8 @@ static bool tell_one(struct conn *c, struct node_event *out)
 	*out = (struct node_event){ .id = c->id, .user = c->user };
 	if (c->pending & (PENDING_FAILED | PENDING_CLOSED)) {
 		out->type = c->pending & PENDING_FAILED ? NODE_CONN_FAILED : NODE_CONN_CLOSED;
+		out->rx_bytes = c->rx_bytes;
+		out->tx_bytes = c->tx_bytes;
 		c->pending = 0;
 		return true;
 	}
@@ -470,6 +472,7 @@ int node_conn_info(const struct node *n, const struct uuid *id, struct node_conn
 					.rx_bytes = c->rx_bytes,
 					.tx_bytes = c->tx_bytes,
 					.last_handshake = c->wg.last_handshake };
+	out->has_rtt = ice_rtt(c->ice, &out->rtt);
 	return 0;
 }
 

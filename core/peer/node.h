@@ -151,6 +151,7 @@ struct node_event {
 	void *user;
 	enum node_path path;
 	struct endpoint local, remote; /* NODE_PATH_CHANGED */
+	u64 rx_bytes, tx_bytes;        /* NODE_CONN_FAILED, NODE_CONN_CLOSED: as of node_conn_info() at its end */
 	const char (*candidates)[CANDIDATE_STRLEN]; /* borrowed until the next poll, highest priority first */
 	size_t n_candidates;
 };
@@ -170,7 +171,9 @@ struct node_conn_info {
 	bool is_connected;
 	enum node_path path;
 	struct endpoint local, remote;
-	u64 rx_bytes, tx_bytes;
+	u64 rx_bytes, tx_bytes; /* of inner packets */
 	u64 last_handshake; /* `now` of it, 0 never */
+	bool has_rtt;
+	u64 rtt; /* ns, of the latest ICE check on the path in use */
 };
 int node_conn_info(const struct node *n, const struct uuid *id, struct node_conn_info *out);

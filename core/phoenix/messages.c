@@ -53,6 +53,7 @@ static const struct row {
 	{ MSG_BROADCAST_INVALIDATED_ICE_CANDIDATES, C | G, MSG_TO_PORTAL, SAME("broadcast_invalidated_ice_candidates") },
 	{ MSG_FLOW_AUTHORIZED, G, MSG_TO_PORTAL, "flow_authorized", NULL, "authorization_created", NULL },
 	{ MSG_SET_SNOWNET_CAPABILITIES, C | G, MSG_TO_PORTAL, NULL, NULL, "set_snownet_capabilities", NULL },
+	{ MSG_CONNECTIONS_REPORT, G, MSG_TO_PORTAL, SAME("connections_report") },
 };
 
 static bool row_is_on(const struct row *r, struct msg_wire w)
@@ -105,6 +106,16 @@ const char *msg_reason_name(enum msg_reason r)
 	case MSG_REASON_VERSION_MISMATCH: return "version_mismatch";
 	case MSG_REASON_FORBIDDEN: return "forbidden";
 	case MSG_REASON_DISABLED: return "disabled";
+	}
+	return "unknown";
+}
+
+const char *msg_path_name(enum msg_path p)
+{
+	switch (p) {
+	case MSG_PATH_DIRECT: return "direct";
+	case MSG_PATH_RELAYED: return "relayed";
+	case MSG_PATH_GONE: return "gone";
 	}
 	return "unknown";
 }

@@ -26,6 +26,10 @@
 #define MSG_AUTHORIZATIONS_MAX 262144u /* (client, resource) pairs in one gateway init */
 #define MSG_UPSTREAMS_MAX 64u          /* upstream DNS servers of one kind */
 #define MSG_PROPERTIES_MAX 16u         /* violated properties kept */
+#define MSG_REPORTED_MAX 256u          /* connections in one report; more take several messages */
+#define MSG_REPORT_INTERVAL_MIN 5u     /* seconds between reports that a portal may ask for; anything else is as if it had not asked */
+#define MSG_REPORT_INTERVAL_MAX 3600u
+#define MSG_RTT_MS_MAX 60000u
 
 enum msg_role { MSG_ROLE_CLIENT, MSG_ROLE_GATEWAY, MSG_ROLE_RELAY };
 enum msg_dir { MSG_TO_PEER, MSG_TO_PORTAL };
@@ -172,6 +176,7 @@ enum msg_type {
 	MSG_BROADCAST_INVALIDATED_ICE_CANDIDATES, /* broadcast */
 	MSG_FLOW_AUTHORIZED,                   /* flow_authorized */
 	MSG_SET_SNOWNET_CAPABILITIES,          /* capabilities; v2 */
+	MSG_CONNECTIONS_REPORT,                /* connections_report; ours (spec 10 §15), only to a portal that asked */
 	MSG_TYPE_COUNT
 };
 
@@ -197,6 +202,7 @@ struct msg_init_gateway {
 	const struct msg_access *authorizations;
 	size_t n_authorizations;
 	struct msg_flow_logs flow_logs;
+	u32 report_interval_secs; /* 0: reports are not wanted, as by portals of Firezone (spec 10 §15) */
 };
 
 struct msg_relays_presence {
@@ -290,6 +296,23 @@ struct msg_capabilities {
 	bool iceless;
 };
 
+enum msg_path { MSG_PATH_DIRECT, MSG_PATH_RELAYED, MSG_PATH_GONE };
+const char *msg_path_name(enum msg_path p);
+
+/* What a gateway knows of its connection to one client. */
+struct msg_connection {
+	struct uuid client_id;
+	enum msg_path path; /* GONE: the connection is over, these bytes were its last */
+	bool has_rtt;
+	u32 rtt_ms; /* of the latest check on the path in use, <= MSG_RTT_MS_MAX */
+	u64 rx_bytes, tx_bytes; /* of inner packets, from and to the client, since the last report of it */
+};
+
+struct msg_connections_report {
+	const struct msg_connection *connections;
+	size_t n;
+};
+
 struct msg_arena;
 
 struct portal_message {
@@ -314,6 +337,7 @@ struct portal_message {
 		struct msg_broadcast broadcast;
 		struct msg_flow_authorized flow_authorized;
 		struct msg_capabilities capabilities;
+		struct msg_connections_report connections_report;
 	};
 	struct msg_arena *mem; /* of a decoded message */
 };

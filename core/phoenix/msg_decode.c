@@ -460,6 +460,16 @@ static struct msg_access get_access(struct dec *d, const struct cJSON *obj, bool
 	return a;
 }
 
+/* Nobody but us sends it, and it must not cost the init: what is not as it should be was not said. */
+static u32 get_report_interval(const struct cJSON *p)
+{
+	struct json_get own = JSON_GET;
+	const struct cJSON *o = json_object_opt(&own, p, "emberbox");
+	u64 secs = o ? json_uint_or(&own, o, "report_interval_secs", MSG_REPORT_INTERVAL_MAX, 0) : 0;
+
+	return own.err || secs < MSG_REPORT_INTERVAL_MIN ? 0 : (u32)secs;
+}
+
 static void get_init_gateway(struct dec *d, const struct cJSON *p, struct msg_init_gateway *m)
 {
 	m->interface = get_interface(d, p);
@@ -479,6 +489,7 @@ static void get_init_gateway(struct dec *d, const struct cJSON *p, struct msg_in
 		a[m->n_authorizations++] = get_access(d, v, true);
 	}
 	m->flow_logs = get_flow_logs(d, p);
+	m->report_interval_secs = get_report_interval(p);
 }
 
 static void get_flow_created(struct dec *d, const struct cJSON *p, struct msg_flow_created *m)
@@ -591,6 +602,43 @@ static void get_create_flow(struct dec *d, const struct cJSON *p, struct msg_cre
 	}
 }
 
+static enum msg_path get_path(struct dec *d, const struct cJSON *obj)
+{
+	const char *s = json_str(d->g, obj, "path");
+
+	for (enum msg_path p = MSG_PATH_DIRECT; p <= MSG_PATH_GONE; p++)
+		if (strcmp(s, msg_path_name(p)) == 0)
+			return p;
+	json_fail(d->g, ERR_MALFORMED, "path", "must be direct, relayed or gone");
+	return MSG_PATH_GONE;
+}
+
+static struct msg_connection get_connection(struct dec *d, const struct cJSON *obj)
+{
+	struct msg_connection c = { .client_id = json_uuid(d->g, obj, "client_id"), .path = get_path(d, obj) };
+	const struct cJSON *rtt = json_member(d->g, obj, "rtt_ms");
+
+	c.has_rtt = rtt && !json_is_null(rtt);
+	if (c.has_rtt)
+		c.rtt_ms = (u32)json_uint(d->g, obj, "rtt_ms", MSG_RTT_MS_MAX);
+	c.rx_bytes = json_uint(d->g, obj, "rx_bytes", JSON_UINT_MAX);
+	c.tx_bytes = json_uint(d->g, obj, "tx_bytes", JSON_UINT_MAX);
+	return c;
+}
+
+static void get_connections(struct dec *d, const struct cJSON *p, struct msg_connections_report *m)
+{
+	const struct cJSON *array = json_array(d->g, p, "connections");
+	struct msg_connection *c = list(d, array, "connections", MSG_REPORTED_MAX, sizeof(*c));
+
+	m->connections = c;
+	json_each(v, array) {
+		if (!is_fine(d))
+			return;
+		c[m->n++] = get_connection(d, v);
+	}
+}
+
 static void get_message(struct dec *d, const struct cJSON *p, struct portal_message *m)
 {
 	switch (m->type) {
@@ -670,6 +718,9 @@ static void get_message(struct dec *d, const struct cJSON *p, struct portal_mess
 	case MSG_SET_SNOWNET_CAPABILITIES:
 		/* what it does not name it cannot do */
 		m->capabilities.iceless = json_member(d->g, p, "iceless") && json_bool(d->g, p, "iceless");
+		break;
+	case MSG_CONNECTIONS_REPORT:
+		get_connections(d, p, &m->connections_report);
 		break;
 	case MSG_INIT_RELAY: /* carry nothing, whatever the payload is */
 	case MSG_NO_RELAYS:

@@ -277,6 +277,11 @@ static void put_init_gateway(struct json_out *o, struct msg_wire w, const struct
 	}
 	json_close_array(o);
 	put_flow_logs(o, w, &m->flow_logs);
+	if (m->report_interval_secs) {
+		json_open(o, "emberbox");
+		json_put_u64(o, "report_interval_secs", m->report_interval_secs);
+		json_close(o);
+	}
 }
 
 static int put_flow_created(struct json_out *o, struct msg_wire w, const struct msg_flow_created *m)
@@ -362,6 +367,23 @@ static void put_create_flow(struct json_out *o, struct msg_wire w, const struct 
 		json_put_ip(o, "ipv6", &m->ipv6);
 }
 
+static void put_connections(struct json_out *o, const struct msg_connections_report *m)
+{
+	json_open_array(o, "connections");
+	for (size_t i = 0; i < m->n; i++) {
+		const struct msg_connection *c = &m->connections[i];
+		json_open(o, NULL);
+		json_put_uuid(o, "client_id", &c->client_id);
+		json_put_str(o, "path", msg_path_name(c->path));
+		if (c->has_rtt)
+			json_put_u64(o, "rtt_ms", c->rtt_ms);
+		json_put_u64(o, "rx_bytes", c->rx_bytes);
+		json_put_u64(o, "tx_bytes", c->tx_bytes);
+		json_close(o);
+	}
+	json_close_array(o);
+}
+
 /* Payloads that are objects, between their braces. */
 static int put_members(struct json_out *o, struct msg_wire w, const struct portal_message *m)
 {
@@ -435,6 +457,9 @@ static int put_members(struct json_out *o, struct msg_wire w, const struct porta
 		return 0;
 	case MSG_SET_SNOWNET_CAPABILITIES:
 		json_put_bool(o, "iceless", m->capabilities.iceless);
+		return 0;
+	case MSG_CONNECTIONS_REPORT:
+		put_connections(o, &m->connections_report);
 		return 0;
 	case MSG_RESOURCE_CREATED_OR_UPDATED: /* not wrapped in braces of ours */
 	case MSG_RESOURCE_UPDATED:

@@ -241,6 +241,7 @@ int client_message(struct client *c, u64 now, u64 wall, const struct portal_mess
 	case MSG_BROADCAST_INVALIDATED_ICE_CANDIDATES:
 	case MSG_FLOW_AUTHORIZED:
 	case MSG_SET_SNOWNET_CAPABILITIES:
+	case MSG_CONNECTIONS_REPORT:
 	case MSG_TYPE_COUNT:
 		return ERR_UNSUPPORTED;
 	}

@@ -19,6 +19,7 @@ struct gateway *gateway_new(const struct gateway_config *cfg, u64 now)
 	g->cache.generation = 1;
 	g->validates_checksums = cfg->validates_checksums;
 	outbox_init(&g->outbox);
+	reports_init(&g->reports);
 	table_init(&g->peers_by_id, sizeof(struct uuid), GATEWAY_PEERS_MAX, cfg->rng);
 	table_init(&g->peers_by_ip, sizeof(struct ip), 2 * GATEWAY_PEERS_MAX, cfg->rng);
 	g->node = node_new(&node, now);
@@ -37,6 +38,7 @@ void gateway_free(struct gateway *g)
 	if (!g)
 		return;
 	access_free(g);
+	reports_deinit(&g->reports);
 	flowlog_free(g->flowlog);
 	table_deinit(&g->peers_by_id);
 	table_deinit(&g->peers_by_ip);
@@ -64,12 +66,14 @@ static void on_node_event(struct gateway *g, const struct node_event *e)
 	switch (e->type) {
 	case NODE_CONN_ESTABLISHED:
 		log_info("connected to client", kv_uuid("client", &e->id));
+		report_changed(g, &e->id);
 		gateway_event_push(g, &(struct gateway_event){ .type = GATEWAY_CLIENT_CONNECTED, .peer = e->id });
 		break;
 	case NODE_CONN_FAILED:
 	case NODE_CONN_CLOSED:
 		/* Its authorizations stay: the client may come back (spec 40 §4.1). */
 		log_info("connection to client is gone", kv_uuid("client", &e->id));
+		report_failed(g, e);
 		outbox_forget(&g->outbox, &e->id);
 		gateway_event_push(g, &(struct gateway_event){ .type = GATEWAY_CLIENT_LOST, .peer = e->id });
 		break;
@@ -83,6 +87,7 @@ static void on_node_event(struct gateway *g, const struct node_event *e)
 		access_no_relays(g);
 		break;
 	case NODE_PATH_CHANGED:
+		report_changed(g, &e->id);
 		gateway_event_push(g, &(struct gateway_event){ .type = GATEWAY_CLIENT_PATH, .peer = e->id, .path = e->path, .local = e->local,
 							       .remote = e->remote });
 		break;
@@ -135,6 +140,7 @@ static void on_init(struct gateway *g, u64 wall, const struct msg_init_gateway *
 	for (size_t i = 0; i < m->n_authorizations; i++)
 		access_set_expiry(g, wall, &m->authorizations[i]);
 	access_tick(g, wall);
+	report_wanted(g, m->report_interval_secs);
 	g->is_tun_dirty = true;
 	g->portal_is_up = true;
 }
@@ -190,6 +196,7 @@ int gateway_message(struct gateway *g, u64 now, u64 wall, const struct portal_me
 	case MSG_BROADCAST_INVALIDATED_ICE_CANDIDATES:
 	case MSG_FLOW_AUTHORIZED:
 	case MSG_SET_SNOWNET_CAPABILITIES:
+	case MSG_CONNECTIONS_REPORT:
 	case MSG_TYPE_COUNT:
 		return ERR_UNSUPPORTED;
 	}
@@ -200,6 +207,7 @@ int gateway_message(struct gateway *g, u64 now, u64 wall, const struct portal_me
 void gateway_portal_lost(struct gateway *g)
 {
 	g->portal_is_up = false;
+	report_stop(g);
 }
 
 /* --- time and transmits ------------------------------------------------------------------------------------------------------------------ */
@@ -222,6 +230,7 @@ void gateway_timeout(struct gateway *g, u64 now, u64 wall)
 	if (now >= g->next_tick)
 		access_tick(g, wall);
 	dns_timeout(g, wall);
+	report_timeout(g);
 	if (g->flowlog && now >= flowlog_next_tick(g->flowlog))
 		flowlog_tick(g->flowlog, now);
 	if (g->n_held > 0)
@@ -232,12 +241,13 @@ u64 gateway_next_timeout(const struct gateway *g)
 {
 	u64 flows = g->flowlog ? flowlog_next_tick(g->flowlog) : TIME_NEVER;
 	u64 policy = time_min(access_next_timeout(g), dns_next_timeout(g));
-	return time_min(time_min(node_next_timeout(g->node), policy), flows);
+	return time_min(time_min(node_next_timeout(g->node), policy), time_min(flows, report_next_timeout(&g->reports)));
 }
 
 void gateway_shutdown(struct gateway *g, u64 now)
 {
 	g->now = now;
+	report_stop(g);
 	node_close_all(g->node, now);
 	while (g->peers)
 		peer_drop(g, g->peers, false);

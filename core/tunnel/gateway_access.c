@@ -144,6 +144,7 @@ static void forget_address(struct gateway *g, const struct ip *ip, const struct 
 
 void peer_drop(struct gateway *g, struct client_peer *p, bool says_goodbye)
 {
+	report_end(g, p);
 	if (says_goodbye)
 		node_close(g->node, g->now, &p->id);
 	(void)table_del(&g->peers_by_id, &p->id);
@@ -264,10 +265,15 @@ static int grant_access(struct gateway *g, u64 wall, struct authorization *a)
 {
 	if (!g->ipv4.family)
 		return ERR_STATE; /* no init yet: silence, not an empty promise (spec 40 §3.3) */
+	struct client_peer *p = table_get(&g->peers_by_id, &a->client);
+	if (p)
+		report_count(g, p);
 	int rc = node_upsert(g->node, g->now, wall, &a->client, &a->peer, NULL);
 	if (rc == ERR_NO_RELAY)
 		return rc;
-	struct client_peer *p = rc ? NULL : peer_upsert(g, a);
+	if (p)
+		report_count(g, p);
+	p = rc ? NULL : peer_upsert(g, a);
 	if (!rc && !p)
 		rc = ERR_LIMIT;
 	if (!rc) {

@@ -231,6 +231,8 @@ static void carry_out(struct gateway *g, const struct goodbyes *bye)
 	for (u32 i = 0; i < bye->n; i++) {
 		struct client_peer *p = table_get(&g->peers_by_id, &bye->id[i]);
 		log_info("client said goodbye", kv_uuid("client", &bye->id[i]));
+		if (p)
+			report_end(g, p);
 		node_forget(g->node, &bye->id[i]);
 		if (p)
 			peer_drop(g, p, false);

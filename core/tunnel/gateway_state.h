@@ -4,6 +4,7 @@
  *	gateway_access.c   clients, their resources, expiry, held authorizations
  *	gateway_packets.c  the packet path
  *	gateway_flowlog.c  a log line per finished flow, when asked for
+ *	gateway_report.c   what the portal is told of connections, when it asked for it
  *	gateway_dns.c      assigned IPs, what waits for resolution, domain status
  *	gateway_proxies.c  which proxy address stands for which name and which real address
  */
@@ -20,6 +21,7 @@
 #include "core/tunnel/flow.h"
 #include "core/tunnel/gateway.h"
 #include "core/tunnel/gateway_flowlog.h"
+#include "core/tunnel/gateway_report.h"
 #include "core/tunnel/nat.h"
 #include "core/tunnel/news.h"
 #include "core/tunnel/outbox.h"
@@ -84,6 +86,7 @@ struct client_peer {
 	struct grant *internet;
 	struct routes routes;
 	struct client_dns *dns; /* NULL until the first proxy address */
+	struct reported reported;
 	struct client_peer *next, **link;
 };
 
@@ -121,6 +124,7 @@ struct gateway {
 	u64 next_tick; /* TIME_NEVER without peers */
 
 	struct outbox outbox;
+	struct reports reports;
 	struct gateway_event events[GATEWAY_EVENTS_MAX];
 	struct news news; /* of events */
 	bool is_tun_dirty;

@@ -11,6 +11,7 @@ struct outbox_entry {
 	char *text; /* the ref, or n candidates */
 	size_t n;
 	const char **pointers;
+	struct msg_connection *connections;
 };
 
 void outbox_init(struct outbox *o)
@@ -24,6 +25,7 @@ static void entry_free(struct outbox_entry *e)
 		return;
 	free(e->text);
 	free(e->pointers);
+	free(e->connections);
 	free(e);
 }
 
@@ -40,7 +42,7 @@ void outbox_deinit(struct outbox *o)
 
 static bool is_equal(const struct outbox_entry *a, const struct outbox_entry *b)
 {
-	if (a->m.type != b->m.type || a->n != b->n || !uuid_eq(&a->peer, &b->peer))
+	if (a->m.type != b->m.type || a->m.type == MSG_CONNECTIONS_REPORT || a->n != b->n || !uuid_eq(&a->peer, &b->peer))
 		return false;
 	if (a->m.type == MSG_FLOW_AUTHORIZED)
 		return strcmp(a->text, b->text) == 0;
@@ -113,6 +115,20 @@ int outbox_no_relays(struct outbox *o)
 	return push(o, e);
 }
 
+int outbox_report(struct outbox *o, const struct msg_connection *c, size_t n)
+{
+	struct outbox_entry *e = calloc(1, sizeof(*e));
+	if (!e || !(e->connections = calloc(n ? n : 1, sizeof(*c)))) {
+		free(e);
+		return ERR_NOMEM;
+	}
+	if (n > 0)
+		memcpy(e->connections, c, n * sizeof(*c));
+	e->m.type = MSG_CONNECTIONS_REPORT;
+	e->m.connections_report = (struct msg_connections_report){ e->connections, n };
+	return push(o, e);
+}
+
 const struct portal_message *outbox_poll(struct outbox *o)
 {
 	entry_free(o->polled);
@@ -126,12 +142,12 @@ const struct portal_message *outbox_poll(struct outbox *o)
 	return &o->polled->m;
 }
 
-void outbox_forget(struct outbox *o, const struct uuid *peer)
+static void forget(struct outbox *o, bool (*is_it)(const struct outbox_entry *e, const struct uuid *peer), const struct uuid *peer)
 {
 	struct outbox_entry **link = &o->first;
 	while (*link) {
 		struct outbox_entry *e = *link;
-		if (e->n > 0 && uuid_eq(&e->peer, peer)) {
+		if (is_it(e, peer)) {
 			*link = e->next;
 			entry_free(e);
 			o->count--;
@@ -140,4 +156,25 @@ void outbox_forget(struct outbox *o, const struct uuid *peer)
 		}
 	}
 	o->last = link;
+}
+
+static bool is_of_peer(const struct outbox_entry *e, const struct uuid *peer)
+{
+	return e->n > 0 && uuid_eq(&e->peer, peer);
+}
+
+void outbox_forget(struct outbox *o, const struct uuid *peer)
+{
+	forget(o, is_of_peer, peer);
+}
+
+static bool is_report(const struct outbox_entry *e, const struct uuid *peer)
+{
+	(void)peer;
+	return e->m.type == MSG_CONNECTIONS_REPORT;
+}
+
+void outbox_forget_reports(struct outbox *o)
+{
+	forget(o, is_report, NULL);
 }

@@ -26,8 +26,12 @@ void outbox_deinit(struct outbox *o);
 int outbox_candidates(struct outbox *o, enum msg_type type, const struct uuid *peer, const char (*candidates)[CANDIDATE_STRLEN], size_t n);
 int outbox_flow_authorized(struct outbox *o, const char *ref);
 int outbox_no_relays(struct outbox *o);
+/* At most MSG_REPORTED_MAX connections. */
+int outbox_report(struct outbox *o, const struct msg_connection *c, size_t n);
 
 /* The next message, borrowed until the next call of any function here; NULL when there is none. */
 const struct portal_message *outbox_poll(struct outbox *o);
 /* Forgets candidates waiting for a peer whose connection is gone. */
 void outbox_forget(struct outbox *o, const struct uuid *peer);
+/* Forgets reports: another portal may not want them. */
+void outbox_forget_reports(struct outbox *o);

@@ -10,7 +10,9 @@
 
 #include <stdlib.h>
 
+#ifndef FAKE_CONNS
 #define FAKE_CONNS 64
+#endif
 #ifndef FAKE_SENT
 #define FAKE_SENT 1024 /* remembered */
 #endif
@@ -23,6 +25,7 @@ struct fake_conn {
 	struct node_peer peer;
 	void *user;
 	u32 n_candidates;
+	struct node_conn_info info; /* path, bytes, round trip: as the test says */
 };
 
 struct fake_sent {
@@ -302,7 +305,8 @@ int node_conn_info(const struct node *n, const struct uuid *id, struct node_conn
 	const struct fake_conn *c = fake_find((struct node *)n, id);
 	if (!c)
 		return ERR_NOT_FOUND;
-	*out = (struct node_conn_info){ .is_connected = c->is_connected };
+	*out = c->info;
+	out->is_connected = c->is_connected;
 	return 0;
 }
 
@@ -311,7 +315,7 @@ static inline struct udp_rx fake_datagram(u8 *out, const struct uuid *from, cons
 {
 	const struct fake_conn *c = fake_find(fake, from);
 	memset(out, 0, len + 32);
-	out[0] = c ? (u8)(c - fake->conns) : FAKE_CONNS - 1;
+	out[0] = (u8)(c ? c - fake->conns : FAKE_CONNS - 1);
 	memcpy(out + 16, packet, len);
 	return (struct udp_rx){ .data = out, .len = len + 32 };
 }

@@ -62,6 +62,7 @@ static struct ip client_ip(unsigned client, u8 family)
 {
 	struct ip ip = ip_of(family == 4 ? "100.64.2.0" : "fd00:2021:1111::2:0");
 	ip.b[family == 4 ? 3 : 15] = (u8)client;
+	ip.b[family == 4 ? 2 : 14] += (u8)(client >> 8);
 	return ip;
 }
 

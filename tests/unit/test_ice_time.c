@@ -64,6 +64,19 @@ TEST(answers_count_for_ten_seconds)
 	EXPECT(history_answered(&h, &ice_timing_client_idle, START + SEC(10), txid));
 }
 
+TEST(the_latest_answer_tells_the_round_trip)
+{
+	struct ice_history h = { 0 };
+	u8 first[ICE_TXID_RANDOM] = { 1 }, second[ICE_TXID_RANDOM] = { 2 };
+
+	history_sent(&h, &ice_timing_server, START, first);
+	history_sent(&h, &ice_timing_server, START + MSEC(250), second);
+	EXPECT(history_answered(&h, &ice_timing_server, START + MSEC(262), second));
+	EXPECT_EQ(h.rtt, MSEC(12));
+	EXPECT(history_answered(&h, &ice_timing_server, START + MSEC(290), first)); /* of its own sending, not of a later one */
+	EXPECT_EQ(h.rtt, MSEC(290));
+}
+
 TEST(all_pairs_are_checked_for_ever)
 {
 	struct world w;

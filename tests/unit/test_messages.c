@@ -101,6 +101,8 @@ TEST(every_message_survives_encoding_and_decoding_on_each_wire)
 	struct msg_relay relays[1] = { relay() };
 	struct msg_access access[2] = { { id1, id2, 5 }, { id2, id1, 1900000000 } };
 	struct uuid ids[2] = { id1, id2 };
+	struct msg_connection connections[2] = { { .client_id = id1, .path = MSG_PATH_DIRECT, .has_rtt = true, .rtt_ms = 12, .rx_bytes = 7 << 20, .tx_bytes = 1 },
+						 { .client_id = id2, .path = MSG_PATH_GONE } };
 	u8 key[32];
 
 	memset(key, 0x5a, sizeof(key));
@@ -118,6 +120,8 @@ TEST(every_message_survives_encoding_and_decoding_on_each_wire)
 		m = (struct portal_message){ .type = MSG_INIT_GATEWAY };
 		m.init_gateway = (struct msg_init_gateway){ .interface = interface(), .ipv4_masquerade_enabled = true, .relays = { relays, 1 }, .account_slug = "acme",
 							     .authorizations = access, .n_authorizations = 2, .flow_logs = logs };
+		round_trip(gateway, &m);
+		m.init_gateway.report_interval_secs = 60;
 		round_trip(gateway, &m);
 		m = (struct portal_message){ .type = MSG_INIT_RELAY };
 		round_trip((struct msg_wire){ MSG_ROLE_RELAY, MSG_TO_PEER, v }, &m);
@@ -200,6 +204,8 @@ TEST(every_message_survives_encoding_and_decoding_on_each_wire)
 			m.type = t;
 			round_trip(client_out, &m);
 		}
+		m = (struct portal_message){ .type = MSG_CONNECTIONS_REPORT, .connections_report = { connections, 2 } };
+		round_trip(gateway_out, &m);
 		if (v == MSG_V2) {
 			m = (struct portal_message){ .type = MSG_SET_SNOWNET_CAPABILITIES, .capabilities = { true } };
 			round_trip(client_out, &m);
@@ -608,6 +614,86 @@ TEST(spec20_66_use_iceless_is_ignored)
 	json_out_free(&o);
 	EXPECT(msg_event(from_client, MSG_SET_SNOWNET_CAPABILITIES) == NULL);
 	EXPECT(msg_event(from_gateway, MSG_SET_SNOWNET_CAPABILITIES) == NULL);
+}
+
+/* Our own addition (spec 10 §15). What others do not say, or say wrongly, is not wanted, and never costs the init. */
+TEST(spec10_69_reports_are_wanted_only_by_who_says_so_clearly)
+{
+	static const struct {
+		const char *member;
+		u32 secs;
+	} t[] = {
+		{ "", 0 },
+		{ ",\"emberbox\":{\"report_interval_secs\":60}", 60 },
+		{ ",\"emberbox\":{\"report_interval_secs\":5,\"later\":[1]}", 5 },
+		{ ",\"emberbox\":{\"report_interval_secs\":3600}", 3600 },
+		{ ",\"emberbox\":{}", 0 },
+		{ ",\"emberbox\":null", 0 },
+		{ ",\"emberbox\":7", 0 },
+		{ ",\"emberbox\":[]", 0 },
+		{ ",\"emberbox\":{\"report_interval_secs\":4}", 0 },
+		{ ",\"emberbox\":{\"report_interval_secs\":0}", 0 },
+		{ ",\"emberbox\":{\"report_interval_secs\":3601}", 0 },
+		{ ",\"emberbox\":{\"report_interval_secs\":-60}", 0 },
+		{ ",\"emberbox\":{\"report_interval_secs\":60.5}", 0 },
+		{ ",\"emberbox\":{\"report_interval_secs\":\"60\"}", 0 },
+		{ ",\"emberbox\":{\"report_interval_secs\":1e300}", 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		struct portal_message m;
+		char json[512];
+
+		snprintf(json, sizeof(json),
+			 "{" IFACE ",\"config\":{\"ipv4_masquerade_enabled\":true,\"ipv6_masquerade_enabled\":true}%s}", t[i].member);
+		if (!EXPECT_EQ(decode(to_gateway, "init", json, &m), 0))
+			continue;
+		EXPECT_EQ(m.init_gateway.report_interval_secs, t[i].secs);
+		msg_free(&m);
+	}
+}
+
+TEST(spec10_70_reports_with_bad_values_are_refused)
+{
+	static const char *const bad[] = {
+		"{}",
+		"{\"connections\":{}}",
+		"{\"connections\":[7]}",
+		"{\"connections\":[{\"path\":\"direct\",\"rx_bytes\":0,\"tx_bytes\":0}]}",
+		"{\"connections\":[{\"client_id\":\"x\",\"path\":\"direct\",\"rx_bytes\":0,\"tx_bytes\":0}]}",
+		"{\"connections\":[{\"client_id\":" UUID1 ",\"path\":\"DIRECT\",\"rx_bytes\":0,\"tx_bytes\":0}]}",
+		"{\"connections\":[{\"client_id\":" UUID1 ",\"rx_bytes\":0,\"tx_bytes\":0}]}",
+		"{\"connections\":[{\"client_id\":" UUID1 ",\"path\":\"direct\",\"tx_bytes\":0}]}",
+		"{\"connections\":[{\"client_id\":" UUID1 ",\"path\":\"direct\",\"rx_bytes\":-1,\"tx_bytes\":0}]}",
+		"{\"connections\":[{\"client_id\":" UUID1 ",\"path\":\"direct\",\"rx_bytes\":1e17,\"tx_bytes\":0}]}",
+		"{\"connections\":[{\"client_id\":" UUID1 ",\"path\":\"direct\",\"rtt_ms\":60001,\"rx_bytes\":0,\"tx_bytes\":0}]}",
+		"{\"connections\":[{\"client_id\":" UUID1 ",\"path\":\"direct\",\"rtt_ms\":0.5,\"rx_bytes\":0,\"tx_bytes\":0}]}",
+	};
+	struct json_out o = JSON_OUT;
+	struct portal_message m;
+	struct cJSON *root;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		EXPECT_EQ(decode(from_gateway, "connections_report", bad[i], &m), ERR_MALFORMED);
+	REQUIRE(decode(from_gateway, "connections_report",
+		       "{\"connections\":[{\"client_id\":" UUID1 ",\"path\":\"relayed\",\"rtt_ms\":null,\"rx_bytes\":1,\"tx_bytes\":2,\"more\":3}]}", &m) == 0);
+	REQUIRE(m.connections_report.n == 1);
+	EXPECT(!m.connections_report.connections[0].has_rtt);
+	EXPECT_EQ(m.connections_report.connections[0].path, MSG_PATH_RELAYED);
+	msg_free(&m);
+	/* nobody else sends it */
+	EXPECT_EQ(decode(from_client, "connections_report", "{\"connections\":[]}", &m), ERR_NOT_FOUND);
+
+	json_open(&o, NULL);
+	json_open_array(&o, "connections");
+	for (u32 i = 0; i <= MSG_REPORTED_MAX; i++)
+		json_put_raw(&o, NULL, SPAN_STR("{\"client_id\":" UUID1 ",\"path\":\"direct\",\"rx_bytes\":0,\"tx_bytes\":0}"));
+	json_close_array(&o);
+	json_close(&o);
+	REQUIRE(json_parse(json_text(&o), NULL, &root) == 0);
+	EXPECT_EQ(msg_decode(from_gateway, "connections_report", root, &m, &why), ERR_LIMIT);
+	json_free(root);
+	json_out_free(&o);
 }
 
 TEST(messages_of_another_wire_are_not_encoded)

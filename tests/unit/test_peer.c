@@ -73,6 +73,7 @@ TEST(hole_punching_between_cone_nats)
 	EXPECT_EQ(info.path, PATH_DIRECT);
 	EXPECT(ip_eq(&info.remote.ip, &b->public_ip));
 	EXPECT(info.rx_bytes > 0 && info.tx_bytes > 0 && info.last_handshake > 0);
+	EXPECT(info.has_rtt && info.rtt > 0 && info.rtt < MSEC(500));
 	pw_free(w);
 }
 
