@@ -87,11 +87,8 @@ static bool id_from_machine(const char *path, const char *app_id, char out[stati
 
 static void random_uuid(struct rng *rng, char out[static UUID_STRLEN])
 {
-	struct uuid id;
+	struct uuid id = uuid_random(rng);
 
-	rng_fill(rng, id.b, sizeof(id.b));
-	id.b[6] = (u8)((id.b[6] & 0x0f) | 0x40);
-	id.b[8] = (u8)((id.b[8] & 0x3f) | 0x80);
 	uuid_format(&id, out);
 }
 

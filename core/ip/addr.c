@@ -371,6 +371,21 @@ char *endpoint_log_format(const void *ep, char buf[static KV_FORMAT_MAX])
 	return endpoint_format(ep, buf);
 }
 
+struct uuid uuid_v4(struct uuid id)
+{
+	id.b[6] = (u8)((id.b[6] & 0x0f) | 0x40);
+	id.b[8] = (u8)((id.b[8] & 0x3f) | 0x80);
+	return id;
+}
+
+struct uuid uuid_random(struct rng *rng)
+{
+	struct uuid id;
+
+	rng_fill(rng, id.b, sizeof(id.b));
+	return uuid_v4(id);
+}
+
 char *uuid_log_format(const void *id, char buf[static KV_FORMAT_MAX])
 {
 	return uuid_format(id, buf);

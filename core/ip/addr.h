@@ -7,6 +7,7 @@
 
 #include "core/base/cursor.h"
 #include "core/base/log.h"
+#include "core/base/rng.h"
 #include "core/base/types.h"
 
 #include <string.h>
@@ -94,6 +95,10 @@ char *ip_format(const struct ip *ip, char buf[static IP_STRLEN]);
 char *endpoint_format(const struct endpoint *ep, char buf[static ENDPOINT_STRLEN]);
 char *cidr_format(const struct cidr *net, char buf[static CIDR_STRLEN]);
 char *uuid_format(const struct uuid *id, char buf[static UUID_STRLEN]);
+
+/* A version 4 (RFC 9562 §5.4): 16 bytes that are random, or a hash, with version and variant set. */
+struct uuid uuid_v4(struct uuid id);
+struct uuid uuid_random(struct rng *rng);
 
 /* Named values of log lines (core/base/log.h). */
 char *ip_log_format(const void *ip, char buf[static KV_FORMAT_MAX]);

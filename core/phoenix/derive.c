@@ -85,7 +85,5 @@ struct uuid phx_derive_relay_id(const char *stamp_secret)
 
 	sha256(digest, text(stamp_secret));
 	memcpy(id.b, digest, sizeof(id.b));
-	id.b[6] = (u8)((id.b[6] & 0x0f) | 0x40);
-	id.b[8] = (u8)((id.b[8] & 0x3f) | 0x80);
-	return id;
+	return uuid_v4(id);
 }

@@ -52,12 +52,7 @@ static struct uuid run(const char *noun, const char *verb, const struct admin_fi
 
 static struct entity fresh(void)
 {
-	struct entity e = { .account_id = account };
-
-	rng_fill(state.portal.rng, e.id.b, sizeof(e.id.b));
-	e.id.b[6] = (u8)((e.id.b[6] & 0x0f) | 0x40);
-	e.id.b[8] = (u8)((e.id.b[8] & 0x3f) | 0x80);
-	return e;
+	return (struct entity){ .account_id = account, .id = uuid_random(state.portal.rng) };
 }
 
 static char *text(const char *fmt, u32 i)

@@ -2,6 +2,7 @@
 #include "applets/portal/auth/auth.h"
 #include "applets/portal/auth/recovery.h"
 #include "applets/portal/mail/mailer.h"
+#include "core/base/encode.h"
 #include "tests/unit/http_world.h"
 
 #include <ctype.h>
@@ -198,6 +199,38 @@ TEST(spec60_22_known_and_unknown_addresses_are_answered_alike)
 		EXPECT_STR(body[i], body[0]);
 	}
 	EXPECT_EQ(open_box(w).n, 1);
+	done(w);
+}
+
+static const char *cookie_value(const struct http_world *w, const char *name)
+{
+	for (int i = 0; i < COOKIES_MAX; i++)
+		if (strncmp(w->cookie[i], name, strlen(name)) == 0)
+			return w->cookie[i] + strlen(name);
+	return "";
+}
+
+/* Cookies are signed, not secret: two of one known address must not have more in common than two of an unknown one. */
+TEST(spec60_22_nothing_in_the_cookie_tells_whether_somebody_has_the_address)
+{
+	static const char *const people[] = { "jo@acme.example", "nobody@acme.example" };
+	struct http_world *w = world();
+	u8 raw[2][512];
+
+	for (size_t p = 0; p < ARRAY_LEN(people); p++) {
+		int n = 0, run = 0, longest = 0;
+		for (u32 i = 0; i < 2; i++) {
+			(void)ask(w, "/acme", people[p]);
+			const char *value = cookie_value(w, "email_otp=");
+			n = base64url_decode(raw[i], sizeof(raw[i]), SPAN(value, strlen(value)));
+		}
+		EXPECT(n > 48 + (int)strlen(people[p]));
+		for (int i = 16; i < n - 32 - (int)strlen(people[p]); i++) { /* without the times, the address and the signature */
+			run = raw[0][i] == raw[1][i] ? run + 1 : 0;
+			longest = MAX(longest, run);
+		}
+		EXPECT(longest < 8);
+	}
 	done(w);
 }
 

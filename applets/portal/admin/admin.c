@@ -139,12 +139,7 @@ int admin_end(struct admin *a, int rc)
 
 struct uuid admin_new_id(struct admin *a)
 {
-	struct uuid id;
-
-	rng_fill(a->portal->rng, id.b, sizeof(id.b));
-	id.b[6] = (u8)((id.b[6] & 0x0f) | 0x40);
-	id.b[8] = (u8)((id.b[8] & 0x3f) | 0x80);
-	return id;
+	return uuid_random(a->portal->rng);
 }
 
 /* ---- naming things --------------------------------------------------------------------------------------------------------------- */

@@ -79,9 +79,7 @@ static int insert(struct exchange *x, const struct actor *actor, struct credenti
 	row->e.account_id = actor->e.account_id;
 	row->actor_id = actor->e.id;
 	row->is_confirmed = true;
-	rng_fill(x->portal->rng, row->e.id.b, sizeof(row->e.id.b));
-	row->e.id.b[6] = (u8)((row->e.id.b[6] & 0x0f) | 0x40);
-	row->e.id.b[8] = (u8)((row->e.id.b[8] & 0x3f) | 0x80);
+	row->e.id = uuid_random(x->portal->rng);
 	return store_insert(x->portal->store, KIND_CREDENTIAL, row, wall_of(x));
 }
 

@@ -52,9 +52,7 @@ static int insert(struct exchange *x, const struct account *account, const struc
 
 	entity_init(KIND_IDENTITY, &row);
 	row.e.account_id = account->e.id;
-	rng_fill(x->portal->rng, row.e.id.b, sizeof(row.e.id.b));
-	row.e.id.b[6] = (u8)((row.e.id.b[6] & 0x0f) | 0x40);
-	row.e.id.b[8] = (u8)((row.e.id.b[8] & 0x3f) | 0x80);
+	row.e.id = uuid_random(x->portal->rng);
 	row.actor_id = actor->e.id;
 	int rc = text_set(&row.issuer, p->issuer);
 	rc = rc ? rc : text_set(&row.idp_id, p->idp_id);

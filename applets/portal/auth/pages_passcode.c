@@ -16,8 +16,9 @@
 #define COOKIE_SECS 900u
 #define EMAIL_MAX 160u
 
+/* It can be read in the browser: nothing in it may tell whether somebody has this address. */
 struct cookie {
-	struct uuid actor_id, passcode_id;
+	struct uuid passcode_id;
 	char email[EMAIL_MAX + 1];
 };
 
@@ -46,6 +47,7 @@ static const char *own_path(const struct step *s, const char *more)
 struct request {
 	struct step step;
 	struct cookie cookie;
+	struct uuid actor_id;
 	bool is_known, is_allowed;
 	char code[PASSCODE_LEN + 1];
 	u64 due;
@@ -60,7 +62,7 @@ static int write_passcode(const struct request *r, const char *phc)
 	entity_init(KIND_PASSCODE, &row);
 	row.e.account_id = r->step.account->e.id;
 	row.e.id = r->cookie.passcode_id;
-	row.actor_id = r->cookie.actor_id;
+	row.actor_id = r->actor_id;
 	row.expires_at = (i64)((loop_wall(x->loop) + PASSCODE_LIFETIME) / 1000);
 	rc = text_set(&row.code_hash, phc);
 	rc = rc ? rc : store_insert(x->portal->store, KIND_PASSCODE, &row, loop_wall(x->loop));
@@ -97,7 +99,7 @@ static int issue(const struct request *r, const char *phc)
 
 	if (rc)
 		return rc;
-	rc = store_revoke(s, REVOKE_PASSCODES_OF_ACTOR, &r->step.account->e.id, &r->cookie.actor_id);
+	rc = store_revoke(s, REVOKE_PASSCODES_OF_ACTOR, &r->step.account->e.id, &r->actor_id);
 	if (!rc && r->is_allowed)
 		rc = write_passcode(r, phc);
 	if (!rc && r->is_allowed)
@@ -149,11 +151,9 @@ void page_passcode_request(struct exchange *x)
 	r->due = x->now + PASSCODE_STEP_TIME;
 	r->is_allowed = auth_count(&x->portal->auth->mails, key, PASSCODE_MAILS_MAX, PASSCODE_MAILS_WINDOW, true, x->now);
 	r->is_known = actor && !actor->disabled_at && actor->allow_email_otp_sign_in && (actor->type == ACTOR_USER || actor->type == ACTOR_ADMIN);
-	rng_fill(x->portal->rng, &r->cookie, offsetof(struct cookie, email));
-	r->cookie.passcode_id.b[6] = (u8)((r->cookie.passcode_id.b[6] & 0x0f) | 0x40);
-	r->cookie.passcode_id.b[8] = (u8)((r->cookie.passcode_id.b[8] & 0x3f) | 0x80);
+	r->cookie.passcode_id = uuid_random(x->portal->rng);
 	if (r->is_known)
-		r->cookie.actor_id = actor->e.id;
+		r->actor_id = actor->e.id;
 	snprintf(r->cookie.email, sizeof(r->cookie.email), "%s", email);
 	passcode_make(x->portal->rng, r->code);
 	auth_hash(x, r->code, 0, on_hashed, r);
@@ -191,18 +191,19 @@ void page_passcode(struct exchange *x)
 struct attempt {
 	struct step step;
 	struct cookie cookie;
+	struct uuid actor_id;
 };
 
 /* Counts the attempt before it is judged, so that many at once are no more than three. False: there is nothing that it could be compared with. */
-static bool take_attempt(const struct attempt *t, struct passcode *row)
+static bool take_attempt(struct attempt *t, struct passcode *row)
 {
 	struct exchange *x = t->step.x;
 	struct store *s = x->portal->store;
 
 	if (store_get(s, KIND_PASSCODE, &t->step.account->e.id, &t->cookie.passcode_id, row) != 0)
 		return false;
-	bool is_good = uuid_eq(&row->actor_id, &t->cookie.actor_id) && row->attempts < PASSCODE_ATTEMPTS &&
-		       row->expires_at > (i64)(loop_wall(x->loop) / 1000);
+	bool is_good = row->attempts < PASSCODE_ATTEMPTS && row->expires_at > (i64)(loop_wall(x->loop) / 1000);
+	t->actor_id = row->actor_id;
 	if (is_good) {
 		int rc = auth_begin(x, NULL);
 		row->attempts++;
@@ -240,7 +241,7 @@ static void on_verified(struct exchange *x, int rc, const char *phc, void *ctx)
 	exchange_drop_cookie(x, COOKIE);
 	auth_key_of(key, &t->step.account->e.id, t->cookie.email);
 	auth_forget(&x->portal->auth->mails, key);
-	signin_complete(x, t->step.account, &t->cookie.actor_id, &t->step.provider_id, NULL, &t->step.params);
+	signin_complete(x, t->step.account, &t->actor_id, &t->step.provider_id, NULL, &t->step.params);
 }
 
 /* GET, POST /:account/sign_in/email_otp/:provider/verify. Programs that follow links of mails have no cookie and burn nothing. */

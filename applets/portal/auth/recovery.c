@@ -112,11 +112,8 @@ int link_make(struct one_time_link *row, struct rng *rng, char text[static LINK_
 	char salt_text[SECRET_SALT_LEN + 1], hash[SECRET_HASH_LEN + 1];
 	struct wr w = wr_init(bytes, sizeof(bytes));
 
-	if (uuid_is_null(&row->e.id)) {
-		rng_fill(rng, row->e.id.b, sizeof(row->e.id.b));
-		row->e.id.b[6] = (u8)((row->e.id.b[6] & 0x0f) | 0x40);
-		row->e.id.b[8] = (u8)((row->e.id.b[8] & 0x3f) | 0x80);
-	}
+	if (uuid_is_null(&row->e.id))
+		row->e.id = uuid_random(rng);
 	wr_bytes(&w, row->e.account_id.b, 16);
 	wr_bytes(&w, row->e.id.b, 16);
 	u8 *secret = wr_reserve(&w, LINK_SECRET_LEN);

@@ -134,16 +134,6 @@ bool session_required(struct exchange *x, const struct account **account, struct
 
 /* ---- beginning and end --------------------------------------------------------------------------------------------------------------------------- */
 
-static struct uuid new_id(struct rng *rng)
-{
-	struct uuid id;
-
-	rng_fill(rng, id.b, sizeof(id.b));
-	id.b[6] = (u8)((id.b[6] & 0x0f) | 0x40);
-	id.b[8] = (u8)((id.b[8] & 0x3f) | 0x80);
-	return id;
-}
-
 static int insert(struct exchange *x, const struct principal *who, u64 lifetime_secs)
 {
 	struct portal_session row;
@@ -173,7 +163,7 @@ int session_create(struct exchange *x, const struct account *account, const stru
 	char name[COOKIE_NAME_LEN];
 	bool has_before = cookie_id(x, account, &before) == 0;
 
-	who.session_id = new_id(x->portal->rng);
+	who.session_id = uuid_random(x->portal->rng);
 	who.provider_id = provider_id ? *provider_id : (struct uuid){ 0 };
 	describe(x, actor, &who);
 	int rc = auth_begin(x, &who);

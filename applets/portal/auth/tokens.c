@@ -97,16 +97,6 @@ static void make_hash(char out[static SECRET_HASH_LEN + 1], const char *nonce, c
 	sodium_memzero(text, sizeof(text));
 }
 
-static struct uuid random_uuid(struct rng *rng)
-{
-	struct uuid id;
-
-	rng_fill(rng, id.b, sizeof(id.b));
-	id.b[6] = (u8)((id.b[6] & 0x0f) | 0x40);
-	id.b[8] = (u8)((id.b[8] & 0x3f) | 0x80);
-	return id;
-}
-
 int token_mint(struct token *row, enum token_type type, const char *nonce, const struct secrets *s, struct rng *rng,
 	       char out[static TOKEN_STRLEN])
 {
@@ -117,7 +107,7 @@ int token_mint(struct token *row, enum token_type type, const char *nonce, const
 
 	if (n > TOKEN_NONCE_MAX || strchr(nonce, '.'))
 		return ERR_INVAL;
-	row->e.id = random_uuid(rng);
+	row->e.id = uuid_random(rng);
 	wr_u8(&w, (u8)type);
 	wr_bytes(&w, row->e.account_id.b, 16);
 	wr_bytes(&w, row->e.id.b, 16);

@@ -83,12 +83,7 @@ struct directory *hub_directory(struct hub *h)
 
 struct uuid hub_new_id(struct hub *h)
 {
-	struct uuid id;
-
-	rng_fill(h->cfg.rng, id.b, sizeof(id.b));
-	id.b[6] = (u8)((id.b[6] & 0x0f) | 0x40);
-	id.b[8] = (u8)((id.b[8] & 0x3f) | 0x80);
-	return id;
+	return uuid_random(h->cfg.rng);
 }
 
 void hub_store_failed(struct hub *h, const char *what, int rc)

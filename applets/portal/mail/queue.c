@@ -270,16 +270,6 @@ static i64 priority_of(enum mail_kind kind)
 	return MAIL_BULK;
 }
 
-static struct uuid random_id(struct rng *rng)
-{
-	struct uuid id;
-
-	rng_fill(rng, id.b, sizeof(id.b));
-	id.b[6] = (u8)((id.b[6] & 0x0f) | 0x40);
-	id.b[8] = (u8)((id.b[8] & 0x3f) | 0x80);
-	return id;
-}
-
 static int insert(struct queue *q, struct mail_row *row, u64 wall)
 {
 	bool is_inside = store_is_writing(q->store);
@@ -308,7 +298,7 @@ int queue_add(struct queue *q, const struct mail *m, u64 wall)
 	if (rc)
 		return rc;
 	row.e.account_id = m->account_id;
-	row.e.id = random_id(q->rng);
+	row.e.id = uuid_random(q->rng);
 	row.state = MAIL_QUEUED;
 	row.next_attempt_at = micros_of(wall);
 	row.expires_at = m->kind == MAIL_CODE ? micros_of(wall + MAIL_CODE_LIFETIME) : m->expires_at ? micros_of(m->expires_at) : 0;

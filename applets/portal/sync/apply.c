@@ -63,13 +63,6 @@ static int list_add(struct list *l, const struct uuid *id)
 	return 0;
 }
 
-static void draw_id(struct apply *a, struct uuid *id)
-{
-	rng_fill(a->portal->rng, id->b, sizeof(id->b));
-	id->b[6] = (u8)((id->b[6] & 0x0f) | 0x40);
-	id->b[8] = (u8)((id->b[8] & 0x3f) | 0x80);
-}
-
 static u64 wall(const struct apply *a)
 {
 	return loop_wall(a->loop);
@@ -110,7 +103,7 @@ static int insert(struct apply *a, enum kind k, void *row)
 	struct entity *e = row;
 
 	e->account_id = a->account;
-	draw_id(a, &e->id);
+	e->id = uuid_random(a->portal->rng);
 	return store_insert(a->portal->store, k, row, wall(a));
 }
 

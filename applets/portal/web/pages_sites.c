@@ -339,11 +339,8 @@ void page_site_revoke(struct exchange *x)
 
 static const char *new_id(struct web *w)
 {
-	struct uuid id;
+	struct uuid id = uuid_random(w->x->portal->rng);
 
-	rng_fill(w->x->portal->rng, id.b, sizeof(id.b));
-	id.b[6] = (u8)((id.b[6] & 0x0f) | 0x40);
-	id.b[8] = (u8)((id.b[8] & 0x3f) | 0x80);
 	return web_id(w, &id);
 }
 
