@@ -364,6 +364,80 @@ static int add_up(void *ctx, const struct uuid *parent, i64 n)
 	return 0;
 }
 
+/* What is kept against what is there; of whom nothing is known there is nothing. */
+static void expect_kept_counts(struct world *w)
+{
+	i64 kept;
+
+	for (int k = 0; k < KIND_COUNT; k++) {
+		if (k == KIND_ACCOUNT || k == KIND_AUTHORIZATION || k == KIND_MAIL)
+			continue;
+		EXPECT_EQ(store_rows(w->s, (enum kind)k, &w->account, &kept), 0);
+		EXPECT_EQ(kept, rows(w, (enum kind)k));
+	}
+}
+
+TEST(rows_are_counted_as_they_come_go_cascade_and_come_back)
+{
+	struct world w = open_world();
+	char why[256];
+	i64 n;
+
+	fill(&w);
+	sign_in(&w);
+	expect_kept_counts(&w);
+	EXPECT_EQ(store_rows(w.s, KIND_RESOURCE, &w.other, &n), 0);
+	EXPECT_EQ(n, 0);
+
+	REQUIRE(store_begin(w.s, STORE_DURABLE) == 0);
+	EXPECT_EQ(store_delete(w.s, KIND_SITE, &w.account, &w.site), 0);
+	EXPECT_EQ(store_rows(w.s, KIND_RESOURCE, &w.account, &n), 0);
+	EXPECT_EQ(n, 0);
+	EXPECT_EQ(store_rollback(w.s, ERR_DENIED), ERR_DENIED);
+	expect_kept_counts(&w);
+	EXPECT_EQ(store_rows(w.s, KIND_RESOURCE, &w.account, &n), 0);
+	EXPECT_EQ(n, 1);
+
+	EXPECT_EQ(del(&w, KIND_SITE, &w.account, &w.site), 0);
+	expect_kept_counts(&w);
+	store_close(w.s);
+	REQUIRE(store_open(&w.s, w.path, why, sizeof(why)) == 0);
+	expect_kept_counts(&w);
+	close_world(&w);
+}
+
+TEST(reads_together_see_one_state_and_end_when_something_is_written)
+{
+	struct world w = open_world(), other = { .account = id_of(1), .actor = id_of(4) };
+	struct group g = { .e = entity_of(&other.account, 70), .name = "late" };
+	struct uuid late = id_of(70);
+	char why[256];
+	union any_entity row;
+
+	fill(&w);
+	REQUIRE(store_open(&other.s, w.path, why, sizeof(why)) == 0);
+	store_read_begin(w.s);
+	store_read_begin(w.s);
+	EXPECT(!store_is_writing(w.s));
+	EXPECT_EQ(rows(&w, KIND_GROUP), 1);
+	EXPECT_EQ(add(&other, KIND_GROUP, &g), 0);
+	EXPECT_EQ(rows(&w, KIND_GROUP), 1);
+	EXPECT_EQ(store_get(w.s, KIND_GROUP, &w.account, &late, &row), ERR_NOT_FOUND);
+	EXPECT_EQ(del(&w, KIND_GROUP, &w.account, &w.group), 0); /* a transaction of its own */
+	EXPECT_EQ(rows(&w, KIND_GROUP), 1);
+	EXPECT_EQ(store_get(w.s, KIND_GROUP, &w.account, &late, &row), 0);
+	entity_deinit(KIND_GROUP, &row);
+	store_read_end(w.s);
+
+	store_read_begin(w.s);
+	EXPECT_EQ(store_touch(w.s, KIND_CLIENT_TOKEN, &w.account, &w.token, WALL, NULL), 0);
+	EXPECT_EQ(rows(&other, KIND_GROUP), 1);
+	EXPECT_EQ(del(&other, KIND_GROUP, &w.account, &late), 0); /* nothing is held */
+	store_read_end(w.s);
+	store_close(other.s);
+	close_world(&w);
+}
+
 TEST(counts_and_dependents_of_things)
 {
 	struct world w = open_world();

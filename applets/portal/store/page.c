@@ -485,6 +485,8 @@ static int count_rows(struct store *s, struct page *p, i64 *out)
 		if (rc != ERR_UNSUPPORTED)
 			return rc;
 	}
+	if (p->words.n == 0 && p->q->n_filters == 0 && !p->q->keep && counts_keep(p->q->kind))
+		return store_rows(s, p->q->kind, &p->q->account, out);
 	strbuf_printf(&b, "SELECT count(*)%s", strbuf_text(&p->where));
 	rc = strbuf_ok(&b) ? sql_cached(s, strbuf_text(&b), &st) : ERR_NOMEM;
 	strbuf_free(&b);

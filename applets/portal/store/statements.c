@@ -97,6 +97,8 @@ const char *const statements[ST_COUNT] = {
 	[ST_STAT_ADD] = "INSERT INTO stats_hourly(account_id,name,at,value) VALUES(?1,?2,?3-?3%3600000000,?4)"
 			" ON CONFLICT DO UPDATE SET value=value+excluded.value",
 	[ST_STATS] = "SELECT at,value FROM stats_hourly WHERE account_id=?1 AND name=?2 AND at>=?3 AND at<?4 ORDER BY at",
+	[ST_ROW_COUNT] = "SELECT n FROM row_counts WHERE account_id=?1 AND kind=?2",
+	[ST_READ] = "BEGIN",
 	[ST_CHANGES] = "SELECT kind,op,account_id,id,gateway_id,client_id,resource_id,expires_at FROM change_log ORDER BY seq",
 	[ST_FORGET_CHANGES] = "DELETE FROM change_log",
 };

@@ -9,6 +9,8 @@ enum statement {
 	ST_COMMIT,
 	ST_ROLLBACK,
 	ST_PING,
+	ST_READ,
+	ST_ROW_COUNT,
 	ST_CLIENT_BY_EXTERNAL_ID, /* completed with the columns of the kind */
 	ST_GATEWAY_BY_EXTERNAL_ID,
 	ST_GATEWAY_AUTHORIZATIONS,

@@ -123,6 +123,7 @@ int store_open(struct store **out, const char *path, char *why, size_t why_size)
 	rc = rc ? rc : audit_start(s);
 	rc = rc ? rc : page_start(s);
 	rc = rc ? rc : usage_start(s);
+	rc = rc ? rc : counts_start(s);
 	if (rc) {
 		snprintf(why, why_size, "%s", s->reason);
 		store_close(s);
@@ -161,8 +162,22 @@ static void forget_principal(struct store *s)
 	s->wall = 0;
 }
 
+void store_read_begin(struct store *s)
+{
+	if (sqlite3_get_autocommit(s->db))
+		s->is_reading = sql_run_fixed(s, ST_READ) == 0;
+}
+
+void store_read_end(struct store *s)
+{
+	if (s->is_reading)
+		(void)sql_run_fixed(s, ST_COMMIT);
+	s->is_reading = false;
+}
+
 int store_begin(struct store *s, enum store_durability d)
 {
+	store_read_end(s);
 	if (d != s->durability) {
 		int rc = sql_exec(s, d == STORE_DURABLE ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
 		if (rc) {
@@ -189,7 +204,7 @@ int store_commit(struct store *s)
 
 bool store_is_writing(const struct store *s)
 {
-	return !sqlite3_get_autocommit(s->db);
+	return !sqlite3_get_autocommit(s->db) && !s->is_reading;
 }
 
 int store_rollback(struct store *s, int rc)

@@ -39,6 +39,11 @@ int store_rollback(struct store *s, int rc);
 /* Between begin and its end. */
 bool store_is_writing(const struct store *s);
 
+/* Reads from here to the end see one state and lock the file once, not each. Beginning a transaction ends it too; inside of one, or twice, it does
+ * nothing. It must end before the loop goes on: the log cannot be trimmed behind it. */
+void store_read_begin(struct store *s);
+void store_read_end(struct store *s);
+
 /* Who does what the next transaction does, for the audit trail; forgotten when it ends. Without it, it was the system.
  * `wall` (ns) is when: what is deleted has no other clock. */
 void store_set_principal(struct store *s, const struct principal *p, u64 wall);
@@ -223,6 +228,9 @@ struct store_hit {
 };
 int store_search(struct store *s, const struct uuid *account, const char *text, u32 limit,
 		 int (*each)(void *ctx, const struct store_hit *hit), void *ctx) MUST_CHECK;
+
+/* How many rows of a kind there are: kept, not counted. Not of KIND_ACCOUNT, KIND_AUTHORIZATION, KIND_MAIL. */
+int store_rows(struct store *s, enum kind k, const struct uuid *account, i64 *out) MUST_CHECK;
 
 /* How many of one thing another has. */
 enum store_tally {

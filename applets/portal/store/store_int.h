@@ -7,6 +7,7 @@
  *   search.c  full-text search: triggers, asking it
  *   plans.c   what the query planner believes
  *   page.c    lists: filters, sorting, cursors
+ *   counts.c  rows of each kind, kept
  *   related.c counts, dependents and connections of a thing
  *   backup.c  copying and checking files
  */
@@ -38,6 +39,7 @@ struct store {
 	struct cached_statement cached[STATEMENTS_CACHED]; /* made from what somebody asked */
 	u64 cache_clock;
 	enum store_durability durability;
+	bool is_reading; /* store_read_begin() */
 	char reason[256];
 	bool has_principal; /* of the running transaction; else the system */
 	struct principal principal;
@@ -91,6 +93,11 @@ int plans_start(struct store *s);
 int search_start(struct store *s);
 int page_start(struct store *s);
 int usage_start(struct store *s);
+int counts_start(struct store *s);
+
+/* ---- rows of each kind (counts.c) ---- */
+
+bool counts_keep(enum kind k);
 
 /* ---- what people look for, as conditions on a row `t` (search.c) ---- */
 

@@ -25,6 +25,7 @@ int store_touch(struct store *s, enum kind k, const struct uuid *account, const 
 {
 	enum statement which = k == KIND_API_TOKEN ? ST_SEEN_API_TOKEN : k == KIND_CLIENT_TOKEN ? ST_SEEN_CLIENT_TOKEN : ST_SEEN_PORTAL_SESSION;
 
+	store_read_end(s);
 	return touch(s, which, account, id, (i64)(wall / 1000), remote_ip, TOUCH_INTERVAL_SECS * (i64)1000000);
 }
 

@@ -13,24 +13,36 @@
 
 /* ---- steps -------------------------------------------------------------------------------------------------------------------------- */
 
-static int skip_row(void *ctx, enum kind k, const void *entity)
+static u32 count_rows(struct web *w, enum kind k)
 {
-	(void)ctx;
-	(void)k;
-	(void)entity;
-	return 0;
+	i64 n;
+
+	return store_rows(w->x->portal->store, k, &w->account->e.id, &n) == 0 ? (u32)n : 0;
 }
 
-static i64 count_rows(struct web *w, enum kind k, const char *field, enum filter_op op, const char *value)
+static bool is_own_resource(const void *entity)
 {
-	struct store_query q = { .kind = k, .account = w->account->e.id, .limit = 1, .wants_count = true };
-	struct store_page page;
+	return ((const struct resource *)entity)->type != RESOURCE_INTERNET;
+}
 
-	if (field) {
-		q.filters[0] = (struct store_filter){ field, op, value };
-		q.n_filters = 1;
-	}
-	return store_page(w->x->portal->store, &q, skip_row, NULL, &page) == 0 ? page.count : 0;
+static bool is_own_site(const void *entity)
+{
+	return ((const struct site *)entity)->managed_by == MANAGED_BY_ACCOUNT;
+}
+
+static bool is_person(const void *entity)
+{
+	return ((const struct actor *)entity)->email != NULL;
+}
+
+static u32 count_known(struct web *w, enum kind k, bool (*is_counted)(const void *entity))
+{
+	u32 n, counted = 0;
+	void *const *list = directory_all(hub_directory(w->x->portal->hub), k, &w->account->e.id, &n);
+
+	for (u32 i = 0; i < n; i++)
+		counted += is_counted(list[i]);
+	return counted;
 }
 
 static void fill_steps(struct web *w, struct overview_view *v)
@@ -38,7 +50,7 @@ static void fill_steps(struct web *w, struct overview_view *v)
 	const struct site *first = NULL;
 	u32 n;
 	void *const *sites = directory_all(hub_directory(w->x->portal->hub), KIND_SITE, &w->account->e.id, &n);
-	i64 gateways = count_rows(w, KIND_GATEWAY, NULL, FILTER_IS, NULL), clients = count_rows(w, KIND_CLIENT, NULL, FILTER_IS, NULL);
+	u32 gateways = count_rows(w, KIND_GATEWAY), clients = count_rows(w, KIND_CLIENT);
 
 	for (u32 i = 0; i < n && !first; i++)
 		if (((const struct site *)sites[i])->managed_by == MANAGED_BY_ACCOUNT)
@@ -190,10 +202,10 @@ void page_overview(struct exchange *x)
 
 	if (!web_begin(&w, x, SECTION_OVERVIEW))
 		return;
-	v.resources = count_rows(&w, KIND_RESOURCE, "type", FILTER_IS_NOT, "internet");
-	v.policies = count_rows(&w, KIND_POLICY, NULL, FILTER_IS, NULL);
-	v.sites = count_rows(&w, KIND_SITE, "managed_by", FILTER_IS, "account");
-	v.people = count_rows(&w, KIND_ACTOR, "email", FILTER_NOT_NULL, NULL);
+	v.resources = count_known(&w, KIND_RESOURCE, is_own_resource);
+	v.policies = count_rows(&w, KIND_POLICY);
+	v.sites = count_known(&w, KIND_SITE, is_own_site);
+	v.people = count_known(&w, KIND_ACTOR, is_person);
 	fill_steps(&w, &v);
 	(void)hub_each(x->portal->hub, MSG_ROLE_CLIENT, &w.account->e.id, count_presence, &v.clients);
 	(void)hub_each(x->portal->hub, MSG_ROLE_GATEWAY, &w.account->e.id, count_presence, &v.gateways);

@@ -81,6 +81,7 @@ bool web_begin(struct web *w, struct exchange *x, enum section section)
 		exchange_problem(x, 503, NULL);
 		return false;
 	}
+	store_read_begin(x->portal->store);
 	page_init(&w->page, x, page_sections[section].label);
 	w->page.account_name = w->account->name;
 	w->page.account_slug = w->account->slug;
@@ -106,6 +107,7 @@ void web_send(struct web *w, u16 status)
 
 void web_end(struct web *w)
 {
+	store_read_end(w->x->portal->store);
 	while (w->kept) {
 		struct web_kept *k = w->kept;
 		w->kept = k->next;
