@@ -210,6 +210,8 @@ static void inner_packet(struct gateway *g, u64 wall, const struct inner *in, st
 	case ALLOWED:
 		if (g->flowlog)
 			log_flow_out(g, wall, in, by, &p, NULL);
+		if (peer->dns && !nat_is_empty(&peer->dns->nat))
+			nat_yield(&peer->dns->nat, &p);
 		deliver(g, in, &p);
 		break;
 	case TRANSLATED:

@@ -220,6 +220,20 @@ static bool choose_port(struct nat *t, struct nat_key *outside)
 	return false;
 }
 
+void nat_yield(struct nat *t, const struct packet *p)
+{
+	if (!has_ports(p->kind) || (p->kind == L4_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN))
+		return;
+	struct nat_key key = key_of(p->kind, p->src_port, &p->dst);
+	struct nat_session *s = table_get(&t->outside, &key);
+	if (s && !s->is_expired && ((s->flags & ANY_RST) || ((s->flags & OUT_FIN) && (s->flags & IN_FIN)))) {
+		heap_disarm(&t->due, &s->due);
+		end(t, s);
+	}
+	if (s && s->is_expired)
+		forget(t, s);
+}
+
 static struct nat_session *open_session(struct nat *t, u64 now, const struct nat_key *inside, const struct ip *real)
 {
 	struct nat_key outside = key_of((enum l4_kind)inside->kind, inside->port, real);

@@ -9,6 +9,9 @@
  *	                                                         ▼                                                      ▼ RST
  *	   forgotten, or its port taken again ◀──────────── [expired]: what still comes back is dropped ◀───────────────┘
  *
+ * Real addresses are shared with packets that go out untranslated, to a resource by network: a port of such a packet is taken from a session
+ * that is over (nat_yield), or its answers would be dropped as late ones.
+ *
  * A session keeps its real address whatever the domain resolves to later. One that the client opens again (SYN) before its end lives on as
  * if nothing had ended. Families are never mixed. Sessions end on nat_tick() only. All calls are O(1) but those that make (a search for a
  * port) or end sessions (O(log n)). Memory is taken for each new session and given back when it is forgotten, never otherwise.
@@ -70,6 +73,9 @@ void nat_reset(struct nat *t);
 /* A packet of the client's to a proxy address, all checksums complete. Without a session: NAT_NONE when `real` is NULL, else one is opened to
  * it (of the same family). */
 enum nat_result nat_outbound(struct nat *t, u64 now, const struct ip *real, u8 *data, struct packet *p);
+
+/* A packet of the client's that goes out as it is. Of a connection in progress (TCP without SYN) it takes nothing. */
+void nat_yield(struct nat *t, const struct packet *p);
 
 /* A packet from the site. `is_partial`: its checksum field holds only the pseudo header's sum (VNET_NEEDS_CSUM), as in super-packets. */
 enum nat_result nat_inbound(struct nat *t, u64 now, u8 *data, struct packet *p, bool is_partial);

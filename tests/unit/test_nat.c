@@ -333,6 +333,42 @@ TEST(spec40_51_expired_sessions_drop_unknown_ones_pass)
 	stop();
 }
 
+/* The same server by name and by network, from one port: the answers are of whoever opened last, not late ones of the session that is over. */
+TEST(a_port_of_a_session_that_is_over_is_given_up_to_untranslated_packets)
+{
+	static const u8 closing[] = { TCP_FIN | TCP_ACK, TCP_RST, 0 };
+	struct packet p;
+	start();
+	for (unsigned i = 0; i < ARRAY_LEN(closing) + 1; i++) {
+		u8 proto = i == ARRAY_LEN(closing) ? UDP : TCP;
+		u16 port = (u16)(40000 + i);
+		struct inner_spec s = spec(proto, "100.64.2.1", port, "10.0.0.1", 22);
+		(void)out(proto, port, "100.96.0.1", "10.0.0.1");
+		EXPECT_EQ(in(proto, "10.0.0.1", port), NAT_DONE);
+		if (i < ARRAY_LEN(closing) && closing[i]) {
+			(void)out_flags(port, "100.96.0.1", closing[i]);
+			EXPECT_EQ(in_flags("10.0.0.1", port, closing[i]), NAT_DONE);
+		} else if (proto == UDP) {
+			seconds(121);
+		}
+		s.tcp_flags = TCP_ACK; /* in progress: takes nothing */
+		EXPECT_EQ(packet_parse(packet, inner_make(&s, packet), TUNNEL_MTU, &p), 0);
+		if (proto == TCP) {
+			nat_yield(&nat, &p);
+			EXPECT_EQ(in(proto, "10.0.0.1", port), NAT_DONE);
+		}
+		s.tcp_flags = TCP_SYN;
+		EXPECT_EQ(packet_parse(packet, inner_make(&s, packet), TUNNEL_MTU, &p), 0);
+		nat_yield(&nat, &p);
+		bool is_alive = proto == TCP && closing[i] == 0; /* a live one keeps its port */
+		EXPECT_EQ(in(proto, "10.0.0.1", port), is_alive ? NAT_DONE : NAT_NONE);
+	}
+	seconds(NAT_TCP_SPAN / SEC(1) + 1);
+	EXPECT_EQ(nat.n_live, 0);
+	EXPECT_EQ(nat.n_expired, 1);
+	stop();
+}
+
 TEST(expired_sessions_are_remembered_up_to_a_limit_those_heard_of_longest)
 {
 	start();
