@@ -116,9 +116,12 @@ TEST(exact_segments_come_before_names_from_the_left)
 	EXPECT_STR(http_get(w, "/acme/groups/new")->body, "thing");
 	EXPECT_STR(http_get(w, "/acme/sites/42")->body, "param acme\nparam 42\nbody 0\n");
 	EXPECT_STR(http_get(w, "/ac%2fme/sites/a%20b+c%C3%A9?a=1")->body, "param ac/me\nparam a b+c\xc3\xa9\nquery a=1\nbody 0\n");
-	EXPECT_EQ(http_get(w, "//sites/42")->status, 404); /* a name is never empty */
+	/* a name is never empty; empty segments count for nothing, as in the reference: its apps ask a portal "https://host/" for "//slug" */
+	EXPECT_STR(http_get(w, "//acme//sites/42?a=/")->body, "param acme\nparam 42\nquery a=/\nbody 0\n");
+	EXPECT_STR(http_get(w, "/acme/sites/42/")->body, "param acme\nparam 42\nbody 0\n");
+	EXPECT_EQ(http_get(w, "//sites/42")->status, 404);
 	EXPECT_EQ(http_get(w, "/acme/sites/")->status, 404);
-	EXPECT_EQ(http_get(w, "/acme/sites/42/")->status, 404);
+	EXPECT_EQ(http_get(w, "///")->status, 200);
 	EXPECT_EQ(http_get(w, "/acme/sites/%00")->status, 404);
 	EXPECT_EQ(http_get(w, "/acme/sites/%0a")->status, 404);
 	EXPECT_EQ(http_get(w, "/acme/sites/%ff")->status, 404); /* not UTF-8 */

@@ -40,6 +40,21 @@ static enum method method_of(struct span name, bool *is_head)
 	return METHOD_OTHER;
 }
 
+/* Without empty segments, which are nobody's: an app of Firezone whose portal address ends in a slash asks for "//slug". */
+static struct span tidy_path(struct exchange *x, struct span path)
+{
+	u8 *out;
+	size_t n = 0;
+
+	if (path.n < 2 || path.p[0] != '/' || (path.p[path.n - 1] != '/' && !memmem(path.p, path.n, "//", 2)) ||
+	    !(out = exchange_alloc(x, path.n)))
+		return path;
+	for (size_t i = 0; i < path.n; i++)
+		if (path.p[i] != '/' || (i + 1 < path.n && path.p[i + 1] != '/'))
+			out[n++] = path.p[i];
+	return n > 0 ? SPAN(out, n) : SPAN_STR("/");
+}
+
 /* "/path?query", or an absolute URL, whose host says nothing here (RFC 9112 §3.2.2). What is neither has the path "*". */
 static void split_target(struct exchange *x, struct span target)
 {
@@ -53,6 +68,7 @@ static void split_target(struct exchange *x, struct span target)
 	mark = memchr(target.p, '?', target.n);
 	x->path = mark ? SPAN(target.p, (size_t)(mark - target.p)) : target;
 	x->query = mark ? SPAN(mark + 1, target.n - x->path.n - 1) : SPAN_STR("");
+	x->path = tidy_path(x, x->path);
 }
 
 /* spec 60 §0.3: the database's word, then that of the proxy; a country alone is somewhere too. */

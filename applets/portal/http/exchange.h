@@ -40,7 +40,7 @@ struct exchange {
 
 	/* the request */
 	enum method method;
-	struct span path;  /* as sent: begins with '/', without query */
+	struct span path;  /* begins with '/', without query; as sent, but without empty segments */
 	struct span query; /* behind the '?', encoded */
 	const struct http_head *head;
 	struct span body;

@@ -25,8 +25,8 @@ static bool split(struct span path, struct segments *out)
 		const u8 *end = memchr(path.p + at, '/', path.n - at);
 		size_t n = end ? (size_t)(end - path.p) - at : path.n - at;
 
-		if (out->n == SEGMENTS_MAX || (end && end + 1 == path.p + path.n))
-			return false; /* a slash at the end is another path */
+		if (out->n == SEGMENTS_MAX)
+			return false;
 		out->at[out->n++] = SPAN(path.p + at, n);
 		at += n + 1;
 	}
