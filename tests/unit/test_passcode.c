@@ -153,6 +153,27 @@ TEST(a_mailed_code_signs_in_once)
 	done(w);
 }
 
+/* spec 60 §1.3: the domain is kept as mail servers know it, and typed as people do */
+TEST(a_domain_beyond_ascii_is_one_however_it_is_typed)
+{
+	static const char *const typed[] = { "eve%40B%C3%9Ccher.example", "eve%40xn--bcher-kva.example", "eve%40XN--BCHER-KVA.example" };
+	struct http_world *w = world();
+	char page[1024], link[2048], code[PASSCODE_LEN + 1];
+
+	EXPECT_EQ(admin(w->portal, "actor add --type user --name Eve --email eve@B\303\274cher.example --allow-email-otp-sign-in on"), 0);
+	EXPECT_STR(admin_value(w->portal, "actor show eve@b\303\274cher.example", "email"), "eve@xn--bcher-kva.example");
+	EXPECT_EQ(admin(w->portal, "actor add --type user --name Eve2 --email eve@xn--bcher-kva.example"), 1); /* the same */
+	for (size_t i = 0; i < ARRAY_LEN(typed); i++) {
+		snprintf(page, sizeof(page), "%s", ask(w, "/acme?as=headless-client", typed[i]));
+		EXPECT_STR(open_box(w).to, "eve@xn--bcher-kva.example");
+		read_mail(w, link, code);
+		EXPECT_EQ(give(w, page, code)->status, 200);
+		EXPECT_HAS(w->reply.body, "FIREZONE_TOKEN");
+		empty_box(w);
+	}
+	done(w);
+}
+
 TEST(the_link_in_the_mail_works_in_the_browser_that_asked_only)
 {
 	struct http_world *w = world();

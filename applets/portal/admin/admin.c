@@ -2,6 +2,7 @@
 
 #include "applets/portal/admin/rights.h"
 
+#include "applets/portal/model/idna.h"
 #include "core/base/log.h"
 #include "applets/portal/model/rules.h"
 
@@ -210,7 +211,7 @@ static bool is_called(enum kind k, const void *entity, const char *text)
 	const char *name = admin_name_of(k, entity);
 	const char *email = k == KIND_ACTOR ? ((const struct actor *)entity)->email : NULL;
 
-	return (name && strcmp(name, text) == 0) || (email && strcasecmp(email, text) == 0);
+	return (name && strcmp(name, text) == 0) || (email && email_means(text, email));
 }
 
 struct search {

@@ -1,9 +1,9 @@
 #include "applets/portal/auth/identity.h"
 
 #include "applets/portal/auth/auth.h"
+#include "applets/portal/model/idna.h"
 
 #include <string.h>
-#include <strings.h>
 
 static const struct actor *actor_by_email(const struct directory *d, const struct uuid *account, const char *email)
 {
@@ -12,7 +12,7 @@ static const struct actor *actor_by_email(const struct directory *d, const struc
 
 	for (u32 i = 0; i < n; i++) {
 		const struct actor *a = all[i];
-		if ((a->type == ACTOR_USER || a->type == ACTOR_ADMIN) && !a->disabled_at && a->email && strcasecmp(a->email, email) == 0)
+		if ((a->type == ACTOR_USER || a->type == ACTOR_ADMIN) && !a->disabled_at && a->email && email_means(email, a->email))
 			return a;
 	}
 	return NULL;

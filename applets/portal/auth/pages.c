@@ -1,5 +1,6 @@
 #include "applets/portal/auth/pages.h"
 
+#include "applets/portal/model/idna.h"
 #include "core/base/cursor.h"
 #include "core/base/encode.h"
 
@@ -103,6 +104,13 @@ void pages_back(const struct step *s, const char *path, const char *why)
 {
 	exchange_flash(s->x, FLASH_ERROR, "%s", why);
 	exchange_redirect(s->x, "%s", pages_path(s, path));
+}
+
+const char *pages_email(struct exchange *x, const char *typed)
+{
+	char *normal = exchange_alloc(x, EMAIL_MAX + 1);
+
+	return typed && normal && email_normalise(typed, normal) == 0 ? normal : typed ? typed : "";
 }
 
 const struct actor *pages_actor(struct exchange *x, const struct account *account, const char *email)

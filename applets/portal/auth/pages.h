@@ -30,7 +30,9 @@ const char *pages_path(const struct step *s, const char *path);
 /* What is wrong, on the sign-in page again. */
 void pages_back(const struct step *s, const char *path, const char *why);
 
-/* Actors by address, whatever the case; NULL. */
+/* An address as actors have it (model/idna.h); what is none stays as it is, nothing becomes "". */
+const char *pages_email(struct exchange *x, const char *typed);
+/* Actors by such an address, whatever the case; NULL. */
 const struct actor *pages_actor(struct exchange *x, const struct account *account, const char *email);
 
 /* A challenge for a passkey, bound to this browser by a cookie for `purpose`; NULL: browsers make none here. */

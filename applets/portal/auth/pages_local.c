@@ -128,7 +128,7 @@ void page_password(struct exchange *x)
 	}
 	if (!pages_step(x, PROVIDER_USERPASS, &l->step))
 		return;
-	email = email ? email : "";
+	email = pages_email(x, email);
 	secret = secret ? secret : "";
 	auth_key_of(l->key, &l->step.account->e.id, email);
 	if (!auth_count(&x->portal->auth->guesses, l->key, GUESSES_MAX, GUESSES_WINDOW, false, x->now)) {
@@ -269,7 +269,7 @@ void page_recover_verify(struct exchange *x)
 
 	if (!pages_step(x, PROVIDER_USERPASS, &s))
 		return;
-	email = email ? email : "";
+	email = pages_email(x, email);
 	auth_key_of(key, &s.account->e.id, email);
 	if (!auth_count(&x->portal->auth->guesses, key, GUESSES_MAX, GUESSES_WINDOW, false, x->now)) {
 		pages_back(&s, "", TOO_MANY);

@@ -6,6 +6,7 @@
 #include "applets/portal/auth/routes.h"
 #include "applets/portal/mail/config.h"
 #include "applets/portal/mail/mail.h"
+#include "applets/portal/model/idna.h"
 #include "applets/portal/web/templates.h"
 #include "core/base/log.h"
 
@@ -14,7 +15,6 @@
 
 #define COOKIE "email_otp"
 #define COOKIE_SECS 900u
-#define EMAIL_MAX 160u
 
 /* It can be read in the browser: nothing in it may tell whether somebody has this address. */
 struct cookie {
@@ -142,7 +142,8 @@ void page_passcode_request(struct exchange *x)
 		return;
 	if (exchange_form(x, "resend") && get_cookie(x, &before))
 		email = before.email;
-	if (!email || !mail_address_is_valid(email, NULL) || strlen(email) > EMAIL_MAX) {
+	email = pages_email(x, email);
+	if (!mail_address_is_valid(email, NULL) || strlen(email) > EMAIL_MAX) {
 		pages_back(&r->step, "", "This is not an e-mail address. Check it and try again.");
 		return;
 	}

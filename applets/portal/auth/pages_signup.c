@@ -7,6 +7,7 @@
 #include "applets/portal/auth/routes.h"
 #include "applets/portal/mail/config.h"
 #include "applets/portal/mail/mail.h"
+#include "applets/portal/model/idna.h"
 #include "applets/portal/web/templates.h"
 #include "core/base/log.h"
 
@@ -43,11 +44,15 @@ static bool is_open(struct exchange *x)
 /* An empty list allows all. */
 static bool domain_is_allowed(const struct auth *a, const char *email)
 {
-	const char *domain = strrchr(email, '@');
+	const char *domain = strrchr(email, '@'), *one;
+	char normal[DOMAIN_MAX + 1];
 
-	for (u32 i = 0; i < a->n_sign_up_domains; i++)
-		if (domain && strcasecmp(domain + 1, a->sign_up_domains[i]) == 0)
+	for (u32 i = 0; i < a->n_sign_up_domains; i++) {
+		one = a->sign_up_domains[i];
+		one = idna_to_ascii(SPAN(one, strlen(one)), normal, sizeof(normal)) ? one : normal;
+		if (domain && strcasecmp(domain + 1, one) == 0)
 			return true;
+	}
 	return a->n_sign_up_domains == 0;
 }
 
@@ -90,12 +95,14 @@ void page_sign_up_send(struct exchange *x)
 
 	if (!is_open(x))
 		return;
-	if (!email || !mail_address_is_valid(email, NULL)) {
-		show(x, email, "This is not an e-mail address. Check it and try again.");
+	const char *typed = email;
+	email = pages_email(x, typed);
+	if (!mail_address_is_valid(email, NULL)) {
+		show(x, typed, "This is not an e-mail address. Check it and try again.");
 		return;
 	}
 	if (!domain_is_allowed(x->portal->auth, email)) {
-		show(x, email, "Addresses of this domain cannot sign up here. Take the one of your organisation.");
+		show(x, typed, "Addresses of this domain cannot sign up here. Take the one of your organisation.");
 		return;
 	}
 	auth_key_of(key, &nobody, email);

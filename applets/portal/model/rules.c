@@ -1,5 +1,7 @@
 #include "applets/portal/model/rules_int.h"
 
+#include "applets/portal/model/idna.h"
+
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -199,17 +201,14 @@ int check_account(struct account *a, struct complaint *c)
 
 /* ---- actor, group, site --------------------------------------------------------------------------------------------------------- */
 
-bool is_email(const char *s)
+/* Its domain is kept as mail servers know it. */
+int check_email(const char *field, char **email, struct complaint *c)
 {
-	const char *at = strchr(s, '@');
+	char normal[EMAIL_MAX + 1];
 
-	if (!at || at == s || strchr(at + 1, '@') || strlen(s) > 160)
-		return false;
-	for (const char *p = s; *p; p++)
-		if (isspace((unsigned char)*p) || *p == ',' || *p == ';' || *p == '<' || *p == '>')
-			return false;
-	const char *dot = strrchr(at, '.');
-	return dot && dot != at + 1 && dot[1] && !strstr(at, "..");
+	if (characters(*email) < 0 || email_normalise(*email, normal))
+		return complain(c, field, "'%s' is not an e-mail address", *email);
+	return text_set(email, normal);
 }
 
 int check_actor(struct actor *a, struct complaint *c)
@@ -224,9 +223,7 @@ int check_actor(struct actor *a, struct complaint *c)
 		return complain(c, "email", "is required for a user");
 	if (!is_person && a->email)
 		return complain(c, "email", "a %s has none", a->type == ACTOR_SERVICE ? "service account" : "API client");
-	if (a->email && !is_email(a->email))
-		return complain(c, "email", "'%s' is not an e-mail address", a->email);
-	return 0;
+	return a->email ? check_email("email", &a->email, c) : 0;
 }
 
 int check_group(struct group *g, struct complaint *c)

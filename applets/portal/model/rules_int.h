@@ -7,4 +7,4 @@
 int check_text(const char *field, char *s, int min, int max, struct complaint *c);
 /* An optional text of nothing but spaces is null. */
 void null_if_empty(char **s);
-bool is_email(const char *s);
+int check_email(const char *field, char **email, struct complaint *c);

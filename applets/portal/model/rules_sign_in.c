@@ -151,7 +151,7 @@ int check_directory(struct sync_directory *d, struct complaint *c)
 	case DIRECTORY_GOOGLE:
 		rc = check_text("domain", d->domain, 1, NAME_MAX_CHARS, c);
 		rc = rc ? rc : check_text("impersonation_email", d->impersonation_email, 1, 160, c);
-		return rc ? rc : is_email(d->impersonation_email) ? 0 : complain(c, "impersonation_email", "is not an e-mail address");
+		return rc ? rc : check_email("impersonation_email", &d->impersonation_email, c);
 	case DIRECTORY_ENTRA:
 		rc = check_text("tenant_id", d->tenant_id, 1, NAME_MAX_CHARS, c);
 		return rc ? rc : is_guid(d->tenant_id) ? 0 : complain(c, "tenant_id", "is an id such as 0b8c1d2e-0000-4000-8000-000000000001");

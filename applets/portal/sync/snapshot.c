@@ -1,5 +1,6 @@
 #include "applets/portal/sync/snapshot.h"
 
+#include "applets/portal/model/idna.h"
 #include "core/crypto/hash.h"
 
 #include <stdlib.h>
@@ -87,6 +88,7 @@ static int copy(char **field, const char *text, int rc)
 
 int snapshot_user(struct snapshot *s, const char *idp_id, const char *email, const char *name, const char *given_name, const char *family_name)
 {
+	char normal[EMAIL_MAX + 1];
 	u8 key[SNAPSHOT_KEY_LEN];
 
 	if (!idp_id || !*idp_id || strlen(idp_id) > ID_MAX)
@@ -101,7 +103,7 @@ int snapshot_user(struct snapshot *s, const char *idp_id, const char *email, con
 	struct snap_user *u = &s->users[s->n_users++];
 	memset(u, 0, sizeof(*u));
 	rc = copy(&u->idp_id, idp_id, 0);
-	rc = copy(&u->email, email, rc);
+	rc = copy(&u->email, email && email_normalise(email, normal) == 0 ? normal : email, rc);
 	rc = copy(&u->name, name, rc);
 	rc = copy(&u->given_name, given_name, rc);
 	rc = copy(&u->family_name, family_name, rc);

@@ -2,6 +2,7 @@
 
 #include "applets/portal/admin/admin.h"
 #include "applets/portal/cli.h"
+#include "applets/portal/model/idna.h"
 #include "core/base/strbuf.h"
 #include "core/ip/addr.h"
 
@@ -200,7 +201,7 @@ static bool same_actor(struct importer *im, const struct cJSON *theirs, const st
 
 	(void)im;
 	if (email || other)
-		return email && other && strcasecmp(email, other) == 0;
+		return email && other && email_means(email, other);
 	return is_same(text_of(theirs, "name"), text_of(ours, "name")) && is_same(text_of(theirs, "type"), text_of(ours, "type"));
 }
 
