@@ -4,6 +4,7 @@
 #include "applets/portal/http/router.h"
 #include "core/http/http.h"
 #include "platform/tcp.h"
+#include "platform/worker.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -216,6 +217,8 @@ const struct reply *http_ask(struct http_world *w, const char *method, const cha
 			http_wait(w, MSEC(200)); /* answers of constant time, work on the helper thread */
 		if (!ended && i > 50)
 			usleep(1000);
+		if (!ended && i == TURNS_MAX - 1 && w->portal->portal.auth && worker_pending(w->portal->portal.auth->worker) > 0)
+			i--; /* the making of an RSA key takes its time */
 	}
 	close(fd);
 	http_turn(w);

@@ -58,6 +58,7 @@ struct form_field {
 struct form {
 	const char *action;
 	const char *submit;	 /* what happens: "Create site" */
+	const char *other, *other_name; /* a second button, sent under that name whatever the fields are; NULL: none */
 	const char *cancel_href; /* NULL: no such link */
 	const char *error;	 /* of no field in particular */
 	struct form_field *fields;

@@ -4,8 +4,10 @@
 #include "applets/portal/web/views_settings.h"
 
 #include "applets/portal/sync/sync.h"
+#include "applets/portal/web/key_draft.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ROWS_MAX 32u
@@ -78,6 +80,8 @@ void page_directories(struct exchange *x)
  * Settings are asked for real before they are saved: the answer waits for the directory's. */
 
 #define FIELDS_MAX 8u
+#define KEY_DRAFT "key-draft" /* key_draft.h */
+#define MAKE_KEY "make-key"
 
 static struct choice modes[] = { { .value = "all", .label = "all groups" }, { .value = "filtered", .label = "groups named for it", .help = "address begins with firezone-sync, or name with [firezone-sync]" }, { .value = "disabled", .label = "no groups" } };
 static struct choice mails[] = { { .value = "userPrincipalName", .label = "userPrincipalName" }, { .value = "mail", .label = "mail" } };
@@ -106,8 +110,10 @@ static u32 form_of(struct form_field f[static FIELDS_MAX], int type, bool is_new
 	case DIRECTORY_OKTA:
 		f[n++] = (struct form_field){ .name = "okta-domain", .label = "Okta domain", .placeholder = "acme.okta.com", .max = 255, .is_required = true, .is_code = true };
 		f[n++] = (struct form_field){ .name = "client-id", .label = "Client ID", .max = 255, .is_required = true, .is_code = true };
-		f[n++] = (struct form_field){ .name = "private-key-jwk", .label = "Private key (JWK)", .kind = INPUT_TEXTAREA, .help = stays ? stays : "Made by Okta for the API service app, with RS256.", .is_required = is_new, .is_code = true };
-		f[n++] = (struct form_field){ .name = "kid", .label = "Key ID", .max = 255, .is_code = true };
+		f[n++] = (struct form_field){ .name = "private-key-jwk", .label = "A private key made elsewhere (JWK)", .kind = INPUT_TEXTAREA, .is_code = true, .is_more = true,
+					      .help = stays ? stays : "Instead of one that is created here: of the API service app, for RS256." };
+		f[n++] = (struct form_field){ .name = "kid", .label = "Its key ID", .max = 255, .is_code = true, .is_more = true };
+		f[n++] = (struct form_field){ .name = KEY_DRAFT, .kind = INPUT_HIDDEN };
 		break;
 	}
 	return n;
@@ -135,9 +141,18 @@ static int take_text(const struct form *f, const char *name, char **field)
 	return *value ? text_set(field, value) : 0;
 }
 
-/* What would be saved, as the trial wants it; secrets that were left empty are the old ones. */
-static int row_of(const struct form *f, struct sync_directory *row)
+/* The key that was made for this form and counts: none is pasted. */
+static bool has_draft(struct web *w, const struct form *f, struct okta_key_texts *key)
 {
+	const char *sealed = form_value(f, KEY_DRAFT);
+
+	return *sealed && !*form_value(f, "private-key-jwk") && key_draft_open(w, sealed, key) == 0;
+}
+
+/* What would be saved, as the trial wants it; secrets that were left empty are the old ones. */
+static int row_of(struct web *w, const struct form *f, struct sync_directory *row)
+{
+	struct okta_key_texts key;
 	int rc = take_text(f, "name", &row->name);
 
 	rc = rc ? rc : take_text(f, "domain", &row->domain);
@@ -149,6 +164,10 @@ static int row_of(const struct form *f, struct sync_directory *row)
 	rc = rc ? rc : take_text(f, "okta-domain", &row->okta_domain);
 	rc = rc ? rc : take_text(f, "private-key-jwk", &row->private_key_jwk);
 	rc = rc ? rc : take_text(f, "kid", &row->kid);
+	if (!rc && has_draft(w, f, &key)) {
+		rc = text_set(&row->private_key_jwk, key.private_jwk);
+		rc = rc ? rc : text_set(&row->kid, key.kid);
+	}
 	row->group_sync_mode = MAX(0, enum_parse(group_sync_mode_names, form_value(f, "group-sync-mode")));
 	row->email_field = MAX(0, enum_parse(directory_email_names, form_value(f, "email-field")));
 	row->orgunit_sync_enabled = *form_value(f, "orgunit-sync") != '\0';
@@ -158,8 +177,15 @@ static int row_of(const struct form *f, struct sync_directory *row)
 
 static void show_form(struct web *w, int type, const struct sync_directory *old, struct form *f, u16 status)
 {
-	struct settings_form_view v = { .form = f, .text = "Its settings are tried before they are saved; that takes some seconds." };
+	struct settings_form_view v = { .form = f, .text = "Its settings are tried before they are saved; that takes some seconds.", .has_keys = type == DIRECTORY_OKTA };
+	struct okta_key_texts key;
 
+	if (has_draft(w, f, &key))
+		v.public_key = key.public_jwk;
+	if (v.has_keys) {
+		f->other = v.public_key || old ? "Create another key" : "Create a key";
+		f->other_name = MAKE_KEY;
+	}
 	v.tabs = settings_tabs(w, SETTINGS_DIRECTORIES);
 	page_crumb(&w->page, "Directories", web_path(w, "/settings/directory_sync"));
 	w->page.title = old ? old->name : web_text(w, "Add %s", kind_names[type]);
@@ -167,9 +193,19 @@ static void show_form(struct web *w, int type, const struct sync_directory *old,
 	web_send(w, status);
 }
 
+/* Nothing was saved yet: what counts is still when the form was opened. */
+static void keep_opened(struct exchange *x, struct form *f)
+{
+	const char *since = exchange_form(x, "if-updated-at");
+
+	if (since && *since)
+		f->updated_at = strtoll(since, NULL, 10);
+}
+
 static void begin_form(struct web *w, struct form *f, struct form_field fields[static FIELDS_MAX], int type, const struct sync_directory *old)
 {
 	*f = (struct form){ .submit = "Try and save", .cancel_href = web_path(w, "/settings/directory_sync"), .fields = fields, .n_fields = form_of(fields, type, !old) };
+	f->updated_at = old ? old->e.updated_at : 0;
 	f->action = old ? web_path(w, "/settings/directory_sync/%s/%s/edit", directory_type_names[type], web_id(w, &old->e.id)) :
 			  web_path(w, "/settings/directory_sync/%s/new", directory_type_names[type]);
 }
@@ -195,6 +231,7 @@ static void trial_done(void *ctx, int rc, const char *why)
 	struct trial *t = ctx;
 	struct form_field fields[FIELDS_MAX];
 	const struct sync_directory *old;
+	struct okta_key_texts key;
 	struct form f;
 	struct action a;
 	struct web w;
@@ -207,12 +244,17 @@ static void trial_done(void *ctx, int rc, const char *why)
 	web_fill_sent(t->x, &f);
 	if (rc) {
 		form_error(&f, NULL, web_text(&w, "The directory does not answer as it should: %s", why));
+		keep_opened(t->x, &f);
 		show_form(&w, t->type, old, &f, 422);
 	} else {
 		web_action(&w, &a, "directory", old ? "update" : "add", old ? &old->e.id : NULL);
 		if (!old)
 			action_set(&a, "type", directory_type_names[t->type]);
 		action_set(&a, "verified", "true");
+		if (has_draft(&w, &f, &key)) {
+			action_set(&a, "private-key-jwk", key.private_jwk);
+			action_set(&a, "kid", key.kid);
+		}
 		if (web_act(&w, &a, &f) == ADMIN_OK) {
 			exchange_flash(t->x, FLASH_INFO, "It answers. The next run copies from it; or press “Sync now”.");
 			exchange_redirect(t->x, "%s", f.cancel_href);
@@ -234,7 +276,7 @@ static void begin_trial(struct web *w, int type, const struct sync_directory *ol
 	rc = old ? entity_copy(KIND_DIRECTORY, &row, old) : 0;
 	row.type = type;
 	row.e.account_id = w->account->e.id;
-	rc = rc ? rc : row_of(f, &row);
+	rc = rc ? rc : row_of(w, f, &row);
 	if (t && !rc && w->x->portal->sync) {
 		*t = (struct trial){ .x = w->x, .type = type };
 		if (old)
@@ -247,6 +289,66 @@ static void begin_trial(struct web *w, int type, const struct sync_directory *ol
 		web_store_failed(w);
 	}
 	entity_deinit(KIND_DIRECTORY, &row);
+}
+
+/* ---- a key for Okta, made beside the loop ---- */
+
+struct making {
+	struct exchange *x;
+	struct okta_key *key;
+	struct uuid id; /* of the directory; null: a new one */
+	bool is_answered;
+};
+
+static void making_left(void *ctx)
+{
+	struct making *m = ctx;
+
+	if (!m->is_answered)
+		okta_key_cancel(m->key);
+}
+
+static void key_made(void *ctx, int rc, const struct okta_key_texts *t)
+{
+	struct making *m = ctx;
+	struct form_field fields[FIELDS_MAX];
+	const struct sync_directory *old;
+	struct form f;
+	struct web w;
+
+	m->is_answered = true;
+	if (!web_begin(&w, m->x, SECTION_SETTINGS))
+		return;
+	old = web_find(&w, KIND_DIRECTORY, &m->id);
+	begin_form(&w, &f, fields, DIRECTORY_OKTA, old);
+	web_fill_sent(m->x, &f);
+	keep_opened(m->x, &f);
+	form_set(&f, "private-key-jwk", NULL);
+	form_set(&f, "kid", NULL);
+	form_set(&f, KEY_DRAFT, rc ? NULL : key_draft_seal(&w, t));
+	if (!*form_value(&f, KEY_DRAFT))
+		form_error(&f, NULL, "The key could not be made: the portal is short of memory. Try again in a moment.");
+	show_form(&w, DIRECTORY_OKTA, old, &f, *form_value(&f, KEY_DRAFT) ? 200 : 503);
+	web_end(&w);
+}
+
+static void begin_making(struct web *w, const struct sync_directory *old, struct form *f)
+{
+	struct making *m = exchange_alloc(w->x, sizeof(*m));
+	int rc = ERR_NOMEM;
+
+	if (m) {
+		*m = (struct making){ .x = w->x };
+		if (old)
+			m->id = old->e.id;
+		exchange_defer(w->x, making_left, m);
+		rc = okta_key_make(w->x->portal, key_made, m, &m->key);
+		m->is_answered = rc != 0;
+	}
+	if (rc) {
+		form_error(f, NULL, rc == ERR_LIMIT ? "The portal is busy with sign-ins. Try again in a moment." : "The key could not be made. Try again in a moment.");
+		show_form(w, DIRECTORY_OKTA, old, f, 503);
+	}
 }
 
 static void handle_form(struct exchange *x, bool is_new)
@@ -270,8 +372,16 @@ static void handle_form(struct exchange *x, bool is_new)
 		type = old ? old->type : type;
 		begin_form(&w, &f, fields, type, old);
 		if (x->method == METHOD_POST) {
+			struct okta_key_texts key;
 			web_fill_sent(x, &f);
-			begin_trial(&w, type, old, &f);
+			if (type == DIRECTORY_OKTA && exchange_form(x, MAKE_KEY)) {
+				begin_making(&w, old, &f);
+			} else if (type == DIRECTORY_OKTA && !old && !*form_value(&f, "private-key-jwk") && !has_draft(&w, &f, &key)) {
+				form_error(&f, "private-key-jwk", "There is no key yet: press “Create a key”, or paste one.");
+				show_form(&w, type, old, &f, 422);
+			} else {
+				begin_trial(&w, type, old, &f);
+			}
 		} else {
 			if (old)
 				fill_form(&f, old);

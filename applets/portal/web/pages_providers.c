@@ -217,6 +217,14 @@ static const char *form_kept(void *ctx, const char *name, u32 nth)
 	return value && form_get(k->text, name, value, k->text.n + 1) == 0 ? value : NULL;
 }
 
+/* Who saves while another is away to try it is not overwritten by him. */
+static i64 opened_at(struct kept_form *kept, i64 updated_at)
+{
+	const char *since = form_kept(kept, "if-updated-at", 0);
+
+	return since && *since ? strtoll(since, NULL, 10) : updated_at;
+}
+
 /* What would be saved, as the trial wants it. */
 static int row_of(const struct form *f, int type, const struct auth_provider *old, struct auth_provider *row)
 {
@@ -326,6 +334,7 @@ static void handle_provider_form(struct exchange *x, bool is_new)
 		f.submit = "Save";
 	f.fields = fields;
 	f.n_fields = form_of(fields, type, is_new);
+	f.updated_at = old ? old->e.updated_at : 0;
 	f.cancel_href = web_path(&w, "/settings/authentication");
 	const char *here = old ? web_path(&w, "/settings/authentication/%s/%s/edit", provider_type_names[type], web_id(&w, &old->e.id)) :
 				 web_path(&w, "/settings/authentication/%s/new", provider_type_names[type]);
@@ -351,6 +360,7 @@ static void handle_provider_form(struct exchange *x, bool is_new)
 		if (has_trial) {
 			struct kept_form kept = { &w, trial.form };
 			form_fill(&f, form_kept, &kept);
+			f.updated_at = opened_at(&kept, f.updated_at);
 			if (trial.error)
 				form_error(&f, NULL, trial.error);
 		}

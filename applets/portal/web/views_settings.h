@@ -30,6 +30,8 @@ struct settings_form_view {
 	struct settings_tabs tabs;
 	struct form *form;
 	const char *text; /* a sentence before it; NULL: none */
+	bool has_keys;	  /* an Okta directory: it proves itself with a key */
+	const char *public_key; /* of the key just made; NULL: none was */
 };
 
 struct provider_row {
