@@ -706,7 +706,7 @@ TEST(spec60_28_session_cookies_are_signed_closed_to_scripts_and_backed_by_a_row)
 	snprintf(first, sizeof(first), "%s", cookie_named(w, "sess_"));
 	EXPECT(has_session(w));
 
-	/* signing in again replaces it */
+	/* what was signed out is over */
 	http_wait(w, SEC(60));
 	http_forget(w);
 	(void)http_get(w, "/acme");
@@ -730,6 +730,33 @@ TEST(spec60_28_session_cookies_are_signed_closed_to_scripts_and_backed_by_a_row)
 	char *last = value + strlen(value) / 2;
 	*last = *last == 'A' ? 'B' : 'A';
 	EXPECT(!has_session(w));
+	http_free(w);
+}
+
+/* Nobody's session, cookie or token from before is worth anything after: not what another planted in this browser either. */
+TEST(signing_in_makes_session_and_form_token_anew)
+{
+	struct http_world *w = world();
+	u8 secret[TOTP_SECRET_LEN];
+	char recovery[RECOVERY_STRLEN], first[3400], csrf[64], browser[COOKIES_MAX][3400];
+
+	enrol(w, "jo@acme.example", secret, recovery);
+	(void)login(w, "/acme", "jo@acme.example", PASSWORD);
+	(void)give_code(w, code_of(secret));
+	snprintf(first, sizeof(first), "%s", cookie_named(w, "sess_"));
+	(void)http_get(w, "/acme/settings/security");
+	snprintf(csrf, sizeof(csrf), "%s", w->csrf);
+	memcpy(browser, w->cookie, sizeof(browser));
+	http_wait(w, SEC(60));
+	http_forget(w);
+	(void)login(w, "/acme", "jo@acme.example", PASSWORD); /* up to the second factor without the session */
+	snprintf(w->cookie[COOKIES_MAX - 1], sizeof(w->cookie[0]), "%s", first);
+	(void)give_code(w, code_of(secret));
+	EXPECT(has_session(w));
+	EXPECT(strcmp(first, cookie_named(w, "sess_")) != 0);
+	EXPECT(strcmp(csrf, w->csrf) != 0);
+	memcpy(w->cookie, browser, sizeof(browser));
+	EXPECT(!has_session(w)); /* its row went when the new one came */
 	http_free(w);
 }
 

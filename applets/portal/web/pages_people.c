@@ -3,6 +3,7 @@
 #include "applets/portal/web/templates.h"
 #include "applets/portal/web/views_people.h"
 
+#include "applets/portal/auth/auth.h"
 #include "applets/portal/mail/mail.h"
 #include "applets/portal/model/directory.h"
 
@@ -10,6 +11,8 @@
 #include <string.h>
 
 #define ROWS_SHOWN 50u
+#define WELCOMES_MAX 3u /* to one person; spec 60 §6.1 */
+#define WELCOMES_WINDOW MINUTES(3)
 
 static const char *type_word(int type)
 {
@@ -394,8 +397,13 @@ void page_actor_welcome(struct exchange *x)
 	if (actor) {
 		struct mail m = { .kind = MAIL_WELCOME, .account_id = w.account->e.id, .to = actor->email, .to_name = actor->name, .account_name = w.account->name, .by = w.me.actor_name,
 				  .url = web_text(&w, "%s%s", x->portal->web_url, w.account->slug) };
-		int rc = actor->email ? mail_send(x->portal, &m) : ERR_INVAL;
-		if (rc)
+		u8 key[AUTH_KEY_LEN];
+		auth_key_of(key, &actor->e.id, "welcome");
+		bool may = auth_count(&x->portal->auth->mails, key, WELCOMES_MAX, WELCOMES_WINDOW, false, x->now);
+		int rc = !may ? ERR_AGAIN : actor->email ? mail_send(x->portal, &m) : ERR_INVAL;
+		if (rc == ERR_AGAIN)
+			exchange_flash(x, FLASH_ERROR, "%s got enough mails for now. Try again in some minutes.", actor->name);
+		else if (rc)
 			exchange_flash(x, FLASH_ERROR, rc == ERR_LIMIT ? "Too many mails are waiting. Try again in some minutes." : "The mail cannot be sent: this portal has no mail server, or that is no address.");
 		else
 			exchange_flash(x, FLASH_INFO, "A welcome mail is on its way to %s.", actor->email);
