@@ -67,7 +67,7 @@ static void everything(struct strbuf *o, const char *s)
 	struct list list = { .what = s, .path = s, .filters = s, .columns = columns, .n_columns = 3, .sort = s, .shown = 1, .total = 2, .prev = s, .next = s };
 	struct tab tabs[] = { { s, s, 3, true }, { s, s, -1, false } };
 	struct confirm_item dependents[] = { { 3, s, s, s, s } };
-	struct confirm confirm = { s, s, s, s, s, dependents, 1, s, s };
+	struct confirm confirm = { s, s, s, s, s, dependents, 1, s, s, s };
 	const char *labels[] = { s, s };
 	u64 values[] = { 1, 2 };
 	struct chart chart = { .title = s, .labels = labels, .n_points = 2, .series = { { s, values } }, .n_series = 1 };

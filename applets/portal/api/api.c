@@ -68,21 +68,28 @@ static u32 limit_of(i64 value)
 	return value > 0 ? (u32)MIN(value, UINT32_MAX) : 0;
 }
 
+static bool is_segment(struct span path, u32 nth, const char *want)
+{
+	const u8 *end = path.p + path.n, *at = path.p, *next;
+
+	for (u32 i = 0; at && at < end; i++, at = next) {
+		at++; /* the slash */
+		next = memchr(at, '/', (size_t)(end - at));
+		if (i == nth)
+			return strlen(want) == (size_t)((next ? next : end) - at) && memcmp(at, want, strlen(want)) == 0;
+	}
+	return false;
+}
+
 /* Which row of the table a path is about. */
 static const struct api_resource *resource_of(struct span path)
 {
-	char text[256], *part[4] = { NULL };
-	u32 n = 0;
-
-	snprintf(text, sizeof(text), "%.*s", (int)MIN(path.n, sizeof(text) - 1), path.p);
-	for (char *save = NULL, *p = strtok_r(text, "/", &save); p && n < ARRAY_LEN(part); p = strtok_r(NULL, "/", &save))
-		part[n++] = p;
 	for (u32 pass = 0; pass < 2; pass++)
 		for (u32 i = 0; i < n_api_resources; i++) {
 			const struct api_resource *r = &api_resources[i];
 
-			if (pass == 0 ? r->parent && part[2] && strcmp(r->parent, part[0]) == 0 && strcmp(r->segment, part[2]) == 0 :
-					!r->parent && part[0] && strcmp(r->segment, part[0]) == 0)
+			if (pass == 0 ? r->parent && is_segment(path, 0, r->parent) && is_segment(path, 2, r->segment) :
+					!r->parent && is_segment(path, 0, r->segment))
 				return r;
 		}
 	return NULL;

@@ -3,6 +3,7 @@
 #include "applets/portal/http/exchange_int.h"
 #include "core/base/encode.h"
 #include "core/base/utf8.h"
+#include "core/json/json.h"
 
 #include <stdio.h>
 
@@ -155,24 +156,22 @@ void problem_text(struct exchange *x, u16 status, const char *reason)
 	exchange_send(x);
 }
 
-/* Reasons are sentences of ours, but may quote what was sent. */
-static void put_json(struct strbuf *b, const char *s)
-{
-	for (; *s; s++)
-		if (*s == '"' || *s == '\\')
-			strbuf_printf(b, "\\%c", *s);
-		else if ((u8)*s < 0x20)
-			strbuf_printf(b, "\\u%04x", (unsigned)(u8)*s);
-		else
-			strbuf_putc(b, *s);
-}
-
+/* Reasons are sentences of ours, but may quote what was sent, and be cut anywhere. */
 void problem_json(struct exchange *x, u16 status, const char *reason)
 {
+	struct json_out o = JSON_OUT;
+
+	json_open(&o, NULL);
+	json_open(&o, "error");
+	json_put_str(&o, "reason", reason ? reason : http_reason(status));
+	json_close(&o);
+	json_close(&o);
 	exchange_status(x, status);
 	exchange_header(x, "Content-Type", "application/json; charset=utf-8");
-	strbuf_puts(&x->out, "{\"error\":{\"reason\":\"");
-	put_json(&x->out, reason ? reason : http_reason(status));
-	strbuf_puts(&x->out, "\"}}");
+	if (json_ok(&o))
+		strbuf_add(&x->out, json_text(&o).p, json_text(&o).n);
+	else
+		x->out.failed = true;
+	json_out_free(&o);
 	exchange_send(x);
 }

@@ -135,12 +135,12 @@ static bool loses_access(const struct dependents *d)
 	return false;
 }
 
-static void ask_before_deletion(struct web *w, const struct web_deletion *d, const char *error, u16 status)
+static void ask_before_deletion(struct web *w, const struct web_deletion *d, const char *sent, const char *error, u16 status)
 {
 	struct dependents found = { .n = 0 };
 	struct confirm_item *items = exchange_alloc(w->x, DEPENDENTS_MAX * sizeof(*items));
 	struct confirm c = { .kind = d->noun ? d->noun : kinds[d->kind].name, .name = d->name, .action = web_text(w, "%s/delete", d->href),
-			     .cancel_href = d->href, .dependents = items, .error = error };
+			     .cancel_href = d->href, .dependents = items, .sent = sent, .error = error };
 	int rc = items ? admin_dependents(w->x->portal, d->kind, &w->account->e.id, d->id, &found) : ERR_NOMEM;
 
 	if (rc) {
@@ -169,12 +169,16 @@ void web_delete(struct web *w, const struct web_deletion *d)
 	struct action a;
 
 	if (w->x->method != METHOD_POST) {
-		ask_before_deletion(w, d, NULL, 200);
+		ask_before_deletion(w, d, NULL, NULL, 200);
 		return;
 	}
-	is_alone = admin_dependents(w->x->portal, d->kind, &w->account->e.id, d->id, &found) == 0 && !loses_access(&found);
+	if (admin_dependents(w->x->portal, d->kind, &w->account->e.id, d->id, &found)) {
+		web_store_failed(w);
+		return;
+	}
+	is_alone = !loses_access(&found);
 	if (d->is_typed && loses_access(&found) && (!typed || strcmp(typed, d->name) != 0)) {
-		ask_before_deletion(w, d, "That is not its name. Type it exactly as it is written.", 422);
+		ask_before_deletion(w, d, typed, "That is not its name. Type it exactly as it is written.", 422);
 		return;
 	}
 	web_action(w, &a, d->noun ? d->noun : kinds[d->kind].name, "delete", d->id);

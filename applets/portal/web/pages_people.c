@@ -367,7 +367,12 @@ static void make_secret(struct exchange *x, const char *noun, const char *label,
 		if (action_run(&a, x->portal) == ADMIN_OK) {
 			v.secret = web_text(&w, "%s", a.reply.secret);
 		} else {
-			w.page.flash = (struct notice){ .tone = TONE_BAD, .text = web_text(&w, "%s", a.reply.reason) };
+			if (strcmp(a.reply.field, "expires") == 0) {
+				v.token_error = web_text(&w, "%s", a.reply.reason);
+				v.token_expires = expires;
+			} else {
+				w.page.flash = (struct notice){ .tone = TONE_BAD, .text = web_text(&w, "%s", a.reply.reason) };
+			}
 			status = web_status_of(a.reply.class);
 		}
 		action_end(&a);

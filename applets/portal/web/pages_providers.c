@@ -4,8 +4,10 @@
 #include "applets/portal/web/views_settings.h"
 
 #include "applets/portal/auth/oidc_web.h"
+#include "applets/portal/model/rules.h"
 #include "core/http/url.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -307,6 +309,41 @@ static void save(struct web *w, int type, const struct auth_provider *old, struc
 	action_end(&a);
 }
 
+static i64 typed_seconds(const struct form *f, const char *name, i64 otherwise)
+{
+	const char *text = form_value(f, name);
+	char *end;
+	i64 v = strtoll(text, &end, 10);
+
+	return !*text ? otherwise : *end ? 0 : v;
+}
+
+/* What the rules refuse anyhow is not taken to the provider first. What only a trial can tell (Entra's issuer) is not asked for. */
+static bool is_worth_a_trial(struct web *w, struct form *f, const struct auth_provider *row)
+{
+	struct auth_provider p;
+	struct complaint c = { .field = "" };
+	int rc = entity_copy(KIND_AUTH_PROVIDER, &p, row);
+
+	if (rc)
+		return false;
+	if (p.type == PROVIDER_ENTRA && !p.issuer)
+		rc = text_set(&p.issuer, "https://login.microsoftonline.com");
+	p.client_session_lifetime_secs = typed_seconds(f, "client-session-lifetime-secs", p.client_session_lifetime_secs);
+	p.portal_session_lifetime_secs = typed_seconds(f, "portal-session-lifetime-secs", p.portal_session_lifetime_secs);
+	rc = rc ? rc : check_auth_provider(&p, &c);
+	entity_deinit(KIND_AUTH_PROVIDER, &p);
+	for (char *at = c.field; *at; at++)
+		if (*at == '_')
+			*at = '-';
+	c.reason[0] = (char)toupper((unsigned char)c.reason[0]);
+	if (rc)
+		form_error(f, web_text(w, "%s", c.field), web_text(w, "%s", c.reason));
+	else if (w->x->body.n > OIDC_FORM_MAX)
+		form_error(f, NULL, "More was sent than this form takes.");
+	return !form_has_errors(f);
+}
+
 static void handle_provider_form(struct exchange *x, bool is_new)
 {
 	struct form_field fields[F_COUNT];
@@ -349,6 +386,8 @@ static void handle_provider_form(struct exchange *x, bool is_new)
 			save(&w, type, old, &f, &trial);
 		else if (!needs_trial(old, &row))
 			save(&w, type, old, &f, NULL);
+		else if (!is_worth_a_trial(&w, &f, &row))
+			show_provider_form(&w, type, old, &f, false, 422);
 		else
 			oidc_verify_start(x, &(struct oidc_trial_request){ .account = w.account, .who = &w.me, .row = &row, .return_to = here });
 		entity_deinit(KIND_AUTH_PROVIDER, &row);

@@ -52,7 +52,8 @@ struct confirm {
 	const struct confirm_item *dependents;
 	u32 n_dependents;
 	const char *typed; /* people lose access: this must be typed to go on; NULL: nothing */
-	const char *error; /* what was typed is something else */
+	const char *sent;  /* what was typed */
+	const char *error; /* it is something else */
 };
 
 /* ---- charts: SVG of 640 x 200 with a table behind ---- */

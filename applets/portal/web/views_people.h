@@ -72,6 +72,7 @@ struct actor_view {
 	struct actor_row row;
 	const char *secret; /* a token or link just made; NULL: none */
 	const char *secret_label, *secret_can;
+	const char *token_expires, *token_error; /* of a token that was not made: what was typed, and why not */
 	struct membership_row *groups;
 	u32 n_groups;
 	struct client_row *clients;
