@@ -1,0 +1,88 @@
+#!/bin/bash
+# Bad input, found by itself: every field of every form that the pages show, and every field of every operation of the API's own document, with
+# hostile values (issue's "bad input"; lists of values and what is asked of the answers: bad_forms.py, bad_json.py).
+#
+# packages: python3:python3 curl:curl
+# timeout: 240
+set -u
+cd "$(dirname "$0")/../.."
+emberbox=${EMBERBOX:-$PWD/build/static/all/emberbox}
+work=$(mktemp -d)
+port=${BAD_INPUT_PORT:-18437}
+pid= peers=
+
+cleanup() {
+	[ -z "$peers" ] || { kill "$peers" 2>/dev/null; wait "$peers" 2>/dev/null; }
+	[ -z "$pid" ] || { kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; }
+	[ -n "${KEEP:-}" ] && echo "note kept $work" || rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+fail() { # fail NAME LOG
+	echo "not ok $1"
+	tail -n "${TAIL:-60}" "$2" | sed 's/^/    /'
+	exit 1
+}
+check() { # check NAME CMD…
+	local name=$1
+	shift
+	if "$@" >"$work/log" 2>&1; then
+		echo "ok $name"
+		tail -n 1 "$work/log" | sed 's/^/note /'
+	else
+		echo "not ok $name"
+		tail -n "${TAIL:-60}" "$work/log" | sed 's/^/    /'
+	fi
+}
+portal() { "$emberbox" portal --dir "$work/state" "$@"; }
+fields() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
+
+# Two accounts with one of each; what the second one is called is in all its names.
+in_account() { # in_account SLUG WORD
+	export EMBERBOX_ACCOUNT=$1
+	portal site add --name "$2 Berlin" && portal resource add --site "$2 Berlin" --address 10.9.0.0/24 --name "$2 lab" --filter tcp:22,80-90 &&
+		portal resource add --site "$2 Berlin" --address '*.corp.example' --name "$2 names" &&
+		portal group add --name "$2 Makers" && portal actor add --email "sam@$1.example" --name "$2 Sam" &&
+		portal actor add --type service-account --name "$2 backup" && portal member add --group "$2 Makers" --actor "sam@$1.example" &&
+		portal policy add --group "$2 Makers" --resource "$2 lab" --condition 'remote_ip is_in_cidr 198.51.100.0/24' &&
+		portal api-client add --name "$2 program" &&
+		portal provider add --type oidc --name "$2 Keycloak" --client-id a --client-secret b --discovery-document-uri https://127.0.0.1:9/openid-configuration &&
+		portal directory add --type okta --name "$2 Okta" --okta-domain acme.okta.com --client-id x \
+			--private-key-jwk '{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}' --kid 1 &&
+		portal directory add --type google --name "$2 Google" --domain "$1.example" --impersonation-email "jo@$1.example" &&
+		portal directory add --type entra --name "$2 Entra" --tenant-id 0b8c1d2e-0000-4000-8000-000000000001
+}
+{
+	portal init && portal account add --name Acme --admin-email jo@acme.example && portal account add --name Other --admin-email kim@other.example &&
+		in_account other Qwertz && in_account acme Our
+} >"$work/setup" 2>&1 || fail bad_input_setup "$work/setup"
+foreign=$(for noun in site resource group actor policy api-client provider directory; do portal "$noun" list --account other --json | tr ',' '\n' | fields id | head -n 3; done | sort -u | paste -sd,)
+export EMBERBOX_ACCOUNT=acme
+token=$(portal api-token add --actor 'Our program' --name test --json | fields token)
+client=$(portal token add --actor jo@acme.example --json | fields token)
+gateway=$(portal token add --site 'Our Berlin' --json | fields token)
+link=$(portal link add --actor jo@acme.example --json | fields url)
+"$emberbox" portal --dir "$work/state" serve --listen "127.0.0.1:$port" --web-url "http://127.0.0.1:$port/" --api-url "http://127.0.0.1:$port/" \
+	--api-refill-rate 0 --web-refill-rate 0 --mail smtp://127.0.0.1:9 --mail-from portal@acme.example --sign-up --socket-capacity 100 --socket-refill-rate 100 >"$work/serve" 2>&1 &
+pid=$!
+for _ in $(seq 200); do
+	curl -s "http://127.0.0.1:$port/readyz" | grep -q '"ready"' && break
+	sleep 0.1
+done
+python3 tests/interop/portal_peers.py "$port" "client=$client" "gateway=$gateway" >"$work/peers" 2>&1 &
+peers=$!
+for _ in $(seq 100); do
+	[ "$(grep -c joined "$work/peers")" -ge 2 ] && break
+	sleep 0.1
+done
+[ "$(grep -c joined "$work/peers")" -ge 2 ] || fail bad_input_peers "$work/peers"
+
+before=$(portal export --account other | grep -v exported_at | sha256sum)
+check bad_input_forms python3 tests/interop/bad_forms.py "$port" "$link" "$foreign" Qwertz
+check bad_input_api python3 tests/interop/bad_json.py "$port" "$token" "$foreign" Qwertz
+check bad_input_leaves_the_other_account_alone [ "$before" = "$(portal export --account other | grep -v exported_at | sha256sum)" ]
+check bad_input_portal_lives kill -0 "$pid"
+check bad_input_peers_stay kill -0 "$peers"
+grep -E 'a page did not answer|an answer could not be written|answered twice|ERROR' "$work/serve" >"$work/errors"
+check bad_input_nothing_broke_inside [ ! -s "$work/errors" ]
