@@ -1,22 +1,26 @@
 #!/bin/sh
-# Runs test programs and scripts one after the other and sums them up: run.sh PROGRAM...
+# Runs test programs and scripts, several at a time, and sums them up: run.sh PROGRAM...
 #
 # A program prints a line for each failing test and, last, `N passed, N failed[, N skipped]`. A script (*.sh) prints `ok NAME`,
 # `not ok NAME` or `skip NAME: reason` for each of its tests, and whatever else explains them. One that dies, hangs or says nothing
-# counts as one more failed test. Nobody gets input.
+# counts as one more failed test. Nobody gets input. What each said appears as a whole, in the order they were begun.
+#
+# Programs compute: as many at a time as there are cores. Scripts wait more than they compute and keep to namespaces of their own: twice as
+# many; JOBS=N sets both. Scripts with limits in milliseconds come after all others, and no more of them at a time than cores.
 #
 # What a script needs stands in comments of its head:
 #	# needs: root                             without it the script counts as skipped
 #	# packages: turnserver:coturn dig:dnsutils  FILE:PACKAGE as in contrib/build/tools.sh; `make check` installs them
 #	# timeout: 600                            seconds, instead of 300
+#	# lasts: 90                               seconds, about: the longest are begun first
+#	# timed: why                              has limits that a busy machine would break
 # and it finds the binary in $EMBERBOX and a scratch folder, removed afterwards, in $SCRATCH.
 set -u
 passed=0 failed=0 skipped=0
 work=$(mktemp -d) && chmod 755 "$work" || exit 1 # programs that gave up root find what lies below
-child= others=
+child= workers=
 trap 'rm -rf "$work"' EXIT
-trap 'kill $child $others 2>/dev/null; exit 130' INT TERM
-out=$work/out
+trap 'kill $workers 2>/dev/null; wait; exit 130' INT TERM
 
 head_of() { # head_of SCRIPT KEY: the words behind `# KEY:`
 	sed -n "/^\$/q; s/^# $2: *//p" "$1" | tr '\n' ' '
@@ -76,10 +80,10 @@ run_script() {
 	fi
 	limit=$(head_of "$1" timeout)
 	limit=${limit:-300}
-	mkdir -p "$work/scratch"
+	mkdir -p "$room/scratch"
 	began=$(date +%s)
-	SCRATCH=$work/scratch run $limit "$1"
-	rm -rf "$work/scratch"
+	SCRATCH=$room/scratch run $limit "$1"
+	rm -rf "$room/scratch"
 	p=$(grep -acE '^ok ' "$out")
 	f=$(grep -acE '^not ok ' "$out")
 	s=$(grep -acE '^skip ' "$out")
@@ -97,55 +101,57 @@ run_script() {
 	add "$p" "$f" "$s"
 }
 
-# Scripts wait more than they compute and stay in namespaces of their own: JOBS of them at a time, each in a run.sh of its own whose
-# output appears when it is through.
-is_running() { kill -0 "$1" 2>/dev/null; }
-
-running() {
-	count=0
-	for pid in $others; do is_running "$pid" && count=$((count + 1)); done
-	echo $count
-}
-
-show() { # show N: what the N-th said, its sum left out and added
-	sed '$d' "$work/$1.out"
-	p=0 f=1 s=0
-	read -r p _ f _ s _ <<-END
-		$(tail -n 1 "$work/$1.out" | grep -aE '^[0-9]+ passed, [0-9]+ failed' || echo '0 passed, 1 failed')
-	END
-	f=${f%,}
-	add "$p" "$f" "${s:-0}"
-}
-
-run_together() {
-	n=0 shown=0
-	for script; do
-		while [ "$(running)" -ge "$JOBS" ]; do sleep 0.2; done
-		n=$((n + 1))
-		JOBS=1 "$0" "$script" >"$work/$n.out" 2>&1 </dev/null &
-		others="$others $!"
+# Runs what nobody else has taken, each in a room, a folder of its own: said is what it said, sum its three numbers, which come last.
+work_off() {
+	trap '[ -n "$child" ] && kill $child && wait $child; exit 130' INT TERM
+	trap - EXIT
+	for program; do
+		n=$((n + 1)) room=$work/$n out=$work/$n/out passed=0 failed=0 skipped=0
+		mkdir "$room" 2>/dev/null || continue
+		case $program in
+		*.sh) run_script "$program" ;;
+		*) run_program "$program" ;;
+		esac >"$room/said" 2>&1
+		echo $passed $failed $skipped >"$room/sum.new"
+		mv "$room/sum.new" "$room/sum"
 	done
-	for pid in $others; do
-		wait "$pid"
-		shown=$((shown + 1))
-		show $shown
-	done
-	others=
 }
 
-JOBS=${JOBS:-$(nproc)}
-scripts=
+started=0
+run_together() { # run_together JOBS PROGRAM...
+	jobs=$1 workers=
+	shift
+	while [ "$jobs" -gt 0 ]; do
+		(n=$started && work_off "$@") &
+		workers="$workers $!"
+		jobs=$((jobs - 1))
+	done
+	for program; do
+		started=$((started + 1)) room=$work/$started
+		until [ -e "$room/sum" ]; do sleep 0.1; done
+		cat "$room/said"
+		read -r p f s <"$room/sum"
+		add "$p" "$f" "$s"
+	done
+	wait
+	workers=
+}
+
+longest_first() {
+	for script; do echo "$(head_of "$script" lasts | cut -d' ' -f1) $script"; done | sort -srn -k1,1 | sed 's/.* //'
+}
+
+cores=$(nproc)
+programs= scripts= timed=
 for program; do
 	case $program in
-	*.sh) scripts="$scripts $program" ;;
-	*) run_program "$program" ;;
+	*.sh) if [ -n "$(head_of "$program" timed)" ]; then timed="$timed $program"; else scripts="$scripts $program"; fi ;;
+	*) programs="$programs $program" ;;
 	esac
 done
-if [ "$JOBS" -gt 1 ] && [ "$(echo $scripts | wc -w)" -gt 1 ]; then
-	run_together $scripts
-else
-	for script in $scripts; do run_script "$script"; done
-fi
+run_together "${JOBS:-$cores}" $programs
+run_together "${JOBS:-$((2 * cores))}" $(longest_first $scripts)
+run_together "${JOBS:-$cores}" $(longest_first $timed)
 tail=
 [ "$skipped" -gt 0 ] && tail=", $skipped skipped"
 echo "$passed passed, $failed failed$tail"

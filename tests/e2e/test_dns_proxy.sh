@@ -5,6 +5,7 @@
 # needs: root
 # packages: ip:iproute2 unbound:unbound dnsmasq:dnsmasq-base dig:bind9-dnsutils dnsperf:dnsperf openssl:openssl python3:python3
 # timeout: 180
+# lasts: 20
 #
 #   host 192.168.77.2, fd77::2 ──┐                                   ┌── unbound 10.53.0.2 (UDP, TCP, HTTPS over HTTP/2), dnsmasq .3
 #                                ├── router 192.168.77.1, fd77::1 ───┤

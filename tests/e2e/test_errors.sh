@@ -2,6 +2,7 @@
 # What users get wrong first: each says what failed, with which input, and what to do; the exit status is the specs'.
 # needs: root
 # packages: ip:iproute2 nft:nftables curl:curl python3:python3 setpriv:util-linux unshare:util-linux dig:bind9-dnsutils
+# lasts: 35
 . "$(dirname "$0")/lib.sh"
 
 # says TEST STATUS PATTERN CMD…: ends within 25 s with that status and says something that fits

@@ -2,6 +2,8 @@
 # What happens when a part goes away under traffic; the time until packets flow again is printed.
 # needs: root
 # packages: ip:iproute2 nft:nftables curl:curl python3:python3 ping:iputils-ping
+# timed: packets are missing for a tenth of a second at most
+# lasts: 55
 . "$(dirname "$0")/lib.sh"
 
 if [ $# -eq 0 ]; then

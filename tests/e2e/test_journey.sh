@@ -5,6 +5,7 @@
 # needs: root
 # packages: ip:iproute2 nft:nftables curl:curl python3:python3 chromium:chromium node:nodejs npm:npm
 # timeout: 400
+# lasts: 70
 #
 # axe-core is fetched once from npm into $AXE_NPM_DIR (default build/interop/axe); where it is not to be had, that test is skipped.
 . "$(dirname "$0")/lib.sh"

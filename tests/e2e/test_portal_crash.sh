@@ -4,6 +4,7 @@
 # needs: root
 # packages: ip:iproute2 curl:curl python3:python3
 # timeout: 240
+# lasts: 20
 . "$(dirname "$0")/lib.sh"
 must place portal
 

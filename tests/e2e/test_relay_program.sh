@@ -5,6 +5,8 @@
 # needs: root
 # packages: curl:curl python3:python3 ip:iproute2
 # timeout: 120
+# timed: it answers within a quarter of a second
+# lasts: 22
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 EMBERBOX=${EMBERBOX:-$PWD/build/static/all/emberbox}

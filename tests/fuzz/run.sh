@@ -1,37 +1,68 @@
 #!/bin/sh
-# Runs fuzz targets: run.sh replay|fuzz SECONDS FOLDER TARGET...
+# Runs fuzz targets, as many at a time as there are cores: run.sh replay|fuzz SECONDS FOLDER TARGET...
 #
-# replay feeds each target its seeds; fuzz gives the targets SECONDS in all, keeps what it learns under FOLDER/corpus and the inputs
-# that broke something under FOLDER/found. One target is one test.
+# replay feeds each target its seeds; fuzz gives the targets SECONDS of a core in all, keeps what it learns under FOLDER/corpus and the
+# inputs that broke something under FOLDER/found. One target is one test.
 set -u
 mode=$1 seconds=$2 folder=$3
 shift 3
-passed=0 failed=0
-log=$(mktemp) || exit 1
-trap 'rm -f "$log"' EXIT
+work=$(mktemp -d) || exit 1
+lanes=
+trap 'rm -rf "$work"' EXIT
+trap 'kill $lanes 2>/dev/null; wait; exit 130' INT TERM
 each=$((seconds / ($# > 0 ? $# : 1)))
 [ "$each" -ge 1 ] || each=1
 mkdir -p "$folder/corpus" "$folder/found"
 
-for target; do
-	name=${target##*/fuzz_}
+run() {
+	timeout "$@" >"$log" 2>&1 </dev/null &
+	child=$!
+	wait $child
+}
+
+try() { # try TARGET
+	name=${1##*/fuzz_}
 	seeds=tests/fuzz/seeds/$name
+	[ -d "$seeds" ] || seeds=
 	if [ "$mode" = replay ]; then
-		if [ -d "$seeds" ]; then timeout 120 "$target" "$seeds"; else timeout 120 "$target"; fi >"$log" 2>&1 </dev/null
+		run 120 "$1" $seeds
 	else
 		mkdir -p "$folder/corpus/$name"
-		[ -d "$seeds" ] || seeds=
 		# shellcheck disable=SC2086
-		timeout $((each + 120)) "$target" -max_total_time="$each" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
-			-verbosity=0 -artifact_prefix="$folder/found/$name-" "$folder/corpus/$name" $seeds >"$log" 2>&1 </dev/null
+		run $((each + 120)) "$1" -max_total_time="$each" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+			-verbosity=0 -artifact_prefix="$folder/found/$name-" "$folder/corpus/$name" $seeds
 	fi
-	if [ $? -eq 0 ]; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		echo "FAIL $mode $name"
-		tail -n 60 "$log"
-	fi
+}
+
+# Every so many-th target, each with a line of the lane's sum.
+lane() { # lane NUMBER OF TARGET...
+	trap '[ -n "$child" ] && kill $child; exit 130' INT TERM
+	trap - EXIT
+	number=$1 of=$2 i=0 child= log=$work/log$1
+	shift 2
+	for target; do
+		i=$((i + 1))
+		[ $((i % of)) -eq "$number" ] || continue
+		if try "$target"; then
+			echo passed
+		else
+			echo "FAIL $mode $name"
+			tail -n 60 "$log" >&2
+		fi
+	done >"$work/sum$number" 2>"$work/why$number"
+}
+
+cores=$(nproc) n=0
+while [ "$n" -lt "$cores" ]; do
+	lane "$n" "$cores" "$@" &
+	lanes="$lanes $!"
+	n=$((n + 1))
 done
+wait
+lanes=
+passed=$(cat "$work"/sum* | grep -c '^passed$')
+failed=$(($# - passed))
+grep -h '^FAIL' "$work"/sum*
+cat "$work"/why*
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -4,6 +4,7 @@
 #
 # packages: python3:python3 /usr/lib/python3*/ensurepip/__init__.py:python3-venv curl:curl
 # timeout: 420
+# lasts: 60
 #
 # schemathesis comes from the Python package index, once, into $SCHEMATHESIS_VENV (default build/interop/schemathesis); where it cannot be
 # had, the test is skipped. All traffic stays on loopback.

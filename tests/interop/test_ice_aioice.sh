@@ -3,6 +3,7 @@
 #
 # packages: python3:python3 /usr/lib/python3*/ensurepip/__init__.py:python3-venv
 # timeout: 120
+# lasts: 30
 #
 # aioice comes from the Python package index, once, into $AIOICE_VENV (default build/interop/aioice); where it cannot be had, all
 # tests are skipped.

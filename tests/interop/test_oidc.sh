@@ -3,6 +3,7 @@
 #
 # packages: curl:curl
 # timeout: 300
+# timed: nobody waits for a second
 #
 # The npm package is fetched once into $OIDC_NPM_DIR (default build/interop/npm-oidc); where npm or the registry is not to be had, everything is
 # skipped. All traffic stays on loopback.

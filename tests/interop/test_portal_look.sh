@@ -4,6 +4,7 @@
 #
 # packages: chromium:chromium node:nodejs
 # timeout: 500
+# lasts: 75
 #
 # axe-core is fetched once from npm into $AXE_NPM_DIR (default build/interop/axe); where it is not to be had, that test is skipped. Screenshots
 # are kept in build/screenshots/look. All traffic stays on loopback.

@@ -5,6 +5,7 @@
 # needs: root
 # packages: turnutils_uclient:coturn ip:iproute2 openssl:openssl
 # timeout: 400
+# lasts: 115
 #
 # aioice comes from the Python package index, once, into $AIOICE_VENV (default build/interop/aioice); where it cannot be had, its tests
 # are skipped.

@@ -3,6 +3,7 @@
 #
 # packages: openssl:openssl curl:curl nodejs:nodejs /usr/sbin/ip:iproute2
 # timeout: 240
+# lasts: 90
 #
 # Runs in a network namespace of its own, because Okta's domain has no port.
 set -u

@@ -147,9 +147,13 @@ server_gives() { # server_gives NAME PATTERN OPTIONS...
 	shift 2
 	n=$((n + 1))
 	# shellcheck disable=SC2059
-	{ printf "$request"; sleep 1; } | timeout 10 openssl s_client -connect "127.0.0.1:$port" "$@" >"$work/o$n.log" 2>&1
-	grep -qE -- "$pattern" "$work/o$n.log"
+	printf "$request" >"$work/request"
+	timeout 10 openssl s_client -ign_eof -connect "127.0.0.1:$port" "$@" <"$work/request" >"$work/o$n.log" 2>&1 &
+	asker=$!
+	wait_for "$work/o$n.log" "$pattern"
 	result "server_$name" $? "$work/o$n.log"
+	kill "$asker" 2>/dev/null
+	wait "$asker" 2>/dev/null
 }
 
 switched='^HTTP/1.1 101 Switching Protocols'

@@ -5,6 +5,7 @@
 # needs: root
 # packages: turnserver:coturn ip:iproute2
 # timeout: 180
+# lasts: 40
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 driver=${INTEROP_BIN:-$PWD/build/static/tests/interop}/turn_client
