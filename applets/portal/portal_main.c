@@ -441,7 +441,7 @@ static int run_import(const char *dir, int argc, char **argv)
 	else if (json_parse(json_text(&out), NULL, &root) || !json_is_object(root))
 		fprintf(stderr, PROGRAM " import: this is no export: a JSON object is needed\n");
 	else
-		status = import_run(root, &(struct import_options){ .dir = o.dir, .account = o.account, .default_site = o.site, .is_dry_run = o.dry_run });
+		status = import_run(root, &(struct import_options){ .dir = o.dir, .account = o.account, .default_site = o.site, .is_dry_run = o.dry_run, .is_from_api = o.from_api != NULL });
 	json_free(root);
 	json_out_free(&out);
 	return status;

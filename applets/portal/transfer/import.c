@@ -1,4 +1,4 @@
-#include "applets/portal/transfer/transfer.h"
+#include "applets/portal/transfer/transfer_int.h"
 
 #include "applets/portal/admin/admin.h"
 #include "applets/portal/cli.h"
@@ -24,15 +24,6 @@ struct importer {
 	u32 n_links, cap_links;
 	u32 added, kept, failed;
 };
-
-static const char *text_of(const struct cJSON *row, const char *key)
-{
-	struct json_get g = JSON_GET;
-	const struct cJSON *v = json_member(&g, row, key);
-	const char *s = v ? json_value_str(v) : NULL;
-
-	return s && *s ? s : NULL;
-}
 
 static bool is_true(const struct cJSON *row, const char *key)
 {
@@ -104,7 +95,7 @@ static bool act(struct importer *im, const struct admin_request *rq, const char 
 		return false;
 	ok = reply.status == 0;
 	if (ok && reply.out && json_parse(SPAN(reply.out, strlen(reply.out)), NULL, &root) == 0 && json_is_object(root))
-		snprintf(id, UUID_STRLEN, "%s", text_of(root, "id") ? text_of(root, "id") : "");
+		snprintf(id, UUID_STRLEN, "%s", transfer_text(root, "id") ? transfer_text(root, "id") : "");
 	json_free(root);
 	printf("%s%s\n", ok ? "" : "not done: ", what);
 	if (!ok)
@@ -118,7 +109,7 @@ static bool act(struct importer *im, const struct admin_request *rq, const char 
 
 static bool link_to(struct importer *im, const struct cJSON *row, const char *to)
 {
-	const char *from = text_of(row, "id");
+	const char *from = transfer_text(row, "id");
 
 	if (!from)
 		return true;
@@ -166,7 +157,7 @@ static bool bring(struct importer *im, const char *key, const char *noun, same i
 				found = ours;
 		if (found) {
 			im->kept++;
-			ok = link_to(im, theirs, text_of(found, "id"));
+			ok = link_to(im, theirs, transfer_text(found, "id"));
 		} else if (make_it(im, theirs, id)) {
 			ok = link_to(im, theirs, id);
 		}
@@ -182,7 +173,7 @@ static bool bring(struct importer *im, const char *key, const char *noun, same i
 static bool same_group(struct importer *im, const struct cJSON *theirs, const struct cJSON *ours)
 {
 	(void)im;
-	return is_same(text_of(theirs, "name"), text_of(ours, "name"));
+	return is_same(transfer_text(theirs, "name"), transfer_text(ours, "name"));
 }
 
 static bool make_group(struct importer *im, const struct cJSON *g, char id[static UUID_STRLEN])
@@ -190,24 +181,24 @@ static bool make_group(struct importer *im, const struct cJSON *g, char id[stati
 	struct admin_request rq = request(im, "group", "add");
 	char what[400];
 
-	give(&rq, "name", text_of(g, "name"));
-	snprintf(what, sizeof(what), "group '%s'", text_of(g, "name") ? text_of(g, "name") : "");
+	give(&rq, "name", transfer_text(g, "name"));
+	snprintf(what, sizeof(what), "group '%s'", transfer_text(g, "name") ? transfer_text(g, "name") : "");
 	return act(im, &rq, what, id);
 }
 
 static bool same_actor(struct importer *im, const struct cJSON *theirs, const struct cJSON *ours)
 {
-	const char *email = text_of(theirs, "email"), *other = text_of(ours, "email");
+	const char *email = transfer_text(theirs, "email"), *other = transfer_text(ours, "email");
 
 	(void)im;
 	if (email || other)
 		return email && other && email_means(email, other);
-	return is_same(text_of(theirs, "name"), text_of(ours, "name")) && is_same(text_of(theirs, "type"), text_of(ours, "type"));
+	return is_same(transfer_text(theirs, "name"), transfer_text(ours, "name")) && is_same(transfer_text(theirs, "type"), transfer_text(ours, "type"));
 }
 
 static bool is_disabled(const struct cJSON *row)
 {
-	return text_of(row, "disabled_at") != NULL;
+	return transfer_text(row, "disabled_at") != NULL;
 }
 
 /* An actor or policy that was disabled there is disabled here. */
@@ -224,23 +215,23 @@ static bool disable(struct importer *im, const char *noun, const char *id)
 static bool make_actor(struct importer *im, const struct cJSON *x, char id[static UUID_STRLEN])
 {
 	struct admin_request rq = request(im, "actor", "add");
-	const char *type = text_of(x, "type"), *email = text_of(x, "email");
+	const char *type = transfer_text(x, "type"), *email = transfer_text(x, "email");
 	char what[600];
 
-	give(&rq, "name", text_of(x, "name"));
+	give(&rq, "name", transfer_text(x, "name"));
 	give(&rq, "email", email);
 	give(&rq, "type", type);
 	give(&rq, "allow-email-otp-sign-in", is_true(x, "allow_email_otp_sign_in") ? "on" : NULL);
-	snprintf(what, sizeof(what), "actor '%s'%s%s", text_of(x, "name") ? text_of(x, "name") : "", email ? " " : "", email ? email : "");
+	snprintf(what, sizeof(what), "actor '%s'%s%s", transfer_text(x, "name") ? transfer_text(x, "name") : "", email ? " " : "", email ? email : "");
 	return act(im, &rq, what, id) && (!is_disabled(x) || disable(im, "actor", id));
 }
 
 static bool same_site(struct importer *im, const struct cJSON *theirs, const struct cJSON *ours)
 {
-	const char *managed_by = text_of(theirs, "managed_by");
+	const char *managed_by = transfer_text(theirs, "managed_by");
 
 	(void)im;
-	return is_same(text_of(theirs, "name"), text_of(ours, "name")) && (!managed_by || is_same(managed_by, text_of(ours, "managed_by")));
+	return is_same(transfer_text(theirs, "name"), transfer_text(ours, "name")) && (!managed_by || is_same(managed_by, transfer_text(ours, "managed_by")));
 }
 
 static bool make_site(struct importer *im, const struct cJSON *s, char id[static UUID_STRLEN])
@@ -248,95 +239,40 @@ static bool make_site(struct importer *im, const struct cJSON *s, char id[static
 	struct admin_request rq = request(im, "site", "add");
 	char what[400];
 
-	give(&rq, "name", text_of(s, "name"));
-	snprintf(what, sizeof(what), "site '%s'", text_of(s, "name") ? text_of(s, "name") : "");
+	give(&rq, "name", transfer_text(s, "name"));
+	snprintf(what, sizeof(what), "site '%s'", transfer_text(s, "name") ? transfer_text(s, "name") : "");
 	return act(im, &rq, what, id);
 }
 
 static bool same_resource(struct importer *im, const struct cJSON *theirs, const struct cJSON *ours)
 {
-	const char *type = text_of(theirs, "type"), *site = linked(im, text_of(theirs, "site_id"));
+	const char *type = transfer_text(theirs, "type"), *site = linked(im, transfer_text(theirs, "site_id"));
 
 	if (type && strcmp(type, "internet") == 0)
-		return is_same(type, text_of(ours, "type"));
-	return is_same(text_of(theirs, "name"), text_of(ours, "name")) && is_same(text_of(theirs, "address"), text_of(ours, "address")) &&
-	       (!site || is_same(site, text_of(ours, "site_id")));
-}
-
-/* A port, or a range as any of them writes it: "80", "80 - 90", "[80,91)", 80. */
-static bool put_port(struct strbuf *b, const struct cJSON *port)
-{
-	const char *text = json_value_str(port);
-	unsigned first, last;
-	int end = 0;
-	u64 n;
-
-	if (!text && json_value_uint(port, 65535, &n) == 0) {
-		strbuf_printf(b, "%u", (unsigned)n);
-		return true;
-	}
-	if (text && sscanf(text, "[%u,%u)%n", &first, &last, &end) == 2 && end > 0 && last > first) {
-		strbuf_printf(b, last - first == 1 ? "%u" : "%u-%u", first, last - 1);
-		return true;
-	}
-	if (!text || !*text || strspn(text, "0123456789- ") != strlen(text))
-		return false;
-	for (; *text; text++)
-		if (*text != ' ')
-			strbuf_putc(b, *text);
-	return true;
-}
-
-/* Filters as the model writes them. NULL: cannot be read. The caller frees. */
-static char *filters_of(const struct cJSON *v)
-{
-	static const char *const numbers[] = { [1] = "icmp", [6] = "tcp", [17] = "udp" };
-	struct strbuf b = { .p = NULL };
-	bool ok = true;
-
-	if (!v || json_is_null(v) || json_value_str(v))
-		return strdup(v && json_value_str(v) ? json_value_str(v) : "");
-	json_each(one, v) {
-		struct json_get g = JSON_GET;
-		const struct cJSON *protocol = json_member(&g, one, "protocol"), *ports = json_array_opt(&g, one, "ports");
-		const char *name = protocol ? json_value_str(protocol) : NULL;
-		u64 n = 0;
-		bool is_first = true;
-
-		if (!name && protocol && json_value_uint(protocol, 17, &n) == 0)
-			name = numbers[n];
-		ok = ok && name && !g.err;
-		strbuf_printf(&b, "%s%s", b.n ? " " : "", name ? name : "");
-		json_each(port, ports) {
-			strbuf_putc(&b, is_first ? ':' : ',');
-			is_first = false;
-			ok = ok && put_port(&b, port);
-		}
-	}
-	char *out = ok && b.n == 0 ? strdup("") : ok ? strbuf_take(&b) : NULL;
-	strbuf_free(&b);
-	return out;
+		return is_same(type, transfer_text(ours, "type"));
+	return is_same(transfer_text(theirs, "name"), transfer_text(ours, "name")) && is_same(transfer_text(theirs, "address"), transfer_text(ours, "address")) &&
+	       (!site || is_same(site, transfer_text(ours, "site_id")));
 }
 
 static bool make_resource(struct importer *im, const struct cJSON *r, char id[static UUID_STRLEN])
 {
-	const char *type = text_of(r, "type"), *site = linked(im, text_of(r, "site_id"));
+	const char *type = transfer_text(r, "type"), *site = linked(im, transfer_text(r, "site_id"));
 	bool is_pool = type && strcmp(type, "static_device_pool") == 0;
 	struct admin_request rq = request(im, is_pool ? "pool" : "resource", "add");
 	struct json_get g = JSON_GET;
-	char *filters = filters_of(json_member(&g, r, "filters"));
+	char *filters = transfer_filters(json_member(&g, r, "filters"));
 	char what[700];
 	bool ok = false;
 
-	snprintf(what, sizeof(what), "resource '%s' %s", text_of(r, "name") ? text_of(r, "name") : "", text_of(r, "address") ? text_of(r, "address") : "");
-	give(&rq, "name", text_of(r, "name"));
-	give(&rq, "description", text_of(r, "address_description"));
+	snprintf(what, sizeof(what), "resource '%s' %s", transfer_text(r, "name") ? transfer_text(r, "name") : "", transfer_text(r, "address") ? transfer_text(r, "address") : "");
+	give(&rq, "name", transfer_text(r, "name"));
+	give(&rq, "description", transfer_text(r, "address_description"));
 	if (!is_pool) {
 		site = site ? site : im->o->default_site;
 		give(&rq, "site", site);
-		give(&rq, "address", text_of(r, "address"));
+		give(&rq, "address", transfer_text(r, "address"));
 		give(&rq, "type", type);
-		give(&rq, "ip-stack", text_of(r, "ip_stack"));
+		give(&rq, "ip-stack", transfer_text(r, "ip_stack"));
 		give(&rq, "filter", filters && *filters ? filters : NULL);
 	}
 	if (!filters)
@@ -352,52 +288,28 @@ static bool make_resource(struct importer *im, const struct cJSON *r, char id[st
 
 static bool same_policy(struct importer *im, const struct cJSON *theirs, const struct cJSON *ours)
 {
-	const char *group = linked(im, text_of(theirs, "group_id")), *resource = linked(im, text_of(theirs, "resource_id"));
+	const char *group = linked(im, transfer_text(theirs, "group_id")), *resource = linked(im, transfer_text(theirs, "resource_id"));
 
-	return group && *group && resource && *resource && is_same(group, text_of(ours, "group_id")) && is_same(resource, text_of(ours, "resource_id"));
-}
-
-/* Conditions as lines of the model; NULL: cannot be read. The caller frees. */
-static char *conditions_of(const struct cJSON *v)
-{
-	struct strbuf b = { .p = NULL };
-	bool ok = true;
-
-	if (!v || json_is_null(v) || json_value_str(v))
-		return strdup(v && json_value_str(v) ? json_value_str(v) : "");
-	json_each(one, v) {
-		struct json_get g = JSON_GET;
-		const struct cJSON *values = json_array(&g, one, "values");
-		const char *property = text_of(one, "property"), *operator = text_of(one, "operator");
-
-		strbuf_printf(&b, "%s%s %s", b.n ? "\n" : "", property ? property : "remote_ip_location_region", operator ? operator : "is_in");
-		json_each(value, values) {
-			ok = ok && json_value_str(value);
-			strbuf_printf(&b, " %s", ok ? json_value_str(value) : "");
-		}
-		ok = ok && !g.err;
-	}
-	char *out = ok && b.n == 0 ? strdup("") : ok ? strbuf_take(&b) : NULL;
-	strbuf_free(&b);
-	return out;
+	return group && *group && resource && *resource && is_same(group, transfer_text(ours, "group_id")) && is_same(resource, transfer_text(ours, "resource_id"));
 }
 
 static const char *name_in(const struct importer *im, const char *list, const char *id)
 {
 	json_each(one, list_of(im, list))
-		if (id && is_same(text_of(one, "id"), id))
-			return text_of(one, "name");
+		if (id && is_same(transfer_text(one, "id"), id))
+			return transfer_text(one, "name");
 	return NULL;
 }
 
 static bool make_policy(struct importer *im, const struct cJSON *p, char id[static UUID_STRLEN])
 {
-	const char *group = linked(im, text_of(p, "group_id")), *resource = linked(im, text_of(p, "resource_id"));
+	const char *group = linked(im, transfer_text(p, "group_id")), *resource = linked(im, transfer_text(p, "resource_id"));
 	struct admin_request rq = request(im, "policy", "add");
 	struct json_get g = JSON_GET;
-	char *conditions = conditions_of(json_member(&g, p, "conditions"));
+	char *conditions = transfer_conditions(json_member(&g, p, "conditions"));
 	bool ok = false, is_of_provider = conditions && strstr(conditions, "auth_provider_id ");
-	const char *who = name_in(im, "groups", text_of(p, "group_id")), *to = name_in(im, "resources", text_of(p, "resource_id"));
+	bool is_untold = im->o->is_from_api && !json_member(&g, p, "conditions");
+	const char *who = name_in(im, "groups", transfer_text(p, "group_id")), *to = name_in(im, "resources", transfer_text(p, "resource_id"));
 	char what[700];
 
 	snprintf(what, sizeof(what), "policy: '%s' may reach '%s'", who ? who : "", to ? to : "");
@@ -409,14 +321,18 @@ static bool make_policy(struct importer *im, const struct cJSON *p, char id[stat
 	}
 	give(&rq, "group", group);
 	give(&rq, "resource", resource);
-	give(&rq, "description", text_of(p, "description"));
+	give(&rq, "description", transfer_text(p, "description"));
 	give(&rq, "condition", *conditions ? conditions : NULL);
+	/* what was meant to be narrow must not become wide, not for a moment: providers have other ids here, and Firezone's API keeps to itself conditions,
+	 * filters and what is disabled */
+	give(&rq, "disabled", is_disabled(p) || is_of_provider || is_untold ? "true" : NULL);
 	ok = act(im, &rq, what, id);
-	/* providers have other ids here: what was meant to be narrow must not become wide */
 	if (ok && is_of_provider)
-		printf("  it names providers of there: check its conditions, then enable it\n");
-	if (ok && (is_disabled(p) || is_of_provider))
-		ok = disable(im, "policy", id);
+		printf("  disabled: it names providers of there; check its conditions, then enable it\n");
+	else if (ok && is_untold)
+		printf("  disabled: that API does not tell conditions, nor filters of resources; check both, then enable it\n");
+	else if (ok && is_disabled(p))
+		printf("  disabled\n");
 	free(conditions);
 	return ok;
 }
@@ -426,15 +342,15 @@ static bool make_policy(struct importer *im, const struct cJSON *p, char id[stat
 static bool has_member(const struct cJSON *members, const char *actor)
 {
 	json_each(m, members)
-		if (is_same(text_of(m, "id"), actor))
+		if (is_same(transfer_text(m, "id"), actor))
 			return true;
 	return false;
 }
 
 static bool bring_members_of(struct importer *im, const struct cJSON *group)
 {
-	const char *from = text_of(group, "id"), *to = linked(im, from);
-	const char *type = text_of(group, "type"), *name = text_of(group, "name");
+	const char *from = transfer_text(group, "id"), *to = linked(im, from);
+	const char *type = transfer_text(group, "type"), *name = transfer_text(group, "name");
 	struct cJSON *here = NULL;
 	bool ok = true;
 
@@ -445,7 +361,7 @@ static bool bring_members_of(struct importer *im, const struct cJSON *group)
 		ok = here != NULL;
 	}
 	json_each(m, list_of(im, "memberships")) {
-		const char *actor = is_same(text_of(m, "group_id"), from) ? linked(im, text_of(m, "actor_id")) : NULL;
+		const char *actor = is_same(transfer_text(m, "group_id"), from) ? linked(im, transfer_text(m, "actor_id")) : NULL;
 		struct admin_request rq = request(im, "member", "add");
 		char what[300], none[UUID_STRLEN];
 
@@ -469,6 +385,12 @@ static bool bring_members_of(struct importer *im, const struct cJSON *group)
 int import_run(const struct cJSON *root, const struct import_options *o)
 {
 	struct importer im = { .o = o, .root = root };
+	char why[TRANSFER_WHY_MAX];
+
+	if (transfer_check(root, why)) {
+		fprintf(stderr, "emberbox portal import: nothing is changed: %s\n", why);
+		return 1;
+	}
 	bool ok = bring(&im, "groups", "group", same_group, make_group) && bring(&im, "actors", "actor", same_actor, make_actor);
 
 	json_each(group, list_of(&im, "groups"))

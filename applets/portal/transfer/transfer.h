@@ -6,7 +6,8 @@
  *
  * The object has the members "actors", "groups", "memberships" {group_id, actor_id}, "sites", "resources", "policies", each a list (absent: empty).
  * Ids only tie its parts together; things are recognised by what people call them: actors by e-mail address (or name), groups and sites by name,
- * resources by name, address and site, policies by group and resource. So an import can be repeated; what is there is kept as it is.
+ * resources by name, address and site, policies by group and resource. So an import can be repeated; what is there is kept as it is. Of a text
+ * with an element that cannot be read nothing is imported.
  * Filters and conditions may be written as the model does (rules.h) or as the REST API does.
  */
 #pragma once
@@ -25,7 +26,7 @@ int export_run(const char *dir, const char *account);
 struct import_options {
 	const char *dir, *account;
 	const char *default_site; /* for resources that do not say where they are; NULL: those are not imported */
-	bool is_dry_run;
+	bool is_dry_run, is_from_api; /* is_from_api: a policy that does not say its conditions is imported disabled */
 };
 /* Prints what it does. Exit status. */
 int import_run(const struct cJSON *root, const struct import_options *o);
