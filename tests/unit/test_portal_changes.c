@@ -463,5 +463,23 @@ TEST(limits_stop_creation)
 	EXPECT_EQ(admin(w, "account update --limit-sites none"), 0);
 	EXPECT_EQ(admin(w, "site add --name Third"), 0);
 	EXPECT_EQ(admin(w, "account update --limit-sites many"), 2);
+	/* of users the limit of active ones comes first */
+	EXPECT_EQ(admin(w, "account update --limit-monthly-active-users 1"), 0);
+	EXPECT_EQ(admin(w, "actor add --email u@acme.example"), 0);
+	EXPECT_EQ(admin(w, "account update --limit-monthly-active-users none --limit-users none --limit-admins 1 --limit-api-clients 1"), 0);
+	EXPECT_EQ(admin(w, "actor add --type admin --email v@acme.example"), 1);
+	EXPECT_EQ(admin(w, "api-client add --name one"), 0);
+	EXPECT_EQ(admin(w, "api-client add --name two"), 1);
+	EXPECT_EQ(admin(w, "account update --limit-api-tokens-per-client 1"), 0);
+	EXPECT_EQ(admin(w, "api-token add --actor one --name a"), 0);
+	EXPECT_EQ(admin(w, "api-token add --actor one --name b"), 1);
+	/* and nothing is made in an account that is disabled */
+	EXPECT_EQ(admin(w, "account update --limit-admins none"), 0);
+	EXPECT_EQ(admin(w, "account disable acme"), 0);
+	EXPECT_EQ(admin(w, "actor add --email v@acme.example"), 1);
+	EXPECT_EQ(admin(w, "site add --name Fourth"), 1);
+	EXPECT_EQ(admin(w, "actor add --type service-account --name s2"), 1);
+	EXPECT_EQ(admin(w, "account enable acme"), 0);
+	EXPECT_EQ(admin(w, "site add --name Fourth"), 0);
 	portal_free(w);
 }

@@ -1,6 +1,12 @@
 /* The hub with peers of all roles: joining, presence, and who is refused. */
 #include "tests/unit/portal_scene.h"
 
+static bool says(struct portal_world *w, const char *command, const char *json)
+{
+	(void)admin_value(w, command, "id");
+	return w->reply.out && strstr(w->reply.out, json) != NULL;
+}
+
 /* ---- joining ---------------------------------------------------------------------------------------------------------------------- */
 
 TEST(spec60_2_an_account_begins_with_what_it_needs)
@@ -14,6 +20,12 @@ TEST(spec60_2_an_account_begins_with_what_it_needs)
 	EXPECT(strstr(w->reply.out, "system") != NULL);
 	EXPECT_EQ(admin(w, "site show 'Default Site'"), 0);
 	EXPECT_EQ(admin(w, "resource show Internet"), 0);
+	EXPECT_EQ(admin(w, "provider show 'Email (OTP)'"), 0);
+	EXPECT(strstr(w->reply.out, "email_otp") != NULL);
+	EXPECT(says(w, "actor show jo@acme.example", "\"allow_email_otp_sign_in\":true"));
+	EXPECT_EQ(admin(w, "account add --name Other --slug acme --admin-email x@other.example"), 1); /* all of it or nothing */
+	EXPECT_EQ(admin(w, "account list --json"), 0);
+	EXPECT(strstr(w->reply.out, "Other") == NULL);
 	EXPECT_EQ(admin(w, "site delete Internet"), 1);
 	EXPECT_EQ(admin(w, "group delete Everyone"), 1);
 	EXPECT_EQ(admin(w, "resource delete Internet"), 1);
@@ -178,16 +190,32 @@ TEST(spec10_13_silent_sockets_are_closed)
 	portal_free(s.w);
 }
 
+static void expect_id(struct portal_world *w, const char *command, struct uuid *out)
+{
+	const char *text = admin_value(w, command, "id");
+
+	EXPECT_EQ(uuid_parse(SPAN(text, strlen(text)), out), 0);
+}
+
 TEST(spec60_62_online_is_who_is_connected)
 {
 	struct scene s = scene();
 
-	EXPECT_STR(admin_value(s.w, "client show laptop", "id"), admin_value(s.w, "client show laptop", "id"));
-	EXPECT_EQ(admin(s.w, "client show laptop"), 0);
-	EXPECT(strstr(s.w->reply.out, "online") && strstr(s.w->reply.out, "true"));
+	struct connect late = { .role = MSG_ROLE_CLIENT, .token = s.client_token, .external_id = "phone", .key = 'p', .user_agent = CLIENT_UA };
+	struct store_session last;
+	struct client row;
+
+	EXPECT(says(s.w, "client show laptop", "\"online\":true"));
+	EXPECT(says(s.w, "gateway show gw", "\"online\":true"));
+	tick(s.w, SEC(6)); /* sessions are written */
 	hang_up(s.c);
-	EXPECT_EQ(admin(s.w, "client show laptop"), 0);
-	EXPECT(!strstr(s.w->reply.out, "true"));
+	hang_up(s.g);
+	EXPECT(says(s.w, "client show laptop", "\"online\":false")); /* whatever its session says */
+	EXPECT(says(s.w, "gateway show gw", "\"online\":false"));
+	expect_id(s.w, "client show laptop", &row.d.e.id);
+	EXPECT_EQ(store_latest_session(s.w->portal.store, &directory_account_named(hub_directory(s.w->portal.hub), "acme")->e.id, &row.d.e.id, &last), 0);
+	EXPECT(connect_as(s.w, &late)->peer != NULL);
+	EXPECT(says(s.w, "client show phone", "\"online\":false")); /* it has not joined */
 	portal_free(s.w);
 }
 

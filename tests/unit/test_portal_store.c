@@ -48,6 +48,40 @@ TEST(spec60_1_no_reference_crosses_accounts)
 	close_world(&w);
 }
 
+static int schema_column(void *ctx, int n, char **value, char **name)
+{
+	(void)name;
+	EXPECT_EQ(n, 3);
+	if (strcmp(value[1], "0") == 0) {
+		fprintf(stderr, "%s: a reference to %s without its account\n", value[0], value[2]);
+		test_fail(__FILE__, __LINE__, "a reference may cross accounts");
+	}
+	++*(u32 *)ctx;
+	return 0;
+}
+
+/* Of every table there is, also of those that are yet to come: a reference to anything but an account names the account too, so the database refuses
+ * what crosses. */
+TEST(spec60_1_every_reference_of_the_schema_names_its_account)
+{
+	static const char sql[] = "SELECT m.name,sum(f.\"from\"='account_id' AND f.\"to\"='account_id'),f.\"table\" FROM sqlite_master m,"
+				  " pragma_foreign_key_list(m.name) f WHERE m.type='table' AND f.\"table\"<>'accounts' GROUP BY m.name,f.id";
+	static const char owned[] = "SELECT m.name,count(*),'accounts' FROM sqlite_master m WHERE m.type='table' AND m.name NOT LIKE 'sqlite_%'"
+				    " AND m.name NOT LIKE 'search_text%' AND m.name NOT IN('facts') AND NOT EXISTS(SELECT 1 FROM pragma_table_info(m.name) c"
+				    " WHERE c.name='account_id') GROUP BY m.name";
+	struct world w = open_world();
+	sqlite3 *db;
+	u32 references = 0, ownerless = 0;
+
+	REQUIRE(sqlite3_open(w.path, &db) == SQLITE_OK);
+	EXPECT_EQ(sqlite3_exec(db, sql, schema_column, &references, NULL), SQLITE_OK);
+	EXPECT(references > 25);
+	EXPECT_EQ(sqlite3_exec(db, owned, schema_column, &ownerless, NULL), SQLITE_OK);
+	EXPECT_EQ(ownerless, 0);
+	sqlite3_close(db);
+	close_world(&w);
+}
+
 TEST(uniqueness_rules_of_the_model)
 {
 	struct world w = open_world();
@@ -110,6 +144,52 @@ TEST(spec60_54_cascaded_deletions_are_changes_too)
 	EXPECT_EQ(w.changes[KIND_AUTHORIZATION][CHANGE_DELETE], 1);
 	EXPECT_EQ(store_drain(w.s, note, &w), 0);
 	EXPECT_EQ(w.changes[KIND_SITE][CHANGE_DELETE], 1);
+	close_world(&w);
+}
+
+struct order {
+	u32 n;
+	struct change all[64];
+};
+
+static int take_in_order(void *ctx, const struct change *c)
+{
+	struct order *o = ctx;
+
+	if (o->n < ARRAY_LEN(o->all))
+		o->all[o->n++] = *c;
+	return 0;
+}
+
+/* Within a transaction as they were made, a cascade behind what caused it or before it but never elsewhere, and transactions one after another. */
+TEST(spec60_54_changes_come_in_the_order_of_the_commits)
+{
+	struct world w = open_world();
+	struct order o = { .n = 0 };
+
+	fill(&w);
+	struct site one = { .e = entity_of(&w.account, 60), .name = strdup("One") }, two = { .e = entity_of(&w.account, 61), .name = "Two" };
+	struct site three = { .e = entity_of(&w.account, 62), .name = "Three" };
+
+	forget(&w);
+	REQUIRE(store_begin(w.s, STORE_DURABLE) == 0);
+	EXPECT_EQ(store_insert(w.s, KIND_SITE, &two, WALL), 0);
+	EXPECT_EQ(store_insert(w.s, KIND_SITE, &one, WALL), 0);
+	free(one.name);
+	one.name = strdup("Uno");
+	EXPECT_EQ(store_update(w.s, KIND_SITE, &one, WALL), 0);
+	EXPECT_EQ(store_commit(w.s), 0);
+	EXPECT_EQ(del(&w, KIND_SITE, &w.account, &w.site), 0);
+	EXPECT_EQ(add(&w, KIND_SITE, &three), 0);
+	EXPECT_EQ(store_drain(w.s, take_in_order, &o), 0);
+	REQUIRE(o.n > 5);
+	EXPECT(uuid_eq(&o.all[0].id, &two.e.id) && o.all[0].op == CHANGE_INSERT);
+	EXPECT(uuid_eq(&o.all[1].id, &one.e.id) && o.all[1].op == CHANGE_INSERT);
+	EXPECT(uuid_eq(&o.all[2].id, &one.e.id) && o.all[2].op == CHANGE_UPDATE);
+	for (u32 i = 3; i + 1 < o.n; i++)
+		EXPECT_EQ(o.all[i].op, CHANGE_DELETE);
+	EXPECT(uuid_eq(&o.all[o.n - 1].id, &three.e.id) && o.all[o.n - 1].op == CHANGE_INSERT);
+	free(one.name);
 	close_world(&w);
 }
 
