@@ -227,6 +227,8 @@ int cli_run(const struct noun *noun, const char *dir, int argc, char **argv)
 	snprintf(program, sizeof(program), "emberbox portal %s", noun->name);
 	char none;
 	int rest = options_or_exit(&spec, argc, argv, &none, NULL);
+	if (rest >= argc && noun->n_verbs == 1)
+		return run_verb(noun, &noun->verbs[0], dir, 1, (char *[]){ (char *)(uintptr_t)noun->verbs[0].name, NULL });
 	if (rest >= argc) {
 		fprintf(stderr, "%s: which verb? (%s --help lists them)\n", program, program);
 		return 2;

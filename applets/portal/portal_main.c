@@ -1,4 +1,5 @@
 #include "applets/applet.h"
+#include "applets/common/ca.h"
 #include "applets/common/logging.h"
 #include "applets/portal/admin/verbs.h"
 #include "applets/portal/cli.h"
@@ -8,6 +9,7 @@
 #include "applets/portal/state.h"
 #include "applets/portal/transfer/transfer.h"
 #include "applets/version.h"
+#include "core/http/tls.h"
 #include "core/http/url.h"
 
 #include <sodium.h>
@@ -37,17 +39,20 @@ struct init_options {
 	const char *dir, *web_url;
 };
 
-static int print_first_link(const char *dir, const char *base)
+/* What `serve` must be told as well, so that the link leads there. */
+static int print_first_link(const char *dir, bool is_usual_dir, const char *base)
 {
 	struct admin_request rq = { .noun = "link", .verb = "add", .field = { { "purpose", "setup" } }, .n_fields = 1 };
 	char *link;
 
 	if (cli_ask(dir, &rq, "url", &link))
 		return 1;
-	printf("next: emberbox portal serve\n"
+	bool is_usual_url = strcmp(base, INIT_URL) == 0;
+	const char *option = is_usual_dir ? "" : " --dir ", *where = is_usual_dir ? "" : dir;
+	printf("next: emberbox portal serve%s%s%s%s\n"
 	       "then open this link; it works once, for a day: %s%s\n"
-	       "or, without it: emberbox portal account add --name NAME --admin-email ADDRESS\n",
-	       base, link[0] == '/' ? link + 1 : link);
+	       "or, without it: emberbox portal account add%s%s --name NAME --admin-email ADDRESS\n",
+	       option, where, is_usual_url ? "" : " --web-url ", is_usual_url ? "" : base, base, link[0] == '/' ? link + 1 : link, option, where);
 	sodium_memzero(link, strlen(link));
 	free(link);
 	return 0;
@@ -83,7 +88,7 @@ static int run_init(const char *dir, int argc, char **argv)
 		return 1;
 	}
 	printf("portal made in %s\n", o.dir);
-	return print_first_link(o.dir, url);
+	return print_first_link(o.dir, strcmp(o.dir, STATE_DIR_DEFAULT) == 0, url);
 }
 
 /* ---- serve --------------------------------------------------------------------------------------------------------------------- */
@@ -164,6 +169,20 @@ static int read_mails(const struct serve_options *o, const char *web_url, struct
 	fprintf(stderr, PROGRAM " serve: --mail-second: %s\n",
 		first->way == MAIL_BY_NOTHING ? "there is no first: --mail" : "one of the two can be sendmail, not both");
 	return 2;
+}
+
+/* Read when it is first needed; that it can be is seen now. */
+static int read_ca(const char *file)
+{
+	struct tls_anchors *anchors;
+	char why[256];
+	int rc = ca_load(file, &anchors, why, sizeof(why));
+
+	if (rc)
+		fprintf(stderr, PROGRAM " serve: --ca: %s\n", why);
+	else
+		tls_anchors_free(anchors);
+	return rc;
 }
 
 /* A base URL of http or https; the '/' at its end is added. */
@@ -320,6 +339,12 @@ static int run_serve(const char *dir, int argc, char **argv)
 	cfg.rate_refill = (u32)o.refill;
 	if (read_mails(&o, o.web_url ? web_url : NULL, &mail, &mail_second))
 		return 2;
+	if (o.allows_sign_up && mail.way == MAIL_BY_NOTHING) {
+		fprintf(stderr, PROGRAM " serve: --sign-up needs --mail: who signs up gets a code by e-mail\n");
+		return 2;
+	}
+	if (o.idp.ca_file && *o.idp.ca_file && read_ca(o.idp.ca_file))
+		return 1;
 	cfg.mail = &mail;
 	cfg.mail_second = &mail_second;
 	cfg.idp = &o.idp;
@@ -438,8 +463,9 @@ static int run_import(const char *dir, int argc, char **argv)
 	}
 	if (read_source(&o, &out, why))
 		fprintf(stderr, PROGRAM " import: %s\n", why[0] ? why : "out of memory");
-	else if (json_parse(json_text(&out), NULL, &root) || !json_is_object(root))
-		fprintf(stderr, PROGRAM " import: this is no export: a JSON object is needed\n");
+	else if (json_parse(json_text(&out), NULL, &root) || import_check(root, why))
+		fprintf(stderr, PROGRAM " import: %s is no export: %s\n", o.file ? o.file : o.from_api ? o.from_api : o.from_dump,
+			why[0] ? why : "it is not JSON, or cut off");
 	else
 		status = import_run(root, &(struct import_options){ .dir = o.dir, .account = o.account, .default_site = o.site, .is_dry_run = o.dry_run, .is_from_api = o.from_api != NULL });
 	json_free(root);

@@ -13,6 +13,7 @@
 #	KEEP=1             the tour stays open until Ctrl-C
 set -u
 KEEP_OPEN=${KEEP:-}
+[ "$KEEP_OPEN" != 0 ] || KEEP_OPEN=
 unset KEEP # lib.sh would keep its folder
 DOWNLOAD_MB=${DOWNLOAD_MB:-100}
 

@@ -221,3 +221,20 @@ backed_up_while_serving() {
 	a restore "$W/copy.db" && a site show Berlin && [ -e "$W/a/portal.db.before-restore" ] && a export >"$W/again.json" && same "$W/a.json" "$W/again.json"
 }
 check backed_up_while_serving backed_up_while_serving
+
+restored_elsewhere() {
+	mkdir -p "$W/elsewhere" || return
+	! "$EMBERBOX" portal restore --dir "$W/elsewhere" "$W/copy.db" 2>"$W/why" && grep -q 'elsewhere/secrets: there is none: copy' "$W/why" || return
+	cp -p "$W/a/secrets" "$W/elsewhere/secrets" && "$EMBERBOX" portal restore --dir "$W/elsewhere" "$W/copy.db" || return
+	"$EMBERBOX" portal export --dir "$W/elsewhere" >"$W/there.json" && same "$W/a.json" "$W/there.json"
+}
+check restored_elsewhere restored_elsewhere
+
+# says FILE PATTERN: an import of that file fails and says so
+says() { ! "$EMBERBOX" portal --dir "$W/b" import "$1" 2>"$W/why" || return; grep -q "$2" "$W/why" || { cat "$W/why"; return 1; }; }
+not_imported() {
+	echo '{}' >"$W/empty.json" && echo '{"version":2,"sites":[]}' >"$W/newer.json" && head -c 300 "$W/a.json" >"$W/cut.json" || return
+	says "$W/empty.json" 'empty.json is no export: it has none of actors' && says "$W/newer.json" 'a newer emberbox wrote it' || return
+	says "$W/cut.json" 'cut.json is no export: it is not JSON, or cut off' && says "$W/none.json" 'cannot read .*none.json: No such file'
+}
+check not_imported not_imported

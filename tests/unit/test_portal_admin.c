@@ -177,7 +177,7 @@ TEST(a_wrong_value_is_named_as_the_form_names_it)
 		{ "site add --name ''", "name", "Must not be empty", ADMIN_INVALID },
 		{ "site add --name Berlin", "name", "There is already a site 'Berlin'", ADMIN_CONFLICT },
 		{ "resource add --site Berlin --address 10.0.0.1 --filter ftp", "filter", "'ftp' is not a protocol (tcp, udp, icmp)", ADMIN_INVALID },
-		{ "resource add --site Nowhere --address 10.0.0.1", "site", "There is no site 'Nowhere', or there are several", ADMIN_INVALID },
+		{ "resource add --site Nowhere --address 10.0.0.1", "site", "There is no site 'Nowhere'", ADMIN_INVALID },
 		{ "account update --search-domain x", "search-domain", "'x' is not a full domain name", ADMIN_INVALID },
 		{ "actor add --name x", "email", "Is required for a user", ADMIN_INVALID },
 		{ "site show Nowhere", "", "There is no site 'Nowhere'", ADMIN_NOT_FOUND },

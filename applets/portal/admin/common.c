@@ -94,7 +94,11 @@ int admin_set_id(struct admin *a, enum kind k, const struct account *account, co
 			entity_deinit(k, &row);
 		}
 	}
-	return rc ? admin_fail(a, rc, "--%s: there is no %s '%s', or there are several", option, kinds[k].name, name) : 0;
+	if (!rc)
+		return 0;
+	char why[sizeof(a->err)];
+	memcpy(why, a->err, sizeof(why));
+	return admin_fail(a, rc, "--%s: %.*s", option, (int)sizeof(why) - 40, why);
 }
 
 int admin_set_expiry(struct admin *a, i64 *out, u32 default_days, u32 max_days)

@@ -39,7 +39,8 @@ static int put_in_place(const char *dir, const char *draft)
 	    !state_path(dir, "portal.db-shm", shm))
 		return fail("restore", dir, "the path is too long");
 	/* the log belongs to the file: first into it */
-	if (access(db, F_OK) == 0) {
+	bool had_one = access(db, F_OK) == 0;
+	if (had_one) {
 		char why[256] = "";
 
 		unlink(old);
@@ -55,18 +56,23 @@ static int put_in_place(const char *dir, const char *draft)
 		(void)fsync(fd);
 		close(fd);
 	}
-	printf("restored; what was there before is in %s\n", old);
+	if (had_one)
+		printf("restored; what was there before is in %s\n", old);
+	else
+		printf("restored\n");
 	return 0;
 }
 
 int restore_run(const char *dir, const char *file)
 {
-	char lock[STATE_PATH_MAX], draft[STATE_PATH_MAX], why[256] = "";
+	char lock[STATE_PATH_MAX], draft[STATE_PATH_MAX], secrets[STATE_PATH_MAX], why[256] = "";
 	int fd, status;
 
-	if (!state_path(dir, "lock", lock) || !state_path(dir, "portal.db.restore", draft))
+	if (!state_path(dir, "lock", lock) || !state_path(dir, "secrets", secrets) || !state_path(dir, "portal.db.restore", draft))
 		return fail("restore", dir, "the path is too long");
 	umask(0077);
+	if (access(secrets, F_OK) && errno == ENOENT)
+		return fail("restore", secrets, "there is none: copy the one that was kept with the backup to there first, mode 0600");
 	if (store_check(file, why, sizeof(why)))
 		return fail("restore", file, why);
 	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

@@ -6,6 +6,7 @@
 #include "core/base/strbuf.h"
 #include "core/ip/addr.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -382,6 +383,27 @@ static bool bring_members_of(struct importer *im, const struct cJSON *group)
 
 /* ---- all ------------------------------------------------------------------------------------------------------------------------------------- */
 
+int import_check(const struct cJSON *root, char why[static TRANSFER_WHY_MAX])
+{
+	static const char *const lists[] = { "actors", "groups", "memberships", "sites", "resources", "policies" };
+	struct json_get g = JSON_GET;
+
+	why[0] = '\0';
+	if (!json_is_object(root)) {
+		snprintf(why, TRANSFER_WHY_MAX, "a JSON object is needed");
+		return ERR_INVAL;
+	}
+	if (json_uint_or(&g, root, "version", UINT32_MAX, TRANSFER_VERSION) > TRANSFER_VERSION) {
+		snprintf(why, TRANSFER_WHY_MAX, "a newer emberbox wrote it: this one reads version %u", TRANSFER_VERSION);
+		return ERR_INVAL;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		if (json_member(&g, root, lists[i]))
+			return 0;
+	snprintf(why, TRANSFER_WHY_MAX, "it has none of actors, groups, memberships, sites, resources, policies");
+	return ERR_INVAL;
+}
+
 int import_run(const struct cJSON *root, const struct import_options *o)
 {
 	struct importer im = { .o = o, .root = root };
@@ -411,7 +433,7 @@ int transfer_read_file(const char *path, char **text, size_t *n, char why[static
 	*text = NULL;
 	*n = 0;
 	if (!f) {
-		snprintf(why, TRANSFER_WHY_MAX, "cannot read %s", path);
+		snprintf(why, TRANSFER_WHY_MAX, "cannot read %s: %s", path, strerror(errno));
 		return ERR_IO;
 	}
 	while (!rc && !feof(f)) {
@@ -427,7 +449,7 @@ int transfer_read_file(const char *path, char **text, size_t *n, char why[static
 		}
 		*n += fread(*text + *n, 1, cap - *n, f);
 		if (ferror(f)) {
-			snprintf(why, TRANSFER_WHY_MAX, "cannot read %s", path);
+			snprintf(why, TRANSFER_WHY_MAX, "cannot read %s: %s", path, strerror(errno));
 			rc = ERR_IO;
 		}
 	}

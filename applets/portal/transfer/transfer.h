@@ -28,6 +28,8 @@ struct import_options {
 	const char *default_site; /* for resources that do not say where they are; NULL: those are not imported */
 	bool is_dry_run, is_from_api; /* is_from_api: a policy that does not say its conditions is imported disabled */
 };
+/* Whether it is such an object, and of a version that is known. ERR_INVAL, with the reason. */
+int import_check(const struct cJSON *root, char why[static TRANSFER_WHY_MAX]) MUST_CHECK;
 /* Prints what it does. Exit status. */
 int import_run(const struct cJSON *root, const struct import_options *o);
 
