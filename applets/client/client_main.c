@@ -185,12 +185,13 @@ TUNNEL_ENGINE(client, struct client);
 
 /* --- portal ---------------------------------------------------------------------------------------------------------------------- */
 
-static void portal_fatal(void *ctx, const char *text)
+static void portal_fatal(void *ctx, enum channel_fatal why, const char *text)
 {
 	struct session *s = ctx;
 
 	log_error("Firezone disconnected", kv_s("reason", text));
-	fprintf(stderr, "Firezone disconnected: Connection to portal failed: %s\n", text);
+	fprintf(stderr, "Firezone disconnected: Connection to portal failed: %s%s\n", text,
+		why == CHANNEL_INVALID_TOKEN ? "; get a new token with \"emberbox client sign-in\"" : "");
 	leave(s, 1);
 }
 

@@ -105,8 +105,7 @@ static void portal_fatal(void *ctx, enum channel_fatal why, const char *text)
 {
 	struct tunnel_end *t = ctx;
 
-	(void)why;
-	t->on_fatal(t->owner, text);
+	t->on_fatal(t->owner, why, text);
 }
 
 static void portal_closed(void *ctx)

@@ -77,7 +77,7 @@ struct tunnel_end {
 	void *engine;
 	void *owner;
 	void (*on_events)(void *owner); /* the engine was driven: poll its events */
-	void (*on_fatal)(void *owner, const char *text);
+	void (*on_fatal)(void *owner, enum channel_fatal why, const char *text);
 	void (*on_closed)(void *owner); /* NULL, or after link_close() */
 
 	struct corridor *corridor;

@@ -186,10 +186,11 @@ TUNNEL_ENGINE(gateway, struct gateway);
 
 /* --- portal ---------------------------------------------------------------------------------------------------------------------- */
 
-static void portal_fatal(void *ctx, const char *text)
+static void portal_fatal(void *ctx, enum channel_fatal why, const char *text)
 {
 	log_error("Eventloop failed: Failed to login to portal", kv_s("reason", text));
-	fprintf(stderr, "%s: Failed to login to portal: %s\n", PROGRAM, text);
+	fprintf(stderr, "%s: Failed to login to portal: %s%s\n", PROGRAM, text,
+		why == CHANNEL_INVALID_TOKEN ? "; an administrator makes a new token on the page of the site, Deploy a gateway" : "");
 	leave(ctx, 1);
 }
 

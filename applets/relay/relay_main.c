@@ -170,9 +170,9 @@ static void portal_fatal(void *ctx, enum channel_fatal why, const char *text)
 {
 	struct app *app = ctx;
 
-	(void)why;
 	log_error("Portal connection failed", kv_s("reason", text));
-	fprintf(stderr, "emberbox relay: Portal connection failed: %s\n", text);
+	fprintf(stderr, "emberbox relay: Portal connection failed: %s%s\n", text,
+		why == CHANNEL_INVALID_TOKEN ? "; on the portal's machine \"emberbox portal token add --relay\" makes a new token" : "");
 	app->exit_code = 1;
 	loop_stop(app->loop);
 }

@@ -232,6 +232,9 @@ TEST(spec60_31_each_refusal_has_its_status)
 	EXPECT_STR(s.w->fakes[s.w->n_fakes - 1]->refusal.code, "missing_token");
 	EXPECT_EQ(status_of(s.w, MSG_ROLE_CLIENT, ".bogus", CLIENT_UA), 401);
 	EXPECT_STR(s.w->fakes[s.w->n_fakes - 1]->refusal.code, "invalid_token");
+	EXPECT_STR(s.w->fakes[s.w->n_fakes - 1]->refusal.detail, "Invalid token");
+	EXPECT_EQ(status_of(s.w, MSG_ROLE_CLIENT, s.gateway_token, CLIENT_UA), 401);
+	EXPECT_STR(s.w->fakes[s.w->n_fakes - 1]->refusal.detail, "Invalid token: it is for a gateway, this is a client");
 	EXPECT_EQ(status_of(s.w, MSG_ROLE_CLIENT, s.client_token, "curl/8"), 400);
 	EXPECT_EQ(status_of(s.w, MSG_ROLE_GATEWAY, s.gateway_token, "curl/8"), 101);
 	f = connect_as(s.w, &bad);

@@ -57,11 +57,30 @@ static bool is_too_often(struct hub *h, const struct ip *ip, const char *token)
 static const struct {
 	enum token_type type;
 	enum kind kind;
+	const char *whose;
 } token_of_role[] = {
-	[MSG_ROLE_CLIENT] = { TOKEN_CLIENT, KIND_CLIENT_TOKEN },
-	[MSG_ROLE_GATEWAY] = { TOKEN_GATEWAY, KIND_GATEWAY_TOKEN },
-	[MSG_ROLE_RELAY] = { TOKEN_RELAY, KIND_RELAY_TOKEN },
+	[MSG_ROLE_CLIENT] = { TOKEN_CLIENT, KIND_CLIENT_TOKEN, "a client" },
+	[MSG_ROLE_GATEWAY] = { TOKEN_GATEWAY, KIND_GATEWAY_TOKEN, "a gateway" },
+	[MSG_ROLE_RELAY] = { TOKEN_RELAY, KIND_RELAY_TOKEN, "a relay" },
 };
+
+/* For people who pasted the wrong one. Only a token that this portal made is told apart, by its mac. */
+static void say_why_invalid(struct hub *h, const struct phx_upgrade *u, struct hub_refusal *r)
+{
+	struct token_claim claim;
+
+	for (enum msg_role role = MSG_ROLE_CLIENT; role <= MSG_ROLE_RELAY; role++) {
+		if (token_open(&claim, token_of_role[role].type, u->token, h->cfg.secrets))
+			continue;
+		if (role == u->role)
+			snprintf(r->detail, sizeof(r->detail), "Invalid token: it was revoked or is too old");
+		else
+			snprintf(r->detail, sizeof(r->detail), "Invalid token: it is for %s, this is %s", token_of_role[role].whose,
+				 token_of_role[u->role].whose);
+		break;
+	}
+	sodium_memzero(&claim, sizeof(claim));
+}
 
 static int check_token_row(struct hub *h, enum msg_role role, const struct token_claim *claim, const struct token *row)
 {
@@ -325,7 +344,11 @@ static int judge(struct hub *h, const struct hub_request *rq, struct peer **out,
 	rc = u->token[0] ? authenticate(h, u, &token) : ERR_AUTH;
 	if (rc == ERR_AUTH) {
 		h->stats.refused_token++;
-		return refuse(r, 401, u->token[0] ? "invalid_token" : "missing_token", u->token[0] ? "Invalid token" : "Missing token", 0);
+		if (!u->token[0])
+			return refuse(r, 401, "missing_token", "Missing token", 0);
+		rc = refuse(r, 401, "invalid_token", "Invalid token", 0);
+		say_why_invalid(h, u, r);
+		return rc;
 	}
 	if (rc)
 		return rc;
