@@ -3,6 +3,7 @@
 #include "applets/portal/http/live.h"
 #include "applets/portal/jobs.h"
 #include "applets/portal/web/page.h"
+#include "applets/portal/web/paths.h"
 #include "applets/portal/web/templates.h"
 
 #include <stdio.h>
@@ -45,4 +46,41 @@ static void session_ended(void *ctx, const struct uuid *session)
 	live_close_session(ctx, session);
 }
 
-const struct hub_news live_news = { changed, presence, session_ended };
+/* The page of the client has all its paths in one region, that of the gateway one for each client. */
+static void path(void *ctx, const struct uuid *account, const struct uuid *gateway, const struct uuid *client, bool is_new)
+{
+	const struct portal *p = ctx;
+	struct strbuf html = { 0 };
+	struct hub_path known;
+	char topic[64], region[64], id[UUID_STRLEN];
+
+	snprintf(topic, sizeof(topic), "paths-%s", uuid_format(client, id));
+	if (live_listens(ctx, account, topic)) {
+		paths_render(&html, p->hub, account, client);
+		if (strbuf_ok(&html))
+			live_publish(ctx, account, topic, "paths", strbuf_text(&html));
+	}
+	snprintf(region, sizeof(region), "path-%s", id);
+	snprintf(topic, sizeof(topic), "paths-%s", uuid_format(gateway, id));
+	if (live_listens(ctx, account, topic)) {
+		strbuf_reset(&html);
+		if (hub_path(p->hub, account, gateway, client, &known))
+			template_path(&html, &known);
+		else
+			template_status(&html, TONE_PLAIN, "gone");
+		if (strbuf_ok(&html))
+			live_publish(ctx, account, topic, region, strbuf_text(&html));
+		if (is_new)
+			live_publish(ctx, account, topic, "paths", NULL);
+	}
+	if (is_new && live_listens(ctx, account, "overview") && hub_path(p->hub, account, gateway, client, &known)) {
+		strbuf_reset(&html);
+		template_path(&html, &known);
+		if (strbuf_ok(&html))
+			live_publish(ctx, account, "overview", "first-path", strbuf_text(&html));
+		live_publish(ctx, account, "overview", "overview", NULL);
+	}
+	strbuf_free(&html);
+}
+
+const struct hub_news live_news = { changed, presence, session_ended, path };

@@ -4,6 +4,9 @@
  *	"sites"     "sites"         none: what is shown of this kind is stale          (the kind's table: actors, policies, clients, ...)
  *	"clients"   "client-<id>"   "online" or "offline"                              (gateways: "gateway-<id>")
  *	"relays"    "relays"        none
+ *	"paths-<id of a client>"    "paths"               all its connections as its gateways report them
+ *	"paths-<id of a gateway>"   "path-<client id>"    one connection; "paths" without content: another client came
+ *	"overview"  "overview"      none; "first-path": a connection that is new
  *
  * jobs.h hears of changes too: of what is counted against limits.
  */

@@ -262,7 +262,7 @@ static void on_session(void *ctx, const struct uuid *session)
 
 TEST(open_pages_hear_once_of_each_kind_that_changed_and_who_came_and_went)
 {
-	static const struct hub_news news = { on_changed, on_presence, on_session };
+	static const struct hub_news news = { on_changed, on_presence, on_session, NULL };
 	struct portal_world *w = portal_new();
 	struct heard heard = { .came = 0 };
 	struct fake *c;

@@ -45,7 +45,7 @@ static void session_ended(void *ctx, const struct uuid *session)
 	(void)ctx, (void)session;
 }
 
-static const struct hub_news news = { changed, presence, session_ended };
+static const struct hub_news news = { changed, presence, session_ended, NULL };
 
 /* All that is due at this instant. */
 static void settle(void)

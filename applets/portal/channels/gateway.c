@@ -48,6 +48,7 @@ void gateway_peer_free(struct peer *p)
 {
 	drop_all(p);
 	index_free(&p->gateway.held);
+	reports_free(p);
 }
 
 /* ---- init --------------------------------------------------------------------------------------------------------------------- */
@@ -99,6 +100,7 @@ void gateway_peer_init(struct peer *p)
 	relays_select(p, &relays);
 	init->relays = (struct msg_relays){ relays.relay, relays.n };
 	init->flow_logs = render_flow_logs(p->hub, p);
+	init->report_interval_secs = REPORT_INTERVAL_SECS;
 	(void)peer_push(p, &m);
 	sodium_memzero(&relays, sizeof(relays));
 	free(access);
@@ -116,6 +118,7 @@ void gateway_peer_join(struct peer *p)
 		peer_end(old, "token_expired");
 	}
 	p->gateway.held.cmp = by_pair;
+	reports_join(p);
 	drop_all(p);
 	rc = store_gateway_authorizations(h->cfg.store, &p->account_id, &p->id, h->wall, hold_row, p);
 	if (rc)
@@ -142,6 +145,7 @@ void gateway_peer_timeout(struct peer *p)
 	for (u32 i = p->gateway.held.n; i-- > 0;)
 		if (((struct held *)p->gateway.held.at[i])->expires_at <= hub_secs(p->hub))
 			drop_at(p, i);
+	reports_prune(p);
 }
 
 /* ---- messages ------------------------------------------------------------------------------------------------------------------- */
@@ -169,6 +173,9 @@ void gateway_peer_message(struct peer *p, const struct portal_message *m, const 
 		break;
 	case MSG_NO_RELAYS:
 		relays_reselect(p);
+		break;
+	case MSG_CONNECTIONS_REPORT:
+		reports_take(p, &m->connections_report);
 		break;
 	case MSG_BROADCAST_ICE_CANDIDATES:
 		forward_to_all(p, MSG_GATEWAY_ICE_CANDIDATES, &m->broadcast);
@@ -214,6 +221,15 @@ void gateway_peer_reject_resource(struct peer *p, const struct uuid *resource)
 			push_access(p, MSG_REJECT_ACCESS, &h, 0);
 		last = h;
 	}
+}
+
+bool gateway_peer_holds(const struct peer *p, const struct uuid *client)
+{
+	struct held first = { .client_id = *client };
+	const struct index *x = &p->gateway.held;
+	u32 i = index_lower(x, &first);
+
+	return i < x->n && uuid_eq(&((const struct held *)x->at[i])->client_id, client);
 }
 
 static bool longest_left(const struct peer *p, const struct held *pair, i64 *expires_at)

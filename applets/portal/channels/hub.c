@@ -45,7 +45,7 @@ int hub_new(struct hub **out, const struct hub_config *cfg, u64 now, u64 wall)
 	for (int role = 0; role < 3; role++)
 		h->joined[role].cmp = by_key;
 	h->all.cmp = by_address;
-	h->relay_change_due = h->session_flush_due = TIME_NEVER;
+	h->relay_change_due = h->session_flush_due = h->traffic_due = TIME_NEVER;
 	h->purge_due = now + PURGE_INTERVAL;
 	rng_fill(cfg->rng, h->flow_key, sizeof(h->flow_key));
 	h->sessions = calloc(SESSION_BUFFER_MAX, sizeof(*h->sessions));
@@ -71,6 +71,7 @@ void hub_free(struct hub *h)
 	index_free(&h->all);
 	lru_deinit(&h->rate);
 	free(h->sessions);
+	free(h->traffic);
 	free(h->accesses);
 	sodium_memzero(h->flow_key, sizeof(h->flow_key));
 	free(h);
@@ -210,7 +211,9 @@ static void purge(struct hub *h)
 
 u64 hub_next_timeout(const struct hub *h)
 {
-	return time_min(time_min(heap_next(&h->due), h->relay_change_due), time_min(h->session_flush_due, h->purge_due));
+	u64 writes = time_min(time_min(h->session_flush_due, h->purge_due), h->traffic_due);
+
+	return time_min(time_min(heap_next(&h->due), h->relay_change_due), writes);
 }
 
 void hub_timeout(struct hub *h, u64 now, u64 wall)
@@ -228,6 +231,8 @@ void hub_timeout(struct hub *h, u64 now, u64 wall)
 	}
 	if (now >= h->session_flush_due || h->n_sessions == SESSION_BUFFER_MAX)
 		flush_sessions(h);
+	if (now >= h->traffic_due)
+		traffic_flush(h, TRAFFIC_SLICE);
 	if (now >= h->purge_due)
 		purge(h);
 }
@@ -239,6 +244,7 @@ u32 hub_restart(struct hub *h, u64 now, u64 wall, u32 max)
 	h->now = now;
 	h->wall = wall;
 	flush_sessions(h);
+	traffic_flush(h, TRAFFIC_MAX);
 	for (u32 i = h->all.n; i-- > 0;) {
 		struct peer *p = h->all.at[i];
 

@@ -29,6 +29,13 @@
 #define SESSION_BUFFER_MAX 1000u
 #define PURGE_INTERVAL SEC(60)		/* spec 60 §12 */
 #define PURGE_PAUSE MSEC(20)		/* between slices, while there is more to purge */
+#define REPORT_INTERVAL_SECS 60u	/* what gateways are asked for (spec 10 §15) */
+#define REPORT_PATIENCE SEC(180)	/* a connection nobody speaks of any more is gone */
+#define PATHS_MAX 16384u		/* connections of one gateway */
+#define PATHS_TOLD_MAX 64u		/* a gateway with more leaves without a word to the pages of each of its clients */
+#define TRAFFIC_FLUSH_INTERVAL SEC(10)
+#define TRAFFIC_SLICE 8u		/* accounts stored at once */
+#define TRAFFIC_MAX 4096u		/* (account, hour) that wait to be stored; more are not counted */
 #define RATE_ENTRIES_MAX 16384u		/* (address, token) pairs remembered by the connect rate limit */
 
 struct hub;
@@ -43,6 +50,9 @@ struct hub_news {
 	void (*presence)(void *ctx, enum kind k, const struct hub_presence *p, bool is_online);
 	/* A row of portal_sessions is gone (spec 60 §3.11). */
 	void (*session_ended)(void *ctx, const struct uuid *session);
+	/* What a gateway says of its connection to a client changed: ask hub_path() and its likes, the only ones of the hub that may be asked then.
+	 * NULL: nobody wants to know. */
+	void (*path)(void *ctx, const struct uuid *account, const struct uuid *gateway, const struct uuid *client, bool is_new);
 };
 
 struct hub_config {
@@ -135,3 +145,26 @@ struct hub_stats {
 void hub_stats(const struct hub *h, struct hub_stats *out);
 /* Of one client or gateway; false when it is not connected. Texts are lent until the next call of the hub. */
 bool hub_presence_of(const struct hub *h, enum kind k, const struct uuid *account, const struct uuid *id, struct hub_presence *out) MUST_CHECK;
+
+/* ---- paths: what gateways of ours report; those of Firezone never do (spec 10 §15) ---- */
+
+struct hub_path {
+	struct uuid gateway_id, client_id;
+	const char *gateway_name; /* lent until the next call of the hub */
+	bool is_relayed, has_rtt;
+	u32 rtt_ms;
+};
+/* Between the two; false when they are not connected, or nobody said so. */
+bool hub_path(const struct hub *h, const struct uuid *account, const struct uuid *gateway, const struct uuid *client, struct hub_path *out)
+	MUST_CHECK;
+int hub_paths_of_client(const struct hub *h, const struct uuid *account, const struct uuid *client,
+			int (*each)(void *ctx, const struct hub_path *path), void *ctx);
+int hub_paths_of_gateway(const struct hub *h, const struct uuid *account, const struct uuid *gateway,
+			 int (*each)(void *ctx, const struct hub_path *path), void *ctx);
+/* Whether it ever reported since it joined. */
+bool hub_reports(const struct hub *h, const struct uuid *account, const struct uuid *gateway);
+
+/* Names of the hourly sums in the store (store_stats()); behind these, LATENCY_BUCKETS counts of round trips (model/latency.h). */
+enum { TRAFFIC_BYTES_IN, TRAFFIC_BYTES_OUT, TRAFFIC_SECONDS_DIRECT, TRAFFIC_SECONDS_RELAYED, TRAFFIC_BUCKETS };
+#define TRAFFIC_NAME_MAX 16u
+const char *traffic_name(u32 i, char text[static TRAFFIC_NAME_MAX]);

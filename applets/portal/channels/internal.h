@@ -34,7 +34,9 @@ struct held {
 };
 
 struct gateway_state {
-	struct index held; /* by (client, resource, id) */
+	struct index held;  /* by (client, resource, id) */
+	struct index paths; /* what it reported, by client: reports.c */
+	bool has_reported;
 };
 
 struct relay_state {
@@ -91,7 +93,9 @@ struct hub {
 	struct index joined[3]; /* by role: (account, id) */
 	struct index all;	/* every peer, by address */
 	struct lru rate;
-	u64 relay_change_due, session_flush_due, purge_due;
+	u64 relay_change_due, session_flush_due, purge_due, traffic_due;
+	struct traffic *traffic; /* not stored yet: reports.c */
+	u32 n_traffic, cap_traffic;
 	struct store_session *sessions;
 	u32 n_sessions;
 	u8 flow_key[32]; /* signs refs; lives as long as the pending flows */
@@ -163,9 +167,21 @@ void gateway_peer_message(struct peer *p, const struct portal_message *m, const 
 void gateway_peer_timeout(struct peer *p);
 void gateway_peer_init(struct peer *p);
 int gateway_peer_hold(struct peer *p, const struct uuid *client, const struct uuid *resource, const struct uuid *id, i64 expires_at);
+/* Whether an authorization of the client's is held, whatever for. */
+bool gateway_peer_holds(const struct peer *p, const struct uuid *client);
 void gateway_peer_authorization_deleted(struct hub *h, const struct change *c);
 void gateway_peer_resource_updated(struct peer *p, const struct resource *r);
 void gateway_peer_reject_resource(struct peer *p, const struct uuid *resource);
+
+/* ---- reports.c ---- */
+void reports_join(struct peer *gateway);
+void reports_take(struct peer *gateway, const struct msg_connections_report *m);
+void reports_leave(struct peer *gateway);
+void reports_free(struct peer *gateway);
+/* What nobody spoke of for REPORT_PATIENCE. */
+void reports_prune(struct peer *gateway);
+/* Stores the sums of at most so many accounts; the rest soon. */
+void traffic_flush(struct hub *h, u32 max);
 
 /* ---- relays.c ---- */
 void relay_join(struct peer *p, const char *stamp_secret);

@@ -56,6 +56,7 @@ void peer_leave(struct peer *p)
 		client_peer_leave(p);
 		break;
 	case MSG_ROLE_GATEWAY:
+		reports_leave(p);
 		break;
 	case MSG_ROLE_RELAY:
 		relay_leave(p);

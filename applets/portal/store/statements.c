@@ -95,7 +95,7 @@ const char *const statements[ST_COUNT] = {
 	[ST_SEEN_API_TOKEN] = "UPDATE api_tokens SET last_seen_at=?3,last_seen_remote_ip=coalesce(?4,last_seen_remote_ip)"
 			      " WHERE account_id=?1 AND id=?2 AND coalesce(last_seen_at,0)<?3-?5",
 	[ST_STAT_ADD] = "INSERT INTO stats_hourly(account_id,name,at,value) VALUES(?1,?2,?3-?3%3600000000,?4)"
-			" ON CONFLICT DO UPDATE SET value=value+excluded.value",
+			" ON CONFLICT DO UPDATE SET value=min(value+excluded.value,4611686018427387904)" /* an overflow would make a float of it */,
 	[ST_STATS] = "SELECT at,value FROM stats_hourly WHERE account_id=?1 AND name=?2 AND at>=?3 AND at<?4 ORDER BY at",
 	[ST_ROW_COUNT] = "SELECT n FROM row_counts WHERE account_id=?1 AND kind=?2",
 	[ST_READ] = "BEGIN",

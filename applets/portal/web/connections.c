@@ -17,7 +17,8 @@ static int each(void *ctx, const struct store_connection *c)
 
 	if (r->out->n == CONNECTIONS_SHOWN)
 		return 0;
-	r->out->rows[r->out->n++] = (struct connection_row){
+	struct connection_row *row = &r->out->rows[r->out->n++];
+	*row = (struct connection_row){
 		.at = c->at,
 		.expires_at = c->expires_at,
 		.resource = web_text(w, "%s", c->resource_name),
@@ -32,6 +33,7 @@ static int each(void *ctx, const struct store_connection *c)
 		.policy_href = link_to(w, "policies", &c->policy_id),
 		.remote_ip = web_text(w, "%s", c->client_remote_ip),
 	};
+	row->has_path = hub_path(w->x->portal->hub, &w->account->e.id, &c->gateway_id, &c->client_id, &row->path);
 	return 0;
 }
 

@@ -2,7 +2,7 @@
  */
 #pragma once
 
-#include "applets/portal/web/web.h"
+#include "applets/portal/web/paths.h"
 
 #define CONNECTIONS_SHOWN 20u
 
@@ -14,6 +14,8 @@ struct connection_row {
 	const char *gateway, *gateway_href;
 	const char *policy, *policy_href; /* "Ops → lab" */
 	const char *remote_ip;
+	bool has_path; /* they are connected at present, and the gateway says so */
+	struct hub_path path;
 };
 
 struct connections {

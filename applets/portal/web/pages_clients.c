@@ -90,6 +90,7 @@ void page_client(struct exchange *x)
 	if (v.client && connections_of(&w, KIND_CLIENT, &v.client->d.e.id, &connections)) {
 		v.row = client_row(&w, v.client);
 		v.connections = &connections;
+		paths_of(&w, KIND_CLIENT, &v.client->d.e.id, &v.paths);
 		v.ipv4 = pool_ip(POOL_IPV4, v.client->d.ipv4);
 		v.ipv6 = pool_ip(POOL_IPV6, v.client->d.ipv6);
 		if (store_latest_session(x->portal->store, &w.account->e.id, &v.client->d.e.id, &last) == 0) {
@@ -105,7 +106,7 @@ void page_client(struct exchange *x)
 		v.why_href = web_path(&w, "/why?client=%s", web_id(&w, &v.client->d.e.id));
 		page_crumb(&w.page, "Clients", web_path(&w, "/clients"));
 		w.page.title = v.client->d.name;
-		w.page.live_topics = "clients";
+		w.page.live_topics = web_text(&w, "clients,paths-%s", web_id(&w, &v.client->d.e.id));
 		template_client(&x->out, &w.page, &v);
 		web_send(&w, 200);
 	}

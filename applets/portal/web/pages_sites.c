@@ -474,7 +474,8 @@ void page_gateway(struct exchange *x)
 		if (v.site)
 			page_crumb(&w.page, v.site->name, v.site_href);
 		w.page.title = gw->d.name;
-		w.page.live_topics = "gateways";
+		w.page.live_topics = web_text(&w, "gateways,paths-%s", web_id(&w, &gw->d.e.id));
+		paths_of(&w, KIND_GATEWAY, &gw->d.e.id, &v.paths);
 		template_gateway(&x->out, &w.page, &v);
 		web_send(&w, 200);
 	}

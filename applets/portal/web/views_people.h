@@ -28,6 +28,7 @@ struct client_view {
 	i64 last_started;
 	const char *edit_href, *verify_href, *unverify_href, *delete_href, *why_href;
 	const struct connections *connections;
+	struct paths paths;
 };
 
 struct actor_row {

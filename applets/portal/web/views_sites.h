@@ -75,6 +75,7 @@ struct gateway_view {
 	const char *version, *user_agent, *region; /* "" = unknown */
 	i64 last_started;
 	const struct connections *connections;
+	struct paths paths;
 };
 
 struct resources_view {
