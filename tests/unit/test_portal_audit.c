@@ -220,6 +220,7 @@ TEST(every_audited_kind_is_kept_and_no_secret_ever)
 		if (!EXPECT_EQ(is_here, kinds[k].is_audited && k != KIND_RELAY_TOKEN))
 			fprintf(stderr, "%s\n", kinds[k].name);
 	}
+	EXPECT_EQ(of_kind(&t, "portal session"), 2); /* signing in, and what ends it */
 	EXPECT_EQ(of_kind(&t, "credential"), 2); /* made, and gone with its actor */
 	EXPECT_EQ(of_kind(&t, "identity"), 2);
 	close_world(&w);

@@ -755,6 +755,11 @@ TEST(signing_in_makes_session_and_form_token_anew)
 	EXPECT(has_session(w));
 	EXPECT(strcmp(first, cookie_named(w, "sess_")) != 0);
 	EXPECT(strcmp(csrf, w->csrf) != 0);
+	const struct reply *r = http_get(w, "/acme/activity?kind=portal+session"); /* who came, from where, and what ended */
+	EXPECT_HAS(r->body, "made portal session Jo");
+	EXPECT_HAS(r->body, "deleted portal session Jo");
+	EXPECT_HAS(r->body, "203.0.113.7");
+	EXPECT_HAS(r->body, "<option value=\"API token\"");
 	memcpy(w->cookie, browser, sizeof(browser));
 	EXPECT(!has_session(w)); /* its row went when the new one came */
 	http_free(w);

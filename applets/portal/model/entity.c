@@ -338,7 +338,7 @@ const struct kind_info kinds[KIND_COUNT] = {
 	KIND(KIND_AUTHORIZATION, authorization, "authorization", "policy_authorizations", authorization_fields, false),
 	KIND(KIND_AUTH_PROVIDER, auth_provider, "auth provider", "auth_providers", auth_provider_fields, true),
 	KIND(KIND_IDENTITY, identity, "identity", "external_identities", identity_fields, true),
-	KIND(KIND_PORTAL_SESSION, portal_session, "portal session", "portal_sessions", portal_session_fields, false),
+	KIND(KIND_PORTAL_SESSION, portal_session, "portal session", "portal_sessions", portal_session_fields, true),
 	KIND(KIND_API_TOKEN, token, "API token", "api_tokens", api_token_fields, true),
 	KIND(KIND_PASSCODE, passcode, "passcode", "one_time_passcodes", passcode_fields, false),
 	KIND(KIND_CREDENTIAL, credential, "credential", "credentials", credential_fields, true),

@@ -198,6 +198,8 @@ static const char *name_of(enum kind k)
 		return NAME_OF("actors", "actor_id") "||coalesce(': '||%1$s.name,'')";
 	case KIND_GATEWAY_TOKEN:
 		return NAME_OF("sites", "site_id") "||coalesce(': '||%1$s.name,'')";
+	case KIND_PORTAL_SESSION:
+		return NAME_OF("actors", "actor_id");
 	case KIND_IDENTITY:
 		return "coalesce(%1$s.email,%1$s.idp_id)";
 	case KIND_LINK:

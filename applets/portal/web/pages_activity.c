@@ -85,12 +85,11 @@ static void read_query(struct web *w, struct form *f, struct store_audit_query *
 	q->after = before ? strtoll(before, NULL, 10) : 0;
 }
 
-static const char *const audit_kinds[] = { "site", "resource", "policy", "actor", "group", "membership", "client", "gateway", "account" };
-
 void page_activity(struct exchange *x)
 {
 	static struct choice ops[] = { { .value = "insert", .label = "made" }, { .value = "update", .label = "changed" }, { .value = "delete", .label = "deleted" } };
-	struct choice of[ARRAY_LEN(audit_kinds)];
+	struct choice of[KIND_COUNT];
+	u32 n_kinds = 0;
 	struct form_field fields[] = {
 		{ .name = "q", .label = "Name or value" },
 		{ .name = "kind", .label = "Of what", .kind = INPUT_SELECT, FORM_CHOICES(of) },
@@ -105,8 +104,10 @@ void page_activity(struct exchange *x)
 	struct web w;
 	bool has_more = false;
 
-	for (size_t i = 0; i < ARRAY_LEN(audit_kinds); i++)
-		of[i] = (struct choice){ .value = audit_kinds[i], .label = audit_kinds[i] };
+	for (int k = 0; k < KIND_COUNT; k++)
+		if (kinds[k].is_audited && !kinds[k].is_global)
+			of[n_kinds++] = (struct choice){ .value = kinds[k].name, .label = kinds[k].name };
+	fields[1].n_choices = n_kinds;
 	if (!web_begin(&w, x, SECTION_ACTIVITY))
 		return;
 	t.w = &w;
