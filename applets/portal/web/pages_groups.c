@@ -96,11 +96,13 @@ void page_group_edit(struct exchange *x)
 static void show_group(struct web *w, const struct group *g, struct form *add, u16 status)
 {
 	static const struct column columns[] = { { .label = "Member", .sort = "name" }, { .label = "Kind" }, { .label = "E-mail" }, { .label = "Remove", .is_hidden = true } };
-	struct group_view v = { .row = group_row(w, g), .add = add };
+	struct form_field fields[] = { { .name = "q", .label = "Name or e-mail" } };
+	struct form f = { FORM_FIELDS(fields) };
+	struct group_view v = { .row = group_row(w, g), .add = add, .filters = &f };
 	struct web_list l;
 
 	v.is_editable = !v.row.is_everyone && !g->idp_id;
-	web_list_begin(w, &l, KIND_ACTOR, "members", v.row.href, columns, v.is_editable ? 4 : 3, NULL, NULL, 0);
+	web_list_begin(w, &l, KIND_ACTOR, "members", v.row.href, columns, v.is_editable ? 4 : 3, &f, NULL, 0);
 	if (v.row.is_everyone)
 		l.query.filters[l.query.n_filters++] = (struct store_filter){ "email", FILTER_NOT_NULL, NULL };
 	else
@@ -108,7 +110,8 @@ static void show_group(struct web *w, const struct group *g, struct form *add, u
 	if (!web_list_load(w, &l))
 		return;
 	v.list = l.list;
-	v.row.members = l.page.count;
+	if (!l.query.text || !*l.query.text)
+		v.row.members = l.page.count;
 	v.members = exchange_alloc(w->x, (l.n + 1) * sizeof(*v.members));
 	for (u32 i = 0; v.members && i < l.n; i++) {
 		const struct actor *a = l.rows[i];

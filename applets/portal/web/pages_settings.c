@@ -308,7 +308,9 @@ void page_settings_mail_retry(struct exchange *x)
 void page_api_clients(struct exchange *x)
 {
 	static const struct column columns[] = { { .label = "Name", .sort = "name" }, { .label = "Status" }, { .label = "Tokens", .is_number = true }, { .label = "Since", .sort = "inserted_at" } };
-	struct api_clients_view v = { .n = 0 };
+	struct form_field fields[] = { { .name = "q", .label = "Name" } };
+	struct form f = { FORM_FIELDS(fields) };
+	struct api_clients_view v = { .n = 0, .filters = &f };
 	struct web_list l;
 	struct web w;
 
@@ -318,7 +320,7 @@ void page_api_clients(struct exchange *x)
 	w.page.lead = "Programs that administer this account through the REST API, each with tokens of its own.";
 	w.page.action = "New API client";
 	w.page.action_href = web_path(&w, "/settings/api_clients/new");
-	web_list_begin(&w, &l, KIND_ACTOR, "API clients", web_path(&w, "/settings/api_clients"), columns, ARRAY_LEN(columns), NULL, NULL, 0);
+	web_list_begin(&w, &l, KIND_ACTOR, "API clients", web_path(&w, "/settings/api_clients"), columns, ARRAY_LEN(columns), &f, NULL, 0);
 	l.query.filters[l.query.n_filters++] = (struct store_filter){ "type", FILTER_IS, "api_client" };
 	if (web_list_load(&w, &l)) {
 		v.list = l.list;

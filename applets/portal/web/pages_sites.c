@@ -59,34 +59,37 @@ static int take_online(void *ctx, const struct hub_presence *p)
 	return 0;
 }
 
-static int by_name(const void *a, const void *b)
+static bool load_sites(struct web *w, struct sites_view *v, struct form *filters)
 {
-	return strcasecmp(((const struct site_row *)a)->site->name, ((const struct site_row *)b)->site->name);
-}
-
-static bool load_sites(struct web *w, struct sites_view *v)
-{
+	static const struct column columns[] = { { .label = "Site", .sort = "name" }, { .label = "Gateways" }, { .label = "Resources", .is_number = true },
+						 { .label = "Policies", .is_number = true } };
 	static const enum store_tally tallies[] = { TALLY_RESOURCES_OF_SITE, TALLY_POLICIES_OF_SITE, TALLY_GATEWAYS_OF_SITE };
+	struct web_list l;
 	u32 n;
 	void *const *all = directory_all(dir_of(w), KIND_SITE, &w->account->e.id, &n);
 	int rc;
 
-	v->sites = exchange_alloc(w->x, (n + 1) * sizeof(*v->sites));
+	web_list_begin(w, &l, KIND_SITE, "sites", web_path(w, "/sites"), columns, ARRAY_LEN(columns), filters, NULL, 0);
+	if (!l.query.sort)
+		l.query.sort = l.list.sort = "name";
+	l.query.filters[l.query.n_filters++] = (struct store_filter){ "managed_by", FILTER_IS, "account" };
+	if (!web_list_load(w, &l))
+		return false;
+	v->list = l.list;
+	v->filters = filters;
+	v->sites = exchange_alloc(w->x, (l.n + 1) * sizeof(*v->sites));
 	rc = v->sites ? 0 : ERR_NOMEM;
-	for (u32 i = 0; !rc && i < n; i++) {
-		const struct site *s = web_keep(w, KIND_SITE, all[i]);
-		struct site_row row = { .site = s };
-
-		if (!s) {
-			rc = ERR_NOMEM;
+	for (u32 i = 0; !rc && i < l.n; i++) {
+		const struct site *s = l.rows[i];
+		v->sites[v->n++] = (struct site_row){ .site = s, .href = web_path(w, "/sites/%s", web_id(w, &s->e.id)) };
+	}
+	for (u32 i = 0; !rc && i < n; i++)
+		if (((const struct site *)all[i])->managed_by == MANAGED_BY_SYSTEM) {
+			const struct site *s = web_keep(w, KIND_SITE, all[i]);
+			rc = s ? 0 : ERR_NOMEM;
+			v->internet = (struct site_row){ .site = s, .href = s ? web_path(w, "/sites/%s", web_id(w, &s->e.id)) : NULL };
 			break;
 		}
-		row.href = web_path(w, "/sites/%s", web_id(w, &s->e.id));
-		if (s->managed_by == MANAGED_BY_SYSTEM)
-			v->internet = row;
-		else
-			v->sites[v->n++] = row;
-	}
 	for (size_t i = 0; !rc && i < ARRAY_LEN(tallies); i++)
 		rc = store_tally(w->x->portal->store, tallies[i], &w->account->e.id, take_tally, &(struct counting){ .v = v, .what = tallies[i] });
 	if (rc) {
@@ -94,14 +97,15 @@ static bool load_sites(struct web *w, struct sites_view *v)
 		return false;
 	}
 	(void)hub_each(w->x->portal->hub, MSG_ROLE_GATEWAY, &w->account->e.id, take_online, v);
-	qsort(v->sites, v->n, sizeof(*v->sites), by_name);
 	return true;
 }
 
 void page_sites(struct exchange *x)
 {
-	struct web w;
+	struct form_field fields[] = { { .name = "q", .label = "Name" } };
+	struct form f = { FORM_FIELDS(fields) };
 	struct sites_view v = { .n = 0 };
+	struct web w;
 
 	if (!web_begin(&w, x, SECTION_SITES))
 		return;
@@ -109,7 +113,7 @@ void page_sites(struct exchange *x)
 	w.page.action = "New site";
 	w.page.action_href = web_path(&w, "/sites/new");
 	w.page.live_topics = "gateways,sites";
-	if (load_sites(&w, &v)) {
+	if (load_sites(&w, &v, &f)) {
 		template_sites(&x->out, &w.page, &v);
 		web_send(&w, 200);
 	}
@@ -264,8 +268,10 @@ void page_site(struct exchange *x)
 void page_site_gateways(struct exchange *x)
 {
 	static const struct column columns[] = { { .label = "Gateway", .sort = "name" }, { .label = "Status" }, { .label = "Address" }, { .label = "Version" }, { .label = "Last started", .sort = "last_seen_at" } };
+	struct form_field fields[] = { { .name = "q", .label = "Name" } };
+	struct form f = { FORM_FIELDS(fields) };
 	const struct site *site;
-	struct gateways_view v = { .n = 0 };
+	struct gateways_view v = { .n = 0, .filters = &f };
 	struct web_list l;
 	struct web w;
 
@@ -274,7 +280,7 @@ void page_site_gateways(struct exchange *x)
 	site = web_get(&w, KIND_SITE, 1);
 	if (site) {
 		const char *href = web_path(&w, "/sites/%s", web_id(&w, &site->e.id));
-		web_list_begin(&w, &l, KIND_GATEWAY, "gateways", web_text(&w, "%s/gateways", href), columns, ARRAY_LEN(columns), NULL, NULL, 0);
+		web_list_begin(&w, &l, KIND_GATEWAY, "gateways", web_text(&w, "%s/gateways", href), columns, ARRAY_LEN(columns), &f, NULL, 0);
 		l.query.filters[l.query.n_filters++] = (struct store_filter){ "site_id", FILTER_IS, web_id(&w, &site->e.id) };
 		if (web_list_load(&w, &l)) {
 			v.list = l.list;

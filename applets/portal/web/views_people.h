@@ -113,6 +113,7 @@ struct member_row {
 struct group_view {
 	struct group_row row;
 	struct list list;
+	const struct form *filters;
 	struct member_row *members;
 	u32 n;
 	bool is_editable; /* neither Everyone nor copied from a directory */

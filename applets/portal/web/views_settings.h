@@ -92,6 +92,7 @@ struct api_client_row {
 struct api_clients_view {
 	struct settings_tabs tabs;
 	struct list list;
+	const struct form *filters;
 	struct api_client_row *rows;
 	u32 n;
 	const char *openapi_href;

@@ -29,6 +29,8 @@ struct resource_row {
 };
 
 struct sites_view {
+	struct list list;
+	const struct form *filters;
 	struct site_row *sites;
 	u32 n;
 	struct site_row internet;
@@ -50,6 +52,7 @@ struct site_view {
 
 struct gateways_view {
 	struct list list;
+	const struct form *filters;
 	struct gateway_row *rows;
 	u32 n;
 };
