@@ -68,6 +68,12 @@ static inline bool uuid_eq(const struct uuid *a, const struct uuid *b)
 	return get_be64(a->b) == get_be64(b->b) && get_be64(a->b + 8) == get_be64(b->b + 8);
 }
 
+static inline bool uuid_is_null(const struct uuid *id)
+{
+	static const struct uuid null;
+	return uuid_eq(id, &null);
+}
+
 /* As memcmp(); large tables are searched by it, and a C library's may go octet by octet. */
 static inline int uuid_cmp(const struct uuid *a, const struct uuid *b)
 {

@@ -40,6 +40,8 @@ static const struct row {
 	{ MSG_CLIENT_DEVICE_ACCESS_DENIED, C, MSG_TO_PEER, SAME("client_device_access_denied") },
 	{ MSG_AUTHORIZE_FLOW, G, MSG_TO_PEER, "authorize_flow", NULL, "create_authorization", NULL },
 	{ MSG_REJECT_ACCESS, G, MSG_TO_PEER, SAME("reject_access") },
+	{ MSG_REJECT_ACCESS, C, MSG_TO_PEER, SAME("reject_access") },
+	{ MSG_RESOURCE_FILTERS_UPDATED, C, MSG_TO_PEER, SAME("resource_filters_updated") },
 	{ MSG_ACCESS_AUTHORIZATION_EXPIRY_UPDATED, G, MSG_TO_PEER, SAME("access_authorization_expiry_updated") },
 	{ MSG_RESOURCE_UPDATED, G, MSG_TO_PEER, SAME("resource_updated") },
 	{ MSG_CREATE_FLOW, C, MSG_TO_PORTAL, "create_flow", NULL, "request_authorization", NULL },
@@ -106,6 +108,9 @@ const char *msg_reason_name(enum msg_reason r)
 	case MSG_REASON_VERSION_MISMATCH: return "version_mismatch";
 	case MSG_REASON_FORBIDDEN: return "forbidden";
 	case MSG_REASON_DISABLED: return "disabled";
+	case MSG_REASON_AMBIGUOUS_ADDRESS: return "ambiguous_address";
+	case MSG_REASON_MISSING_ADDRESS: return "missing_address";
+	case MSG_REASON_INVALID_ADDRESS: return "invalid_address";
 	}
 	return "unknown";
 }

@@ -83,7 +83,13 @@ enum msg_resource_type {
 
 enum msg_ip_stack { MSG_STACK_DUAL, MSG_STACK_IPV4_ONLY, MSG_STACK_IPV6_ONLY };
 
-/* Also the gateway's view of a resource; sites, description and ip_stack are not sent to gateways. */
+/* A device of a static pool. */
+struct msg_device {
+	struct uuid client_id;
+	struct ip ipv4, ipv6;
+};
+
+/* Also the gateway's view of a resource; sites, description, ip_stack and devices are not sent to gateways. */
 struct msg_resource {
 	enum msg_resource_type type;
 	struct uuid id;
@@ -96,6 +102,8 @@ struct msg_resource {
 	size_t n_sites;
 	const struct msg_filter *filters; /* none = everything allowed */
 	size_t n_filters;
+	const struct msg_device *devices; /* static pool only; NULL: not told, as at the pin */
+	size_t n_devices;
 };
 
 /* A relay: its entries merged by id, one endpoint per family; family 0 = absent. */
@@ -136,6 +144,9 @@ enum msg_reason {
 	MSG_REASON_VERSION_MISMATCH,
 	MSG_REASON_FORBIDDEN,
 	MSG_REASON_DISABLED,
+	MSG_REASON_AMBIGUOUS_ADDRESS, /* from here on: of device pools, after the pin (spec 10 §14) */
+	MSG_REASON_MISSING_ADDRESS,
+	MSG_REASON_INVALID_ADDRESS,
 };
 const char *msg_reason_name(enum msg_reason r);
 
@@ -160,9 +171,10 @@ enum msg_type {
 	MSG_CLIENT_DEVICE_ACCESS_AUTHORIZED,   /* device_access_authorized */
 	MSG_CLIENT_DEVICE_ACCESS_DENIED,       /* device_access_denied */
 	MSG_AUTHORIZE_FLOW,                    /* authorize_flow */
-	MSG_REJECT_ACCESS,                     /* access */
+	MSG_REJECT_ACCESS,                     /* access; to clients that know device pools too */
 	MSG_ACCESS_AUTHORIZATION_EXPIRY_UPDATED, /* access */
 	MSG_RESOURCE_UPDATED,                  /* resource, as gateways see it */
+	MSG_RESOURCE_FILTERS_UPDATED,          /* resource: its id and filters, of a device pool */
 
 	/* peer → portal */
 	MSG_CREATE_FLOW,                       /* create_flow */
@@ -180,18 +192,20 @@ enum msg_type {
 	MSG_TYPE_COUNT
 };
 
+struct msg_access {
+	struct uuid client_id, resource_id;
+	u64 expires_at; /* Unix seconds; unused in reject_access */
+};
+
 struct msg_init_client {
 	struct msg_interface interface;
 	const struct msg_resource *resources;
 	size_t n_resources;
 	size_t n_skipped; /* resources of unknown type or bad content; decode only */
 	struct msg_relays relays;
+	const struct msg_access *authorizations; /* who may reach this client through which pool; sent on v2 */
+	size_t n_authorizations;
 	struct msg_flow_logs flow_logs;
-};
-
-struct msg_access {
-	struct uuid client_id, resource_id;
-	u64 expires_at; /* Unix seconds; unused in reject_access */
 };
 
 struct msg_init_gateway {
@@ -248,12 +262,18 @@ struct msg_device_access_authorized {
 	const char *client_name; /* or NULL; ignored by peers of the pin */
 	const char *const *client_fqdns;
 	size_t n_client_fqdns;
+	/* To the end that was asked for: the pool that grants it, and until when. */
+	bool has_resource;
+	struct msg_resource resource; /* its id and filters */
+	u64 expires_at;		      /* Unix seconds; 0 = not told */
 	const char *flow_logs_ingest_token; /* v2, or NULL */
 };
 
+/* What was asked for; families of 0 are not sent, and neither is the null id. */
 struct msg_device_access_denied {
-	struct ip ipv4;
+	struct ip ipv4, ipv6;
 	enum msg_reason reason;
+	struct uuid client_id, resource_id; /* encode only: peers do not read them */
 };
 
 struct msg_authorize_flow {
@@ -279,7 +299,7 @@ struct msg_authorize_flow {
 struct msg_create_flow {
 	struct uuid resource_id;
 	struct msg_ids connected_gateways;
-	struct ip ipv4, ipv6; /* v2, optional: family 0 = absent */
+	struct ip ipv4, ipv6; /* of a device in a pool; family 0 = absent */
 };
 
 /* From a gateway the ids are clients, from a client (before 1.5.7) gateways. */

@@ -208,6 +208,29 @@ static void get_address(struct dec *d, const struct cJSON *obj, struct msg_resou
 		r->net = json_cidr(d->g, obj, "address");
 }
 
+static struct ip get_host(struct dec *d, const struct cJSON *obj, const char *key, u8 len)
+{
+	struct cidr net = json_cidr(d->g, obj, key);
+
+	if (is_fine(d) && (net.len != len || net.ip.family != (len == 32 ? 4 : 6)))
+		json_fail(d->g, ERR_MALFORMED, key, "must be one address");
+	return net.ip;
+}
+
+static void get_devices(struct dec *d, const struct cJSON *array, struct msg_resource *r)
+{
+	struct msg_device *device = list(d, array, "devices", MSG_IDS_MAX, sizeof(*device));
+
+	r->devices = device;
+	json_each(v, array) {
+		if (!is_fine(d))
+			return;
+		device[r->n_devices].client_id = json_uuid(d->g, v, "client_id");
+		device[r->n_devices].ipv4 = get_host(d, v, "ipv4", 32);
+		device[r->n_devices++].ipv6 = get_host(d, v, "ipv6", 128);
+	}
+}
+
 static void get_client_resource(struct dec *d, const struct cJSON *obj, struct msg_resource *r)
 {
 	r->id = json_uuid(d->g, obj, "id");
@@ -228,6 +251,10 @@ static void get_client_resource(struct dec *d, const struct cJSON *obj, struct m
 		break;
 	case MSG_RESOURCE_STATIC_DEVICE_POOL:
 		r->name = get_str(d, obj, "name");
+		if (json_member(d->g, obj, "devices")) {
+			get_devices(d, json_array(d->g, obj, "devices"), r);
+			get_filters(d, json_array_opt(d->g, obj, "filters"), r);
+		}
 		break;
 	case MSG_RESOURCE_DYNAMIC_DEVICE_POOL:
 		r->name = get_str(d, obj, "name");
@@ -410,7 +437,7 @@ static enum msg_reason get_reason(struct dec *d, const struct cJSON *obj, const 
 
 	if (text)
 		*text = copy(d, s);
-	for (enum msg_reason r = MSG_REASON_NOT_FOUND; r <= MSG_REASON_DISABLED; r++)
+	for (enum msg_reason r = MSG_REASON_NOT_FOUND; r <= MSG_REASON_INVALID_ADDRESS; r++)
 		if (strcmp(s, msg_reason_name(r)) == 0)
 			return r;
 	return MSG_REASON_UNKNOWN;
@@ -436,6 +463,28 @@ static void get_resource_leniently(struct dec *d, const struct cJSON *v, struct 
 		m->n_skipped++;
 }
 
+static struct msg_access get_access(struct dec *d, const struct cJSON *obj, bool has_expiry)
+{
+	struct msg_access a = { json_uuid(d->g, obj, "client_id"), json_uuid(d->g, obj, "resource_id"), 0 };
+
+	if (has_expiry)
+		a.expires_at = json_uint(d->g, obj, "expires_at", JSON_UINT_MAX);
+	return a;
+}
+
+static const struct msg_access *get_accesses(struct dec *d, const struct cJSON *p, size_t *n)
+{
+	const struct cJSON *array = json_array_opt(d->g, p, "authorizations");
+	struct msg_access *a = list(d, array, "authorizations", MSG_AUTHORIZATIONS_MAX, sizeof(*a));
+
+	json_each(v, array) {
+		if (!is_fine(d))
+			break;
+		a[(*n)++] = get_access(d, v, true);
+	}
+	return a;
+}
+
 static void get_init_client(struct dec *d, const struct cJSON *p, struct msg_init_client *m)
 {
 	m->interface = get_interface(d, p);
@@ -448,16 +497,9 @@ static void get_init_client(struct dec *d, const struct cJSON *p, struct msg_ini
 		get_resource_leniently(d, v, m, &r[m->n_resources]);
 	}
 	m->relays = get_relays(d, json_array_opt(d->g, p, "relays"), "relays");
+	if (d->wire.version == MSG_V2)
+		m->authorizations = get_accesses(d, p, &m->n_authorizations);
 	m->flow_logs = get_flow_logs(d, p);
-}
-
-static struct msg_access get_access(struct dec *d, const struct cJSON *obj, bool has_expiry)
-{
-	struct msg_access a = { json_uuid(d->g, obj, "client_id"), json_uuid(d->g, obj, "resource_id"), 0 };
-
-	if (has_expiry)
-		a.expires_at = json_uint(d->g, obj, "expires_at", JSON_UINT_MAX);
-	return a;
 }
 
 /* Nobody but us sends it, and it must not cost the init: what is not as it should be was not said. */
@@ -480,14 +522,7 @@ static void get_init_gateway(struct dec *d, const struct cJSON *p, struct msg_in
 	m->ipv6_masquerade_enabled = json_bool(d->g, config, "ipv6_masquerade_enabled");
 	m->relays = get_relays(d, json_array_opt(d->g, p, "relays"), "relays");
 	m->account_slug = get_str_null(d, p, "account_slug");
-	const struct cJSON *array = json_array_opt(d->g, p, "authorizations");
-	struct msg_access *a = list(d, array, "authorizations", MSG_AUTHORIZATIONS_MAX, sizeof(*a));
-	m->authorizations = a;
-	json_each(v, array) {
-		if (!is_fine(d))
-			return;
-		a[m->n_authorizations++] = get_access(d, v, true);
-	}
+	m->authorizations = get_accesses(d, p, &m->n_authorizations);
 	m->flow_logs = get_flow_logs(d, p);
 	m->report_interval_secs = get_report_interval(p);
 }
@@ -521,6 +556,22 @@ static void get_ice_message(struct dec *d, const struct cJSON *p, const char *id
 	m->candidates = get_candidates(d, p);
 }
 
+/* Only these two, of a pool. */
+static void get_id_and_filters(struct dec *d, const struct cJSON *obj, struct msg_resource *r)
+{
+	r->type = MSG_RESOURCE_STATIC_DEVICE_POOL;
+	r->name = r->address = "";
+	r->id = json_uuid(d->g, obj, "id");
+	get_filters(d, json_array_opt(d->g, obj, "filters"), r);
+}
+
+static struct ip get_ip_opt(struct dec *d, const struct cJSON *p, const char *key, int family)
+{
+	const struct cJSON *v = json_member(d->g, p, key);
+
+	return !v || json_is_null(v) ? (struct ip){ .family = 0 } : json_ip(d->g, p, key, family);
+}
+
 static void get_device_access(struct dec *d, const struct cJSON *p, struct msg_device_access_authorized *m)
 {
 	m->client_id = json_uuid(d->g, p, "client_id");
@@ -536,6 +587,12 @@ static void get_device_access(struct dec *d, const struct cJSON *p, struct msg_d
 		json_fail(d->g, ERR_MALFORMED, "ice_role", "must be controlling or controlled");
 	m->client_name = get_str_null(d, p, "client_name");
 	m->client_fqdns = get_strings(d, json_array_opt(d->g, p, "client_fqdns"), "client_fqdns", MSG_IDS_MAX, &m->n_client_fqdns);
+	const struct cJSON *resource = json_object_opt(d->g, p, "resource");
+	if (resource) {
+		m->has_resource = true;
+		get_id_and_filters(d, resource, &m->resource);
+	}
+	m->expires_at = json_uint_or(d->g, p, d->wire.version == MSG_V1 ? "authorization_expires_at" : "expires_at", JSON_UINT_MAX, 0);
 	m->flow_logs_ingest_token = get_ingest_token(d, p);
 }
 
@@ -583,23 +640,14 @@ static void get_authorize_flow(struct dec *d, const struct cJSON *p, struct msg_
 	m->flow_logs_ingest_token = get_ingest_token(d, p);
 }
 
-static struct ip get_ip_opt(struct dec *d, const struct cJSON *p, const char *key, int family)
-{
-	const struct cJSON *v = json_member(d->g, p, key);
-
-	return !v || json_is_null(v) ? (struct ip){ .family = 0 } : json_ip(d->g, p, key, family);
-}
-
 static void get_create_flow(struct dec *d, const struct cJSON *p, struct msg_create_flow *m)
 {
 	m->resource_id = json_uuid(d->g, p, "resource_id");
 	/* v2 peers may leave it out */
 	if (d->wire.version == MSG_V1 || json_member(d->g, p, "connected_gateway_ids"))
 		m->connected_gateways = get_ids(d, p, "connected_gateway_ids");
-	if (d->wire.version == MSG_V2) {
-		m->ipv4 = get_ip_opt(d, p, "ipv4", 4);
-		m->ipv6 = get_ip_opt(d, p, "ipv6", 6);
-	}
+	m->ipv4 = get_ip_opt(d, p, "ipv4", 4);
+	m->ipv6 = get_ip_opt(d, p, "ipv6", 6);
 }
 
 static enum msg_path get_path(struct dec *d, const struct cJSON *obj)
@@ -689,7 +737,8 @@ static void get_message(struct dec *d, const struct cJSON *p, struct portal_mess
 		get_device_access(d, p, &m->device_access_authorized);
 		break;
 	case MSG_CLIENT_DEVICE_ACCESS_DENIED:
-		m->device_access_denied.ipv4 = json_ip(d->g, p, "ipv4", 4);
+		m->device_access_denied.ipv4 = get_ip_opt(d, p, "ipv4", 4);
+		m->device_access_denied.ipv6 = get_ip_opt(d, p, "ipv6", 6);
 		m->device_access_denied.reason = get_reason(d, p, NULL);
 		break;
 	case MSG_AUTHORIZE_FLOW:
@@ -700,6 +749,9 @@ static void get_message(struct dec *d, const struct cJSON *p, struct portal_mess
 		break;
 	case MSG_ACCESS_AUTHORIZATION_EXPIRY_UPDATED:
 		m->access = get_access(d, p, true);
+		break;
+	case MSG_RESOURCE_FILTERS_UPDATED:
+		get_id_and_filters(d, p, &m->resource);
 		break;
 	case MSG_CREATE_FLOW:
 		get_create_flow(d, p, &m->create_flow);

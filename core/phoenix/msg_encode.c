@@ -104,6 +104,27 @@ static void put_address(struct json_out *o, const struct msg_resource *r)
 		json_put_str(o, "address", r->address);
 }
 
+static void put_host(struct json_out *o, const char *key, const struct ip *ip)
+{
+	struct cidr net = { *ip, ip->family == 4 ? 32 : 128 };
+
+	json_put_cidr(o, key, &net);
+}
+
+static void put_devices(struct json_out *o, const struct msg_resource *r)
+{
+	json_open_array(o, "devices");
+	for (size_t i = 0; i < r->n_devices; i++) {
+		json_open(o, NULL);
+		json_put_uuid(o, "client_id", &r->devices[i].client_id);
+		put_host(o, "ipv4", &r->devices[i].ipv4);
+		put_host(o, "ipv6", &r->devices[i].ipv6);
+		json_close(o);
+	}
+	json_close_array(o);
+	put_filters(o, r);
+}
+
 static void put_client_resource(struct json_out *o, const char *key, enum msg_version v, const struct msg_resource *r)
 {
 	json_open(o, key);
@@ -126,6 +147,8 @@ static void put_client_resource(struct json_out *o, const char *key, enum msg_ve
 		break;
 	case MSG_RESOURCE_STATIC_DEVICE_POOL:
 		json_put_str(o, "name", r->name);
+		if (r->devices)
+			put_devices(o, r);
 		break;
 	case MSG_RESOURCE_DYNAMIC_DEVICE_POOL:
 		json_put_str(o, "name", r->name);
@@ -237,6 +260,25 @@ static int put_authorization_tail(struct json_out *o, struct msg_wire w, const c
 	return 0;
 }
 
+static void put_access(struct json_out *o, const struct msg_access *a, bool has_expiry)
+{
+	json_put_uuid(o, "client_id", &a->client_id);
+	json_put_uuid(o, "resource_id", &a->resource_id);
+	if (has_expiry)
+		json_put_u64(o, "expires_at", a->expires_at);
+}
+
+static void put_accesses(struct json_out *o, const struct msg_access *a, size_t n)
+{
+	json_open_array(o, "authorizations");
+	for (size_t i = 0; i < n; i++) {
+		json_open(o, NULL);
+		put_access(o, &a[i], true);
+		json_close(o);
+	}
+	json_close_array(o);
+}
+
 static void put_init_client(struct json_out *o, struct msg_wire w, const struct msg_init_client *m)
 {
 	put_client_interface(o, "interface", &m->interface);
@@ -245,15 +287,9 @@ static void put_init_client(struct json_out *o, struct msg_wire w, const struct 
 		put_client_resource(o, NULL, w.version, &m->resources[i]);
 	json_close_array(o);
 	put_relays(o, "relays", &m->relays);
+	if (w.version == MSG_V2)
+		put_accesses(o, m->authorizations, m->n_authorizations);
 	put_flow_logs(o, w, &m->flow_logs);
-}
-
-static void put_access(struct json_out *o, const struct msg_access *a, bool has_expiry)
-{
-	json_put_uuid(o, "client_id", &a->client_id);
-	json_put_uuid(o, "resource_id", &a->resource_id);
-	if (has_expiry)
-		json_put_u64(o, "expires_at", a->expires_at);
 }
 
 static void put_init_gateway(struct json_out *o, struct msg_wire w, const struct msg_init_gateway *m)
@@ -269,13 +305,7 @@ static void put_init_gateway(struct json_out *o, struct msg_wire w, const struct
 	put_relays(o, "relays", &m->relays);
 	if (m->account_slug)
 		json_put_str(o, "account_slug", m->account_slug);
-	json_open_array(o, "authorizations");
-	for (size_t i = 0; i < m->n_authorizations; i++) {
-		json_open(o, NULL);
-		put_access(o, &m->authorizations[i], true);
-		json_close(o);
-	}
-	json_close_array(o);
+	put_accesses(o, m->authorizations, m->n_authorizations);
 	put_flow_logs(o, w, &m->flow_logs);
 	if (m->report_interval_secs) {
 		json_open(o, "emberbox");
@@ -305,6 +335,32 @@ static void put_flow_creation_failed(struct json_out *o, const struct msg_flow_c
 	put_strings(o, "violated_properties", m->violated_properties, m->n_violated_properties);
 }
 
+static void put_id_and_filters(struct json_out *o, const char *key, const struct msg_resource *r)
+{
+	json_open(o, key);
+	json_put_uuid(o, "id", &r->id);
+	put_filters(o, r);
+	json_close(o);
+}
+
+static const char *expiry_of_device(struct msg_wire w)
+{
+	return w.version == MSG_V1 ? "authorization_expires_at" : "expires_at";
+}
+
+static void put_denied(struct json_out *o, const struct msg_device_access_denied *m)
+{
+	if (!uuid_is_null(&m->client_id))
+		json_put_uuid(o, "client_id", &m->client_id);
+	if (!uuid_is_null(&m->resource_id))
+		json_put_uuid(o, "resource_id", &m->resource_id);
+	if (m->ipv4.family)
+		json_put_ip(o, "ipv4", &m->ipv4);
+	if (m->ipv6.family)
+		json_put_ip(o, "ipv6", &m->ipv6);
+	json_put_str(o, "reason", msg_reason_name(m->reason));
+}
+
 static int put_device_access(struct json_out *o, struct msg_wire w, const struct msg_device_access_authorized *m)
 {
 	json_put_uuid(o, "client_id", &m->client_id);
@@ -319,6 +375,10 @@ static int put_device_access(struct json_out *o, struct msg_wire w, const struct
 		json_put_str(o, "client_name", m->client_name);
 	if (m->n_client_fqdns > 0)
 		put_strings(o, "client_fqdns", m->client_fqdns, m->n_client_fqdns);
+	if (m->has_resource)
+		put_id_and_filters(o, "resource", &m->resource);
+	if (m->expires_at)
+		json_put_u64(o, expiry_of_device(w), m->expires_at);
 	return put_authorization_tail(o, w, m->flow_logs_ingest_token);
 }
 
@@ -357,13 +417,13 @@ static int put_authorize_flow(struct json_out *o, struct msg_wire w, const struc
 	return put_authorization_tail(o, w, m->flow_logs_ingest_token);
 }
 
-static void put_create_flow(struct json_out *o, struct msg_wire w, const struct msg_create_flow *m)
+static void put_create_flow(struct json_out *o, const struct msg_create_flow *m)
 {
 	json_put_uuid(o, "resource_id", &m->resource_id);
 	put_ids(o, "connected_gateway_ids", &m->connected_gateways);
-	if (w.version == MSG_V2 && m->ipv4.family)
+	if (m->ipv4.family)
 		json_put_ip(o, "ipv4", &m->ipv4);
-	if (w.version == MSG_V2 && m->ipv6.family)
+	if (m->ipv6.family)
 		json_put_ip(o, "ipv6", &m->ipv6);
 }
 
@@ -430,8 +490,7 @@ static int put_members(struct json_out *o, struct msg_wire w, const struct porta
 	case MSG_CLIENT_DEVICE_ACCESS_AUTHORIZED:
 		return put_device_access(o, w, &m->device_access_authorized);
 	case MSG_CLIENT_DEVICE_ACCESS_DENIED:
-		json_put_ip(o, "ipv4", &m->device_access_denied.ipv4);
-		json_put_str(o, "reason", msg_reason_name(m->device_access_denied.reason));
+		put_denied(o, &m->device_access_denied);
 		return 0;
 	case MSG_AUTHORIZE_FLOW:
 		return put_authorize_flow(o, w, &m->authorize_flow);
@@ -442,7 +501,7 @@ static int put_members(struct json_out *o, struct msg_wire w, const struct porta
 		put_access(o, &m->access, true);
 		return 0;
 	case MSG_CREATE_FLOW:
-		put_create_flow(o, w, &m->create_flow);
+		put_create_flow(o, &m->create_flow);
 		return 0;
 	case MSG_REQUEST_DEVICE_ACCESS:
 		json_put_ip(o, "ipv4", &m->ipv4);
@@ -463,6 +522,7 @@ static int put_members(struct json_out *o, struct msg_wire w, const struct porta
 		return 0;
 	case MSG_RESOURCE_CREATED_OR_UPDATED: /* not wrapped in braces of ours */
 	case MSG_RESOURCE_UPDATED:
+	case MSG_RESOURCE_FILTERS_UPDATED:
 	case MSG_RESOURCE_DELETED:
 	case MSG_TYPE_COUNT:
 		break;
@@ -480,6 +540,8 @@ int msg_encode(struct msg_wire w, const struct portal_message *m, struct json_ou
 		put_client_resource(o, key, w.version, &m->resource);
 	} else if (m->type == MSG_RESOURCE_UPDATED) {
 		rc = put_gateway_resource(o, key, &m->resource);
+	} else if (m->type == MSG_RESOURCE_FILTERS_UPDATED) {
+		put_id_and_filters(o, key, &m->resource);
 	} else if (m->type == MSG_RESOURCE_DELETED) {
 		json_put_uuid(o, key, &m->id);
 	} else {

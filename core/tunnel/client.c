@@ -230,6 +230,7 @@ int client_message(struct client *c, u64 now, u64 wall, const struct portal_mess
 	case MSG_REJECT_ACCESS:
 	case MSG_ACCESS_AUTHORIZATION_EXPIRY_UPDATED:
 	case MSG_RESOURCE_UPDATED:
+	case MSG_RESOURCE_FILTERS_UPDATED:
 	case MSG_CREATE_FLOW:
 	case MSG_REQUEST_DEVICE_ACCESS:
 	case MSG_NO_RELAYS:

@@ -347,8 +347,8 @@ void device_authorized(struct client *c, u64 wall, const struct msg_device_acces
 
 void device_denied(struct client *c, const struct msg_device_access_denied *m)
 {
-	struct device_intent *i = intent_find(c->devices, &m->ipv4);
-	const struct uuid *connected = device_at(c, &m->ipv4);
+	struct device_intent *i = m->ipv4.family ? intent_find(c->devices, &m->ipv4) : NULL;
+	const struct uuid *connected = m->ipv4.family ? device_at(c, &m->ipv4) : NULL;
 
 	log_info("access to a client was refused", kv_ip("ipv4", &m->ipv4), kv_s("reason", msg_reason_name(m->reason)));
 	if (i)

@@ -464,6 +464,9 @@ void flow_creation_failed(struct client *c, const struct msg_flow_creation_faile
 	case MSG_REASON_NOT_FOUND:
 	case MSG_REASON_FORBIDDEN:
 	case MSG_REASON_DISABLED:
+	case MSG_REASON_AMBIGUOUS_ADDRESS:
+	case MSG_REASON_MISSING_ADDRESS:
+	case MSG_REASON_INVALID_ADDRESS:
 		break;
 	}
 }

@@ -178,6 +178,7 @@ int gateway_message(struct gateway *g, u64 now, u64 wall, const struct portal_me
 	case MSG_CONFIG_CHANGED:
 	case MSG_RESOURCE_CREATED_OR_UPDATED:
 	case MSG_RESOURCE_DELETED:
+	case MSG_RESOURCE_FILTERS_UPDATED:
 	case MSG_FLOW_CREATED:
 	case MSG_FLOW_CREATION_FAILED:
 	case MSG_GATEWAY_ICE_CANDIDATES:

@@ -24,8 +24,8 @@ const within = (ms, what, start) => new Promise((done, fail) => {
 	start(value => { clearTimeout(timer); done(value) }, fail)
 })
 
-function open(options = {}) {
-	const socket = new Socket(url + "/client", { vsn: "1.0.0", transport: Transport, params, ...serializer, reconnectAfterMs: () => 1e9, ...options })
+function open(options = {}, path = "/client") {
+	const socket = new Socket(url + path, { vsn: "1.0.0", transport: Transport, params, ...serializer, reconnectAfterMs: () => 1e9, ...options })
 	socket.connect()
 	return socket
 }
@@ -75,7 +75,30 @@ const tests = {
 		await within(5000, "leave", done => channel.leave().receive("ok", done))
 		socket.disconnect()
 	},
-	async version_2_is_refused() {
+	// /client/v2/websocket: what clients of today connect to, with names of its own
+	async v2_init_says_that_nothing_is_uploaded() {
+		const socket = open({}, "/client/v2"), channel = socket.channel("client")
+		const init = within(5000, "init", done => channel.on("init", done))
+		await within(5000, "join", (done, fail) => channel.join().receive("ok", done).receive("error", fail))
+		const payload = await init
+		if (payload.flow_logs.upload_interval_secs !== 0 || !Array.isArray(payload.authorizations)) throw new Error(JSON.stringify(payload))
+		socket.disconnect()
+	},
+	async v2_requests_have_their_new_names() {
+		const socket = open({}, "/client/v2"), channel = socket.channel("client")
+		await within(5000, "join", (done, fail) => channel.join().receive("ok", done).receive("error", fail))
+		let replies = 0
+		for (const status of ["ok", "error"]) channel.push("set_snownet_capabilities", { iceless: true }).receive(status, () => replies++)
+		const failed = within(5000, "authorization_creation_failed", done => channel.on("authorization_creation_failed", done))
+		channel.push("request_authorization", { resource_id: "4e500000-0000-4000-8000-000000000001", connected_gateway_ids: [] })
+		if ((await failed).reason !== "offline") throw new Error("wrong reason")
+		const e = await within(5000, "error", done => channel.push("create_flow", { resource_id: "4e500000-0000-4000-8000-000000000001", connected_gateway_ids: [] })
+			.receive("error", done))
+		if (e.reason !== "unknown_message") throw new Error(JSON.stringify(e))
+		if (replies) throw new Error("capabilities were answered")
+		socket.disconnect()
+	},
+	async framing_2_is_refused() {
 		const socket = open({ vsn: "2.0.0" })
 		await within(5000, "refusal", (done, fail) => { socket.onError(done); socket.onOpen(fail) })
 		socket.disconnect()

@@ -51,7 +51,7 @@ static void authorized(unsigned client, bool is_controlling)
 
 static void denied(const char *ipv4, enum msg_reason reason)
 {
-	struct portal_message m = { .type = MSG_CLIENT_DEVICE_ACCESS_DENIED, .device_access_denied = { ip_of(ipv4), reason } };
+	struct portal_message m = { .type = MSG_CLIENT_DEVICE_ACCESS_DENIED, .device_access_denied = { .ipv4 = ip_of(ipv4), .reason = reason } };
 	EXPECT_EQ(client_message(c, now, WALL, &m), 0);
 }
 

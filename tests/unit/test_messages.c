@@ -103,6 +103,7 @@ TEST(every_message_survives_encoding_and_decoding_on_each_wire)
 	struct uuid ids[2] = { id1, id2 };
 	struct msg_connection connections[2] = { { .client_id = id1, .path = MSG_PATH_DIRECT, .has_rtt = true, .rtt_ms = 12, .rx_bytes = 7 << 20, .tx_bytes = 1 },
 						 { .client_id = id2, .path = MSG_PATH_GONE } };
+	struct msg_device devices[1] = { { id2, ip4(100, 64, 0, 9), { { 0xfd }, 6 } } };
 	u8 key[32];
 
 	memset(key, 0x5a, sizeof(key));
@@ -115,7 +116,8 @@ TEST(every_message_survives_encoding_and_decoding_on_each_wire)
 		struct msg_wire client_out = { MSG_ROLE_CLIENT, MSG_TO_PORTAL, v }, gateway_out = { MSG_ROLE_GATEWAY, MSG_TO_PORTAL, v };
 		struct portal_message m = { .type = MSG_INIT_CLIENT };
 
-		m.init_client = (struct msg_init_client){ .interface = interface(), .resources = rs, .n_resources = 5, .relays = { relays, 1 }, .flow_logs = logs };
+		m.init_client = (struct msg_init_client){ .interface = interface(), .resources = rs, .n_resources = 5, .relays = { relays, 1 },
+							 .authorizations = access, .n_authorizations = 2, .flow_logs = logs };
 		round_trip(client, &m);
 		m = (struct portal_message){ .type = MSG_INIT_GATEWAY };
 		m.init_gateway = (struct msg_init_gateway){ .interface = interface(), .ipv4_masquerade_enabled = true, .relays = { relays, 1 }, .account_slug = "acme",
@@ -127,6 +129,8 @@ TEST(every_message_survives_encoding_and_decoding_on_each_wire)
 		round_trip((struct msg_wire){ MSG_ROLE_RELAY, MSG_TO_PEER, v }, &m);
 		m = (struct portal_message){ .type = MSG_CONFIG_CHANGED, .config_changed = interface() };
 		round_trip(client, &m);
+		rs[3].devices = devices;
+		rs[3].n_devices = 1;
 		for (size_t i = 0; i < 5; i++) {
 			m = (struct portal_message){ .type = MSG_RESOURCE_CREATED_OR_UPDATED, .resource = rs[i] };
 			round_trip(client, &m);
@@ -145,7 +149,7 @@ TEST(every_message_survives_encoding_and_decoding_on_each_wire)
 							     .gateway_ipv6 = { { 0xfd }, 6 }, .client_ice = ice1, .gateway_ice = ice2, .flow_logs_ingest_token = token };
 		memcpy(m.flow_created.preshared_key, key, 32);
 		round_trip(client, &m);
-		for (enum msg_reason r = MSG_REASON_UNKNOWN; r <= MSG_REASON_DISABLED; r++) {
+		for (enum msg_reason r = MSG_REASON_UNKNOWN; r <= MSG_REASON_INVALID_ADDRESS; r++) {
 			m = (struct portal_message){ .type = MSG_FLOW_CREATION_FAILED };
 			m.flow_creation_failed = (struct msg_flow_creation_failed){ .resource_id = id1, .reason = r, .violated_properties = candidates, .n_violated_properties = 1 };
 			round_trip(client, &m);
@@ -156,7 +160,17 @@ TEST(every_message_survives_encoding_and_decoding_on_each_wire)
 		m.device_access_authorized = (struct msg_device_access_authorized){ .client_id = id1, .client_ipv4 = ip4(100, 64, 0, 9), .client_ipv6 = { { 0xfd }, 6 },
 			.local_ice = ice1, .remote_ice = ice2, .is_controlling = true, .client_name = "c", .client_fqdns = candidates, .n_client_fqdns = 2, .flow_logs_ingest_token = token };
 		round_trip(client, &m);
-		m = (struct portal_message){ .type = MSG_CLIENT_DEVICE_ACCESS_DENIED, .device_access_denied = { ip4(100, 64, 0, 9), MSG_REASON_DISABLED } };
+		m.device_access_authorized.has_resource = true;
+		m.device_access_authorized.resource = rs[3];
+		m.device_access_authorized.expires_at = 1900000000;
+		round_trip(client, &m);
+		m = (struct portal_message){ .type = MSG_RESOURCE_FILTERS_UPDATED, .resource = rs[3] };
+		round_trip(client, &m);
+		m = (struct portal_message){ .type = MSG_REJECT_ACCESS, .access = access[0] };
+		round_trip(client, &m);
+		m = (struct portal_message){ .type = MSG_CLIENT_DEVICE_ACCESS_DENIED, .device_access_denied = { .ipv4 = ip4(100, 64, 0, 9), .reason = MSG_REASON_DISABLED } };
+		round_trip(client, &m);
+		m = (struct portal_message){ .type = MSG_CLIENT_DEVICE_ACCESS_DENIED, .device_access_denied = { .ipv6 = { { 0xfd }, 6 }, .reason = MSG_REASON_OFFLINE } };
 		round_trip(client, &m);
 		m = (struct portal_message){ .type = MSG_AUTHORIZE_FLOW };
 		m.authorize_flow = (struct msg_authorize_flow){ .ref = "SFMyNTY.x.y", .resource = rs[1], .client_ice = ice1, .gateway_ice = ice2, .expires_at = MSG_NEVER_EXPIRES,
@@ -174,8 +188,8 @@ TEST(every_message_survives_encoding_and_decoding_on_each_wire)
 		m = (struct portal_message){ .type = MSG_ACCESS_AUTHORIZATION_EXPIRY_UPDATED, .access = access[1] };
 		round_trip(gateway, &m);
 		m = (struct portal_message){ .type = MSG_CREATE_FLOW, .create_flow = { .resource_id = id1, .connected_gateways = { ids, 2 } } };
-		if (v == MSG_V2)
-			m.create_flow.ipv4 = ip4(100, 64, 0, 3);
+		round_trip(client_out, &m);
+		m.create_flow.ipv4 = ip4(100, 64, 0, 3);
 		round_trip(client_out, &m);
 		m = (struct portal_message){ .type = MSG_REQUEST_DEVICE_ACCESS, .ipv4 = ip4(100, 64, 0, 9) };
 		round_trip(client_out, &m);

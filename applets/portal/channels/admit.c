@@ -245,6 +245,7 @@ static void fill_client(struct peer *p, const struct token *token, const struct 
 	s->auth_provider = token->auth_provider_id;
 	s->is_verified = ((struct client *)p->row)->verified_at != 0;
 	s->version = p->peer_version;
+	s->knows_pools = device_knows_pools(p);
 	s->expires_at = token->expires_at / 1000000;
 	s->zones = p->hub->cfg.zones;
 }

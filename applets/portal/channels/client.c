@@ -8,11 +8,14 @@
 
 /* ---- the list of resources ------------------------------------------------------------------------------------------------- */
 
-static struct told stamp(const struct directory *d, const struct resource *r)
+static struct told stamp(struct hub *h, const struct resource *r)
 {
-	const struct site *s = directory_get(d, KIND_SITE, &r->e.account_id, &r->site_id);
+	const struct site *s = directory_get(&h->dir, KIND_SITE, &r->e.account_id, &r->site_id);
 	/* revisions are never used twice, so another site has another stamp too */
 	struct told t = { .id = r->e.id, .stamp = r->e.revision, .site_stamp = s ? s->e.revision : 0 };
+
+	if (r->type == RESOURCE_POOL)
+		t.site_stamp = device_pool_stamp(h, r);
 
 	return t;
 }
@@ -37,7 +40,7 @@ static int keep_told(struct peer *p, const struct resource *const *list, u32 n)
 	if (!told)
 		return ERR_NOMEM;
 	for (u32 i = 0; i < n; i++)
-		told[i] = stamp(&p->hub->dir, list[i]);
+		told[i] = stamp(p->hub, list[i]);
 	free(p->client.told);
 	p->client.told = told;
 	p->client.n_told = n;
@@ -56,12 +59,13 @@ static void push_resource(struct peer *p, const struct resource *r)
 	struct portal_message m = { .type = MSG_RESOURCE_CREATED_OR_UPDATED };
 	struct rendered mem;
 
-	if (render_resource(&p->hub->dir, r, &mem)) {
+	if (render_resource(p->hub, r, &mem)) {
 		log_error("a stored resource cannot be rendered", kv_uuid("resource_id", &r->e.id));
 		return;
 	}
 	m.resource = mem.resource;
 	(void)peer_push(p, &m);
+	rendered_free(&mem);
 }
 
 static bool is_among(const struct uuid *id, const struct uuid *list, u32 n)
@@ -76,7 +80,7 @@ enum difference { SAME, NEW, CHANGED, MOVED };
 
 static enum difference compare(struct peer *p, const struct told *old, const struct resource *r, const struct uuid *toggled, u32 n_toggled)
 {
-	struct told now = stamp(&p->hub->dir, r);
+	struct told now = stamp(p->hub, r);
 
 	if (!old)
 		return NEW;
@@ -147,13 +151,14 @@ static void push_init(struct peer *p, const struct resource *const *list, u32 n)
 	struct msg_resource *resources = calloc(n + 1, sizeof(*resources));
 	struct rendered_interface interface;
 	struct relay_list relays;
+	struct msg_access *inbound = device_inbound(p, &m.init_client.n_authorizations);
 
-	if (!mem || !resources) {
+	if (!mem || !resources || !inbound) {
 		peer_end(p, NULL);
 		goto out;
 	}
 	for (u32 i = 0; i < n; i++)
-		if (render_resource(&p->hub->dir, list[i], &mem[m.init_client.n_resources]) == 0) {
+		if (render_resource(p->hub, list[i], &mem[m.init_client.n_resources]) == 0) {
 			resources[m.init_client.n_resources] = mem[m.init_client.n_resources].resource;
 			m.init_client.n_resources++;
 		}
@@ -161,12 +166,16 @@ static void push_init(struct peer *p, const struct resource *const *list, u32 n)
 	render_interface(&p->hub->dir, p, &m.init_client.interface, &interface);
 	relays_select(p, &relays);
 	m.init_client.relays = (struct msg_relays){ relays.relay, relays.n };
+	m.init_client.authorizations = inbound;
 	m.init_client.flow_logs = render_flow_logs(p->hub, p);
 	(void)peer_push(p, &m);
 	sodium_memzero(&relays, sizeof(relays));
 out:
+	for (u32 i = 0; mem && i < m.init_client.n_resources; i++)
+		rendered_free(&mem[i]);
 	free(mem);
 	free(resources);
+	free(inbound);
 }
 
 void client_peer_join(struct peer *p)

@@ -194,6 +194,9 @@ static void count_failure(struct hub_stats *s, enum msg_reason reason)
 	case MSG_REASON_OFFLINE:
 	case MSG_REASON_DISABLED:
 	case MSG_REASON_UNKNOWN:
+	case MSG_REASON_AMBIGUOUS_ADDRESS:
+	case MSG_REASON_MISSING_ADDRESS:
+	case MSG_REASON_INVALID_ADDRESS:
 		s->flows_offline++;
 		break;
 	}
@@ -250,7 +253,7 @@ static int push_authorize(struct peer *client, struct peer *gateway, const struc
 	char ref[REF_STRLEN], actor_id[UUID_STRLEN], provider[UUID_STRLEN], os[256], os_version[256], ingest[INGEST_TOKEN_MAX];
 	struct rendered mem;
 	struct handshake hs;
-	int rc = render_resource(&client->hub->dir, r, &mem);
+	int rc = render_resource(client->hub, r, &mem);
 
 	if (rc)
 		return rc;
@@ -312,6 +315,7 @@ static void drop_pending(struct client_state *c, u32 i)
 	c->pending[i] = c->pending[--c->n_pending];
 }
 
+/* Why not; MSG_REASON_UNKNOWN: it is on its way. */
 static enum msg_reason try_create(struct peer *client, const struct msg_create_flow *m, u32 *violated)
 {
 	struct hub *h = client->hub;
@@ -327,6 +331,10 @@ static enum msg_reason try_create(struct peer *client, const struct msg_create_f
 	rc = access_grant(&h->dir, &client->client.subject, &m->resource_id, hub_secs(h), &grant, violated);
 	if (rc)
 		return rc == ERR_DENIED ? MSG_REASON_FORBIDDEN : MSG_REASON_NOT_FOUND;
+	if (r->type == RESOURCE_POOL) {
+		device_create(client, r, &grant, m);
+		return MSG_REASON_UNKNOWN;
+	}
 	rc = choose_gateway(client, r, &m->connected_gateways, &gateway);
 	if (rc)
 		return rc == ERR_UNSUPPORTED ? MSG_REASON_VERSION_MISMATCH : MSG_REASON_OFFLINE;

@@ -201,7 +201,7 @@ void gateway_peer_resource_updated(struct peer *p, const struct resource *r)
 	struct portal_message m = { .type = MSG_RESOURCE_UPDATED };
 	struct rendered mem;
 
-	if (render_resource(&p->hub->dir, r, &mem))
+	if (r->type == RESOURCE_POOL || render_resource(p->hub, r, &mem))
 		return;
 	m.resource = mem.resource;
 	(void)peer_push(p, &m);

@@ -50,6 +50,7 @@ int hub_new(struct hub **out, const struct hub_config *cfg, u64 now, u64 wall)
 	rng_fill(cfg->rng, h->flow_key, sizeof(h->flow_key));
 	h->sessions = calloc(SESSION_BUFFER_MAX, sizeof(*h->sessions));
 	rc = h->sessions ? lru_init(&h->rate, 24, 16, RATE_ENTRIES_MAX, cfg->rng) : ERR_NOMEM;
+	rc = rc ? rc : lru_init(&h->addresses, 32, sizeof(struct device_address), DEVICE_ADDRESSES, cfg->rng);
 	for (int k = 0; k < DIRECTORY_KINDS && !rc; k++)
 		rc = store_list(cfg->store, (enum kind)k, NULL, load_row, &h->dir);
 	if (rc) {
@@ -70,6 +71,7 @@ void hub_free(struct hub *h)
 		index_free(&h->joined[role]);
 	index_free(&h->all);
 	lru_deinit(&h->rate);
+	lru_deinit(&h->addresses);
 	free(h->sessions);
 	free(h->traffic);
 	free(h->accesses);

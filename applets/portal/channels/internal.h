@@ -78,11 +78,26 @@ static inline struct device *peer_device(const struct peer *p)
 	return p->row;
 }
 
-/* A client was allowed to reach another; kept until it no longer holds. */
+struct device_address {
+	u32 ipv4, ipv6; /* as in struct device */
+};
+
+/* A client was allowed to reach another through a pool; kept until it no longer holds. */
 struct device_access {
-	struct uuid account_id, from, to;
-	u32 from_ipv4, to_ipv4;
+	struct uuid account_id, from, to, pool;
+	struct device_address at; /* of `to` */
+	struct device_address from_at;
 	i64 expires_at; /* seconds; judged anew while `from` is connected */
+};
+
+#define POOL_STAMPS 64u		/* of the pools whose members were looked through last */
+#define DEVICE_ADDRESSES 1024u	/* of members of pools that are not connected */
+
+/* Changes with the members of a pool. */
+struct pool_stamp {
+	struct uuid pool;
+	u64 revision; /* of the directory when it was made */
+	u64 stamp;
 };
 
 struct hub {
@@ -101,6 +116,8 @@ struct hub {
 	u8 flow_key[32]; /* signs refs; lives as long as the pending flows */
 	struct device_access *accesses;
 	u32 n_accesses, cap_accesses;
+	struct pool_stamp pool_stamps[POOL_STAMPS];
+	struct lru addresses; /* (account, client) to struct device_address */
 	struct hub_stats stats;
 };
 
@@ -159,6 +176,15 @@ void device_request(struct peer *from, const struct ip *ipv4);
 void device_recheck(struct hub *h, const struct uuid *account, const struct uuid *from);
 /* Whether candidates may pass between two clients. */
 bool device_may_signal(const struct peer *a, const struct uuid *b);
+/* Does it know device pools? They are withheld from clients of the pin (spec 60 §4.2). */
+bool device_knows_pools(const struct peer *p);
+/* A request for a pool that was granted; what it may not is answered here too. */
+void device_create(struct peer *from, const struct resource *pool, const struct grant *g, const struct msg_create_flow *m);
+u64 device_pool_stamp(struct hub *h, const struct resource *pool);
+/* Who may reach a client: *n of them, the caller's to free; NULL without memory. */
+struct msg_access *device_inbound(const struct peer *to, size_t *n);
+/* Tells whoever is reached through a pool of its filters. */
+void device_filters_changed(struct hub *h, const struct resource *pool);
 
 /* ---- gateway.c ---- */
 void gateway_peer_join(struct peer *p);
@@ -202,9 +228,13 @@ struct rendered {
 	struct msg_resource resource;
 	struct msg_site site;
 	struct msg_filter filters[FILTERS_MAX];
+	struct msg_device *devices; /* of a pool, until rendered_free() */
 };
-/* ERR_MALFORMED when the stored address does not parse (it was checked when stored). */
-int render_resource(const struct directory *d, const struct resource *r, struct rendered *out);
+/* ERR_MALFORMED when the stored address does not parse (it was checked when stored); ERR_NOMEM. */
+int render_resource(struct hub *h, const struct resource *r, struct rendered *out) MUST_CHECK;
+void rendered_free(struct rendered *r);
+/* Where the device of a client is; false: there is none. */
+bool device_address(struct hub *h, const struct uuid *account, const struct uuid *client, struct device_address *out);
 struct rendered_interface {
 	struct ip dns[16];
 	const char *doh[1];

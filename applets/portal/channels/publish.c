@@ -124,6 +124,8 @@ static void resource_changed(struct hub *h, const struct resource *old, const st
 		else if (!text_eq(old->filters, now->filters))
 			gateway_peer_resource_updated(gateways[i], now);
 	}
+	if (now->type == RESOURCE_POOL && !text_eq(old->filters, now->filters))
+		device_filters_changed(h, now);
 }
 
 static int compare(struct batch *b, enum kind k, const void *old, const void *now)

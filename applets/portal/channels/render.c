@@ -2,6 +2,8 @@
 
 #include "applets/portal/model/pool.h"
 
+#include <stdlib.h>
+
 static const char *const doh_urls[] = {
 	[DOH_GOOGLE] = "https://dns.google/dns-query",
 	[DOH_OPENDNS] = "https://doh.opendns.com/dns-query",
@@ -36,20 +38,54 @@ static int render_address(const struct resource *r, struct msg_resource *out)
 		out->type = MSG_RESOURCE_INTERNET;
 		out->address = "";
 		return 0;
-	case RESOURCE_POOL: /* withheld from clients at the pin (spec 60 §4.2) */
-		return ERR_MALFORMED;
+	case RESOURCE_POOL:
+		out->type = MSG_RESOURCE_STATIC_DEVICE_POOL;
+		out->address = "";
+		return 0;
 	}
 	return ERR_MALFORMED;
 }
 
-int render_resource(const struct directory *d, const struct resource *r, struct rendered *out)
+static int render_devices(struct hub *h, const struct resource *pool, struct rendered *out)
 {
+	u32 n;
+	void *const *members = directory_all(&h->dir, KIND_POOL_MEMBER, &pool->e.account_id, &n);
+
+	for (u32 i = 0; i < n; i++)
+		out->resource.n_devices += uuid_eq(&((const struct pool_member *)members[i])->resource_id, &pool->e.id);
+	out->devices = calloc(out->resource.n_devices + 1, sizeof(*out->devices));
+	if (!out->devices)
+		return ERR_NOMEM;
+	out->resource.devices = out->devices;
+	out->resource.n_devices = 0;
+	for (u32 i = 0; i < n; i++) {
+		const struct pool_member *m = members[i];
+		struct device_address at;
+
+		if (!uuid_eq(&m->resource_id, &pool->e.id) || !device_address(h, &pool->e.account_id, &m->client_id, &at))
+			continue;
+		out->devices[out->resource.n_devices++] =
+			(struct msg_device){ m->client_id, pool_ip(POOL_IPV4, at.ipv4), pool_ip(POOL_IPV6, at.ipv6) };
+	}
+	return 0;
+}
+
+void rendered_free(struct rendered *r)
+{
+	free(r->devices);
+	r->devices = NULL;
+}
+
+int render_resource(struct hub *h, const struct resource *r, struct rendered *out)
+{
+	const struct directory *d = &h->dir;
 	const struct site *site = directory_get(d, KIND_SITE, &r->e.account_id, &r->site_id);
 	struct filter filters[FILTERS_MAX];
 	struct complaint ignored;
 	int n = filters_parse(r->filters, filters, &ignored);
 
 	memset(&out->resource, 0, sizeof(out->resource));
+	out->devices = NULL;
 	out->resource.id = r->e.id;
 	out->resource.name = r->name;
 	out->resource.address_description = r->address_description;
@@ -63,7 +99,8 @@ int render_resource(const struct directory *d, const struct resource *r, struct 
 						       filters[i].has_ports ? filters[i].last : 65535 };
 	out->resource.filters = out->filters;
 	out->resource.n_filters = n > 0 ? (size_t)n : 0;
-	return n < 0 ? ERR_MALFORMED : render_address(r, &out->resource);
+	int rc = n < 0 ? ERR_MALFORMED : render_address(r, &out->resource);
+	return rc || r->type != RESOURCE_POOL ? rc : render_devices(h, r, out);
 }
 
 void render_interface(const struct directory *d, const struct peer *p, struct msg_interface *out, struct rendered_interface *mem)

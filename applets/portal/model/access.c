@@ -136,8 +136,13 @@ static bool names(const struct directory *d, const struct policy *p, const struc
 	return g && directory_is_member(d, a, g, membership);
 }
 
-static bool is_connectable(const struct resource *r, const struct subject *s)
+/* A pool is nowhere, and of use only where clients may reach clients. */
+static bool is_connectable(const struct directory *d, const struct resource *r, const struct subject *s)
 {
+	if (r && r->type == RESOURCE_POOL) {
+		const struct account *a = directory_account(d, &s->account_id);
+		return s->knows_pools && a && a->client_to_client_at != 0;
+	}
 	if (!r || uuid_is_null(&r->site_id))
 		return false;
 	return r->type != RESOURCE_INTERNET || version_has_internet(&s->version);
@@ -164,7 +169,7 @@ static void add_group(struct access *a, const struct group *g)
 		if (p->disabled_at || !conditions_hold(p->conditions, a->subject, a->now, &expires_at, &violated))
 			continue;
 		const struct resource *r = directory_get(a->d, KIND_RESOURCE, &p->e.account_id, &p->resource_id);
-		if (is_connectable(r, a->subject))
+		if (is_connectable(a->d, r, a->subject))
 			a->out[a->n++] = r;
 	}
 }

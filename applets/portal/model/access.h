@@ -24,6 +24,7 @@ struct subject {
 	struct uuid auth_provider; /* null for service accounts */
 	bool is_verified;
 	struct version version;
+	bool knows_pools; /* device pools are shown to it (spec 10 §14) */
 	i64 expires_at; /* of its token */
 	const struct zones *zones;
 };

@@ -87,6 +87,7 @@ void *directory_take(struct directory *d, enum kind k, const struct uuid *accoun
 
 	for (u32 n = old ? others(d, k, old, other) : 0; n > 0; n--)
 		index_take(other[n - 1], old);
+	d->revision += old != NULL;
 	return old;
 }
 

@@ -19,7 +19,7 @@ struct directory {
 	struct index by_resource;	     /* policies by (account, resource, id) */
 	struct index by_group;		     /* policies by (account, group, id) */
 	struct index everyone;		     /* groups without rows by (account, id) */
-	u64 revision;
+	u64 revision; /* of the last change; each entity keeps that of its own, none is given twice */
 };
 
 void directory_init(struct directory *d);

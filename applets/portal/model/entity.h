@@ -398,8 +398,3 @@ extern const char *const actor_type_names[], *const group_type_names[], *const m
 	*const provider_context_names[], *const email_claim_names[], *const credential_type_names[], *const link_purpose_names[],
 	*const directory_type_names[], *const group_sync_mode_names[], *const directory_email_names[];
 
-static inline bool uuid_is_null(const struct uuid *id)
-{
-	static const struct uuid null;
-	return uuid_eq(id, &null);
-}

@@ -60,6 +60,27 @@ bool version_can_change_sites(const struct version *v, const char *user_agent)
 	return version_cmp(v, 1, 5, 9) >= 0;
 }
 
+/* Since which 1.5.x each component can do something; others are taken for the GUI. */
+static bool has_since(const struct version *v, const char *user_agent, u32 headless, u32 apple, u32 android, u32 gui)
+{
+	u32 patch = strstr(user_agent, "headless-client/") ? headless :
+		    strstr(user_agent, "gui-client/")	   ? gui :
+		    strstr(user_agent, "apple-client/")	   ? apple :
+		    strstr(user_agent, "android-client/")  ? android :
+							     gui;
+	return v->is_parsable && version_cmp(v, 1, 5, patch) >= 0;
+}
+
+bool version_has_pools(const struct version *v, const char *user_agent)
+{
+	return has_since(v, user_agent, 9, 16, 11, 13);
+}
+
+bool version_has_device_access(const struct version *v, const char *user_agent)
+{
+	return has_since(v, user_agent, 7, 14, 9, 11);
+}
+
 void user_agent_os(const char *user_agent, char *name, size_t name_size, char *version, size_t version_size)
 {
 	const char *slash = strchr(user_agent, '/');

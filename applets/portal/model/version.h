@@ -38,6 +38,16 @@ bool version_is_compatible(const struct version *client, const struct version *g
 /* Can it change a resource's site in place, or must the resource be deleted and created (spec 60 §4.2)? */
 bool version_can_change_sites(const struct version *v, const char *user_agent);
 
+/* Does it know device pools, and may others reach it through one? By component, as told in the user agent (spec 10 §14). */
+bool version_has_pools(const struct version *v, const char *user_agent);
+bool version_has_device_access(const struct version *v, const char *user_agent);
+
+/* Clients connect to each other only within one minor version (spec 10 §14). */
+static inline bool version_is_same_minor(const struct version *a, const struct version *b)
+{
+	return a->is_parsable && b->is_parsable && a->major == b->major && a->minor == b->minor;
+}
+
 /* Does it know internet resources (§4.8)? */
 static inline bool version_has_internet(const struct version *v)
 {
