@@ -108,7 +108,10 @@ TEST(an_api_client_has_its_own_rights)
 	EXPECT_EQ(admin_as(w, &bot, "token add --actor jo@acme.example"), ADMIN_DENIED);
 	EXPECT_EQ(admin(w, "token add --actor jo@acme.example --name hers"), 0);
 	EXPECT_EQ(admin_as(w, &bot, "token list"), ADMIN_OK);
-	EXPECT(!strstr(w->reply.out, "hers"));
+	EXPECT(strstr(w->reply.out, "hers"));
+	EXPECT_EQ(admin(w, "actor add --type service-account --name backup"), 0);
+	EXPECT_EQ(admin_as(w, &bot, "token add --actor backup"), ADMIN_OK);
+	EXPECT_EQ(admin_as(w, &bot, "token add --relay"), ADMIN_DENIED);
 	portal_free(w);
 }
 

@@ -259,6 +259,170 @@ TEST(gateway_tokens_are_shown_once_and_revoked)
 	EXPECT_EQ(ask(w, "POST", path, NULL), 201);
 	EXPECT_EQ(ask(w, "DELETE", path, NULL), 200);
 	EXPECT_STR(at(w, "data.deleted_count"), "2");
+	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
+	EXPECT_STR(at(w, "metadata.count"), "0");
+	http_free(w);
+}
+
+static void make_service(struct http_world *w, char path[static 200])
+{
+	char id[40];
+
+	snprintf(id, sizeof(id), "%s", admin_value(w->portal, "actor add --type service-account --name backup", "id"));
+	snprintf(path, 200, "/actors/%s/client_tokens", id);
+}
+
+TEST(client_tokens_of_service_accounts_are_made_listed_and_revoked)
+{
+	struct http_world *w = api_new();
+	char path[200], one[300], token[300], body[200];
+	struct fake *client;
+
+	make_service(w, path);
+	EXPECT_EQ(ask(w, "POST", path, "{'client_token':{'expires_at':'2030-01-15T12:30:00.25+02:00','name':'nightly'}}"), 201);
+	snprintf(token, sizeof(token), "%s", at(w, "data.token"));
+	EXPECT_STR(at(w, "data.expires_at"), "2030-01-15T10:30:00.000000Z");
+	EXPECT_STR(at(w, "data.name"), "nightly");
+	snprintf(one, sizeof(one), "%s/%s", path, at(w, "data.id"));
+	EXPECT_STR(http_header(&w->reply, "location"), one);
+	client = join_client(w->portal, token, "machine", 'm');
+	EXPECT_EVENT(client, "init");
+	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
+	EXPECT_STR(at(w, "metadata.count"), "1");
+	EXPECT_STR(at(w, "data.0.name"), "nightly");
+	EXPECT_STR(at(w, "data.0.token"), "");
+	EXPECT(!strstr(w->reply.body, "secret") && !strstr(w->reply.body, "hash"));
+	EXPECT_EQ(ask(w, "GET", one, NULL), 200);
+	EXPECT_EQ(ask(w, "DELETE", one, NULL), 200);
+	EXPECT_EVENT(client, "disconnect");
+	EXPECT_EQ(ask(w, "GET", one, NULL), 404);
+	EXPECT_EQ(ask(w, "POST", path, "{'client_token':{'expires_at':'2030-01-15T12:30:00Z'}}"), 201);
+	EXPECT_EQ(ask(w, "DELETE", path, NULL), 200);
+	EXPECT_STR(at(w, "data.deleted_count"), "1");
+
+	static const char *const wrong[] = { "'2030-01-15'", "'2030-13-15T12:30:00Z'", "'2030-01-15T12:30:00'", "'2030-1-15T12:30:00Z'", "'2020-01-15T12:30:00Z'", "7",
+					     "null", "'90d'", "'2030-01-15T12:30:00+2'" };
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		snprintf(body, sizeof(body), "{'client_token':{'expires_at':%s}}", wrong[i]);
+		if (!EXPECT_EQ(ask(w, "POST", path, body), 422))
+			fprintf(stderr, "%s\n", wrong[i]);
+	}
+	EXPECT_EQ(ask(w, "POST", path, "{'client_token':{}}"), 422);
+	EXPECT_EQ(ask(w, "POST", path, "{'client_token':[]}"), 400);
+	EXPECT_EQ(ask(w, "POST", path, "{}"), 400);
+	http_free(w);
+}
+
+/* A program must not become a person: that needs a page, or the command line, and somebody who is signed in there. */
+TEST(client_tokens_of_people_are_seen_and_revoked_but_not_made)
+{
+	struct http_world *w = api_new();
+	char path[200], token[300];
+	struct fake *client;
+
+	snprintf(token, sizeof(token), "%s", token_for(w->portal, "--actor jo@acme.example --expires 10d"));
+	EXPECT_EQ(ask(w, "GET", "/actors?email=jo@acme.example", NULL), 200);
+	snprintf(path, sizeof(path), "/actors/%s/client_tokens", at(w, "data.0.id"));
+	client = join_client(w->portal, token, "laptop", 'l');
+	EXPECT_EVENT(client, "init");
+	EXPECT_EQ(ask(w, "POST", path, "{'client_token':{'expires_at':'2030-01-15T12:30:00Z'}}"), 403);
+	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
+	EXPECT_STR(at(w, "metadata.count"), "1");
+	EXPECT_EQ(ask(w, "DELETE", path, NULL), 200);
+	EXPECT_STR(at(w, "data.deleted_count"), "1");
+	EXPECT_EVENT(client, "disconnect");
+	http_free(w);
+}
+
+TEST(gateway_tokens_are_listed_without_their_secrets)
+{
+	struct http_world *w = api_new();
+	char path[200], one[300];
+
+	EXPECT_EQ(ask(w, "GET", "/sites?name=Berlin", NULL), 200);
+	snprintf(path, sizeof(path), "/sites/%s/gateway_tokens", at(w, "data.0.id"));
+	EXPECT_EQ(ask(w, "POST", path, NULL), 201);
+	snprintf(one, sizeof(one), "%s/%s", path, at(w, "data.id"));
+	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
+	EXPECT_STR(at(w, "metadata.count"), "1");
+	EXPECT(!strstr(w->reply.body, "\"token\"") && !strstr(w->reply.body, "secret"));
+	EXPECT_EQ(ask(w, "GET", one, NULL), 200);
+	EXPECT_STR(at(w, "data.last_seen_at"), "null");
+	http_free(w);
+}
+
+TEST(devices_of_a_pool_are_replaced_and_changed)
+{
+	struct http_world *w = api_new();
+	char path[200], body[300], laptop[40], printer[40], token[300];
+
+	snprintf(token, sizeof(token), "%s", token_for(w->portal, "--actor jo@acme.example --expires 10d"));
+	(void)join_client(w->portal, token, "laptop", 'l');
+	(void)join_client(w->portal, token, "printer", 'p');
+	snprintf(laptop, sizeof(laptop), "%s", admin_value(w->portal, "client show laptop", "id"));
+	snprintf(printer, sizeof(printer), "%s", admin_value(w->portal, "client show printer", "id"));
+	EXPECT_EQ(ask(w, "POST", "/resources", "{'resource':{'name':'Printers','type':'static_device_pool'}}"), 201);
+	snprintf(path, sizeof(path), "/resources/%s/pool_members", at(w, "data.id"));
+	snprintf(body, sizeof(body), "{'pool_members':[{'device_id':'%s'},{'device_id':'%s'},{'device_id':'%s'}]}", laptop, printer, printer);
+	EXPECT_EQ(ask(w, "PUT", path, body), 200);
+	EXPECT(strstr(w->reply.body, laptop) && strstr(w->reply.body, printer));
+	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
+	EXPECT_STR(at(w, "metadata.count"), "2");
+	EXPECT(strcmp(at(w, "data.0.id"), laptop) == 0 || strcmp(at(w, "data.0.id"), printer) == 0);
+	snprintf(body, sizeof(body), "{'pool_members':{'add':['%s'],'remove':['%s','%s']}}", printer, laptop, printer);
+	EXPECT_EQ(ask(w, "PATCH", path, body), 200);
+	EXPECT_STR(at(w, "data.device_ids.0"), printer);
+	EXPECT_STR(at(w, "data.device_ids.1"), "");
+	EXPECT_EQ(ask(w, "PATCH", path, "{'pool_members':{}}"), 200);
+	EXPECT_STR(at(w, "data.device_ids.0"), printer);
+	EXPECT_EQ(ask(w, "PUT", path, "{'pool_members':[{}]}"), 422); /* does not empty it */
+	EXPECT_EQ(ask(w, "PATCH", path, "{'pool_members':{'add':['11111111-1111-4111-8111-111111111111']}}"), 422);
+	EXPECT_EQ(ask(w, "PATCH", path, "{'pool_members':{'remove':['11111111-1111-4111-8111-111111111111']}}"), 200);
+	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
+	EXPECT_STR(at(w, "metadata.count"), "1");
+	EXPECT_EQ(ask(w, "PUT", path, "{'pool_members':[]}"), 200);
+	EXPECT_STR(at(w, "data.device_ids.0"), "");
+	EXPECT_EQ(ask(w, "GET", "/sites", NULL), 200);
+	snprintf(body, sizeof(body), "{'resource':{'name':'lab','type':'cidr','address':'10.7.0.0/16','site_id':'%s'}}", at(w, "data.0.id"));
+	EXPECT_EQ(ask(w, "POST", "/resources", body), 201);
+	snprintf(path, sizeof(path), "/resources/%s/pool_members", at(w, "data.id"));
+	EXPECT_EQ(ask(w, "GET", path, NULL), 400);
+	EXPECT_EQ(ask(w, "GET", "/resources/11111111-1111-4111-8111-111111111111/pool_members", NULL), 404);
+	http_free(w);
+}
+
+TEST(lists_are_narrowed_by_what_things_are)
+{
+	struct http_world *w = api_new();
+	char path[200], token[300];
+
+	snprintf(token, sizeof(token), "%s", token_for(w->portal, "--site Berlin"));
+	(void)join_gateway(w->portal, token, "gw-a", 'g');
+	(void)join_gateway(w->portal, token, "gw-b", 'h');
+	EXPECT_EQ(ask(w, "GET", "/sites?name=Berlin", NULL), 200);
+	snprintf(path, sizeof(path), "/sites/%s/gateways", at(w, "data.0.id"));
+	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
+	EXPECT_STR(at(w, "metadata.count"), "2");
+	char query[300], first[64];
+	snprintf(first, sizeof(first), "%s", at(w, "data.0.ipv4"));
+	snprintf(query, sizeof(query), "%s?ipv4=%s", path, first);
+	EXPECT_EQ(ask(w, "GET", query, NULL), 200);
+	EXPECT_STR(at(w, "metadata.count"), "1");
+	EXPECT_STR(at(w, "data.0.ipv4"), first);
+	snprintf(query, sizeof(query), "%s?ipv6=fd00:2021:1111::2", path);
+	EXPECT_EQ(ask(w, "GET", query, NULL), 200);
+	EXPECT_STR(at(w, "metadata.count"), "1");
+	snprintf(query, sizeof(query), "%s?ipv4=192.0.2.1", path);
+	EXPECT_EQ(ask(w, "GET", query, NULL), 200);
+	EXPECT_STR(at(w, "metadata.count"), "0");
+	snprintf(query, sizeof(query), "%s?ipv4=x", path);
+	EXPECT_EQ(ask(w, "GET", query, NULL), 400);
+	EXPECT_EQ(ask(w, "GET", "/groups?entity_type=group", NULL), 200);
+	EXPECT_EQ(ask(w, "GET", "/clients?external_id=nobody", NULL), 200);
+	EXPECT_STR(at(w, "metadata.count"), "0");
+	EXPECT_EQ(ask(w, "GET", "/resources?ip_stack=dual&address=example.com", NULL), 200);
+	EXPECT_EQ(ask(w, "GET", "/email_otp_auth_providers?name=none", NULL), 200);
+	EXPECT_STR(at(w, "metadata.count"), "0");
 	http_free(w);
 }
 
@@ -321,6 +485,7 @@ TEST(the_document_names_every_path)
 	EXPECT(!strstr(w->reply.body, "client_secret") && !strstr(w->reply.body, "psk"));
 	EXPECT_EQ(ask(w, "GET", "/swaggerui", NULL), 200);
 	EXPECT(strstr(w->reply.body, "GET /sites/{site_id}/gateways"));
+	EXPECT(strstr(w->reply.body, "POST /actors/{actor_id}/client_tokens"));
 	http_free(w);
 }
 

@@ -179,6 +179,12 @@ static const struct opt_def o_pool_add[] = { NEEDED("name", name, "NAME", "what 
 					     ACCOUNT, JSON };
 static const struct opt_def o_pool_member[] = { TARGET("POOL"), NEEDED("client", client, "CLIENT", "id or name of the device"), ACCOUNT, JSON };
 static const struct opt_def o_pool_target[] = { TARGET("POOL"), ACCOUNT, JSON };
+static const struct opt_def o_pool_set[] = {
+	TARGET("POOL"),
+	{ "member", 0, NULL, OPT_LIST, A(member), .meta = "CLIENT", .help = "id or name of a device; repeatable; none empties the pool" },
+	ACCOUNT,
+	JSON,
+};
 
 static const struct verb v_pool[] = {
 	VERB("add", "make a pool; grant it with a policy, as any resource; delete it with resource delete", run_pool_add, o_pool_add,
@@ -190,6 +196,8 @@ static const struct verb v_pool[] = {
 	     "  emberbox portal pool join Printers --client print-server\n"),
 	VERB("leave", "take a device out of a pool; connections that nothing else allows end at once", run_pool_leave, o_pool_member,
 	     "  emberbox portal pool leave Printers --client print-server\n"),
+	VERB("set-members", "let these devices be in it, and no others", run_pool_set_members, o_pool_set,
+	     "  emberbox portal pool set-members Printers --member print-server --member plotter\n"),
 	READS("members", "the devices of a pool", run_pool_members, o_pool_target, "  emberbox portal pool members Printers\n"),
 };
 

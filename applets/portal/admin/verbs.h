@@ -163,6 +163,7 @@ int run_resource_update(struct admin *a);
 int run_pool_add(struct admin *a);
 int run_pool_join(struct admin *a);
 int run_pool_leave(struct admin *a);
+int run_pool_set_members(struct admin *a);
 int run_pool_members(struct admin *a);
 int run_policy_add(struct admin *a);
 int run_policy_update(struct admin *a);

@@ -333,10 +333,10 @@ static bool is_api_client(const struct admin *a)
 	return a->rq->by && a->rq->by->kind == PRINCIPAL_API;
 }
 
-/* Of relays only for operators, of clients not for API clients (spec 60 §1.1). */
+/* Of relays only for operators (spec 60 §1.1). */
 static bool may_see_token(const struct admin *a, enum kind k)
 {
-	return k == KIND_GATEWAY_TOKEN || (k == KIND_CLIENT_TOKEN && !is_api_client(a)) || (k == KIND_RELAY_TOKEN && !rights_account(a));
+	return k != KIND_RELAY_TOKEN || !rights_account(a);
 }
 
 static int token_kind(struct admin *a, enum kind *kind, enum token_type *type)
@@ -347,8 +347,6 @@ static int token_kind(struct admin *a, enum kind *kind, enum token_type *type)
 		return admin_fail(a, ERR_INVAL, "a token is for one of --actor ACTOR (a client), --site SITE (its gateways), --relay");
 	if (is_relay && rights_operator_only(a, "make relay tokens"))
 		return ERR_DENIED;
-	if (!is_site && is_api_client(a))
-		return admin_fail(a, ERR_DENIED, "An API client may only make gateway tokens");
 	*kind = is_actor ? KIND_CLIENT_TOKEN : is_site ? KIND_GATEWAY_TOKEN : KIND_RELAY_TOKEN;
 	*type = is_actor ? TOKEN_CLIENT : is_site ? TOKEN_GATEWAY : TOKEN_RELAY;
 	return 0;
@@ -374,6 +372,9 @@ static int set_owner(struct admin *a, enum kind kind, struct token *x)
 	actor = directory_get(admin_dir(a), KIND_ACTOR, &account->e.id, &x->owner_id);
 	if (actor->type == ACTOR_API)
 		return admin_fail(a, ERR_INVAL, "'%s' is an API client: it cannot connect", actor->name);
+	/* whoever has it is that person: only a person may say so (spec 60, What changed after the pin) */
+	if (actor->type != ACTOR_SERVICE && is_api_client(a))
+		return admin_fail(a, ERR_DENIED, "An API client may make tokens of service accounts only");
 	if (actor->disabled_at)
 		return admin_fail(a, ERR_DENIED, "'%s' is disabled", actor->name);
 	return admin_set_expiry(a, &x->expires_at, DEFAULT_LIFETIME_DAYS, 0);

@@ -16,6 +16,7 @@
 
 #define API_VALUES_MAX 20000u /* in one request: members of a large group */
 #define API_DEPTH_MAX 8u
+#define API_IDS_MAX 5000u /* to be removed from something in one request */
 
 struct cJSON;
 
@@ -84,6 +85,8 @@ struct api_call {
 bool api_begin(struct api_call *c, struct exchange *x) MUST_CHECK;
 /* Parameter i as an id; false: 400 was answered. */
 bool api_id(struct api_call *c, u32 i, struct uuid *out) MUST_CHECK;
+/* The thing of the path's first parameter that c->r is below; false: answered. */
+bool api_parent(struct api_call *c, struct uuid *out) MUST_CHECK;
 /* The member `root` of the body; NULL: 400 was answered. */
 const struct cJSON *api_root(struct api_call *c, const char *root);
 /* Sends what was written to c->out, and releases the call. */
@@ -98,6 +101,8 @@ void api_fail_action(struct api_call *c, const struct admin_reply *reply);
 void api_put_time(struct json_out *o, const char *name, i64 at);
 /* The members of a row, without braces. */
 void api_put_entity(struct api_call *c, const struct api_resource *r, const void *row);
+/* [{member:id}] or, with NULL, [id]; false: it is not. */
+bool api_read_ids(const struct cJSON *list, const char *member, void (*each)(void *ctx, const struct uuid *id), void *ctx);
 /* {"data":{…}} of a row as it is in the store now; 404 when it is not. Sends. */
 void api_send_row(struct api_call *c, u16 status, const struct uuid *id);
 /* A parameter of the query, NULL when absent; false: it cannot be read, 400 was answered. */
@@ -119,9 +124,12 @@ void api_account(struct exchange *x);
 void api_memberships(struct exchange *x);
 void api_put_memberships(struct exchange *x);
 void api_patch_memberships(struct exchange *x);
+void api_pool_members(struct exchange *x);
+void api_put_pool_members(struct exchange *x);
+void api_patch_pool_members(struct exchange *x);
 void api_create_gateway_token(struct exchange *x);
-void api_delete_gateway_token(struct exchange *x);
-void api_delete_gateway_tokens(struct exchange *x);
+void api_create_client_token(struct exchange *x);
+void api_delete_tokens(struct exchange *x);
 void api_verify(struct exchange *x);
 void api_unverify(struct exchange *x);
 void api_client_sessions(struct exchange *x);

@@ -1,5 +1,6 @@
 #include "applets/portal/api/api.h"
 
+#include "applets/portal/model/pool.h"
 #include "applets/portal/model/rules.h"
 
 #include <stdio.h>
@@ -242,7 +243,26 @@ static void narrow(struct store_query *q, const char *field, const char *value)
 		q->filters[q->n_filters++] = (struct store_filter){ field, FILTER_IS, value };
 }
 
-static bool has_parent(struct api_call *c, struct uuid *parent)
+static bool is_address(const struct api_field *f)
+{
+	return f->type == API_IPV4 || f->type == API_IPV6;
+}
+
+/* A tunnel address as the number that is stored, 0 for one that is nobody's; NULL: it is no address. */
+static const char *address_of(const char *text, enum pool p, char out[static 12])
+{
+	struct ip ip, own;
+	u32 n;
+
+	if (ip_parse(SPAN(text, strlen(text)), &ip) || ip.family != (p == POOL_IPV4 ? 4 : 6))
+		return NULL;
+	n = get_be32(ip.b + (p == POOL_IPV4 ? 0 : 12));
+	own = pool_ip(p, n);
+	snprintf(out, 12, "%u", ip_eq(&own, &ip) ? n : 0);
+	return out;
+}
+
+bool api_parent(struct api_call *c, struct uuid *parent)
 {
 	const struct api_resource *r = c->r;
 
@@ -261,9 +281,10 @@ void api_list(struct exchange *x)
 	struct store_query q = { .kind = KIND_COUNT };
 	struct store_page page;
 	struct uuid parent;
-	char parent_text[UUID_STRLEN];
+	char parent_text[UUID_STRLEN], number[4][12];
+	u32 n_numbers = 0;
 
-	if (!api_begin(&c, x) || (c.r->parent && !has_parent(&c, &parent)) || !api_page_query(&c, &q))
+	if (!api_begin(&c, x) || (c.r->parent && !api_parent(&c, &parent)) || !api_page_query(&c, &q))
 		return;
 	q.kind = c.r->kind;
 	if (c.r->parent)
@@ -277,6 +298,13 @@ void api_list(struct exchange *x)
 
 		if (c.r->fields[i].flags & API_QUERY && !api_query(&c, c.r->fields[i].name, &value))
 			return;
+		if (value && is_address(&c.r->fields[i])) {
+			value = address_of(value, c.r->fields[i].type == API_IPV4 ? POOL_IPV4 : POOL_IPV6, number[n_numbers++ % ARRAY_LEN(number)]);
+			if (!value) {
+				api_fail(&c, 400, "The query holds something that is no address");
+				return;
+			}
+		}
 		if (value)
 			narrow(&q, c.r->fields[i].column, value);
 	}
@@ -300,7 +328,7 @@ static bool find_row(struct api_call *c, union any_entity *out)
 	struct uuid parent = { 0 }, id;
 	int rc;
 
-	if ((r->parent && !has_parent(c, &parent)) || !api_id(c, r->parent ? 1 : 0, &id))
+	if ((r->parent && !api_parent(c, &parent)) || !api_id(c, r->parent ? 1 : 0, &id))
 		return false;
 	rc = store_get(c->x->portal->store, r->kind, &c->account->e.id, &id, out);
 	if (rc) {

@@ -226,13 +226,33 @@ static const struct {
 	  "\"properties\":{\"add\":{\"type\":\"array\",\"items\":{\"type\":\"string\",\"format\":\"uuid\"}},"
 	  "\"remove\":{\"type\":\"array\",\"items\":{\"type\":\"string\",\"format\":\"uuid\"}}}}},"
 	  "\"required\":[\"memberships\"]}" },
-	{ "GatewayToken",
+	{ "NewGatewayToken",
+	  "{\"allOf\":[{\"$ref\":\"#/components/schemas/GatewayToken\"},{\"type\":\"object\",\"properties\":{"
+	  "\"token\":{\"type\":\"string\"}},\"required\":[\"token\"]}]}" },
+	{ "NewClientToken",
+	  "{\"allOf\":[{\"$ref\":\"#/components/schemas/ClientToken\"},{\"type\":\"object\",\"properties\":{"
+	  "\"token\":{\"type\":\"string\"}},\"required\":[\"token\"]}]}" },
+	{ "ClientTokenCreate",
+	  "{\"type\":\"object\",\"properties\":{\"client_token\":{\"type\":\"object\",\"properties\":{"
+	  "\"expires_at\":{\"type\":\"string\",\"format\":\"date-time\"},\"name\":{\"type\":[\"string\",\"null\"],"
+	  "\"maxLength\":255}},\"required\":[\"expires_at\"]}},\"required\":[\"client_token\"]}" },
+	{ "PoolMember",
 	  "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\",\"format\":\"uuid\"},"
-	  "\"token\":{\"type\":\"string\"}},\"required\":[\"id\",\"token\"]}" },
-	{ "DeletedGatewayToken",
-	  "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\",\"format\":\"uuid\"}},"
-	  "\"required\":[\"id\"]}" },
-	{ "DeletedGatewayTokens",
+	  "\"name\":{\"type\":\"string\"},\"last_seen_at\":{\"type\":[\"string\",\"null\"],\"format\":\"date-time\"}},"
+	  "\"required\":[\"id\",\"name\",\"last_seen_at\"]}" },
+	{ "PoolMembers",
+	  "{\"type\":\"object\",\"properties\":{\"device_ids\":{\"type\":\"array\",\"items\":{\"type\":\"string\","
+	  "\"format\":\"uuid\"}}},\"required\":[\"device_ids\"]}" },
+	{ "PoolMembersPut",
+	  "{\"type\":\"object\",\"properties\":{\"pool_members\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
+	  "\"properties\":{\"device_id\":{\"type\":\"string\",\"format\":\"uuid\"}},\"required\":[\"device_id\"]}}},"
+	  "\"required\":[\"pool_members\"]}" },
+	{ "PoolMembersPatch",
+	  "{\"type\":\"object\",\"properties\":{\"pool_members\":{\"type\":\"object\","
+	  "\"properties\":{\"add\":{\"type\":\"array\",\"items\":{\"type\":\"string\",\"format\":\"uuid\"}},"
+	  "\"remove\":{\"type\":\"array\",\"items\":{\"type\":\"string\",\"format\":\"uuid\"}}}}},"
+	  "\"required\":[\"pool_members\"]}" },
+	{ "DeletedTokens",
 	  "{\"type\":\"object\",\"properties\":{\"deleted_count\":{\"type\":\"integer\"}},"
 	  "\"required\":[\"deleted_count\"]}" },
 	{ "ClientSession",
@@ -300,6 +320,11 @@ static void put_query(struct json_out *o, const char *name, const char *type, co
 	json_close(o);
 }
 
+static const char *format_of(const struct api_field *f)
+{
+	return f->type == API_ID ? "uuid" : f->type == API_IPV4 ? "ipv4" : f->type == API_IPV6 ? "ipv6" : NULL;
+}
+
 static void put_parameters(struct json_out *o, const struct operation *op)
 {
 	if (!op->is_list)
@@ -312,7 +337,7 @@ static void put_parameters(struct json_out *o, const struct operation *op)
 	for (u32 i = 0; op->list && i < op->list->n_fields; i++) {
 		const struct api_field *f = &op->list->fields[i];
 		if (f->flags & API_QUERY)
-			put_query(o, f->name, "string", f->type == API_ID ? "uuid" : NULL, f->type == API_ENUM ? f->names : NULL);
+			put_query(o, f->name, "string", format_of(f), f->type == API_ENUM ? f->names : NULL);
 	}
 	json_close_array(o);
 }
@@ -406,19 +431,55 @@ static void open_path(struct json_out *o, const char *path)
 	json_close_array(o);
 }
 
+/* What is no row of the table; on a path of the table it stands beside the row's own. */
+static const struct {
+	const char *path;
+	struct operation op;
+} special[] = {
+	{ "/account", { "get", "showAccount", "The account, and what is used of its limits", "Account", NULL, "Account", NULL, false, 200, NULL } },
+	{ "/groups/{group_id}/memberships", { "get", "listMemberships", "Who is in a group", "Memberships", NULL, "Member", NULL, true, 200, NULL } },
+	{ "/groups/{group_id}/memberships", { "put", "setMemberships", "Let these be in it, and nobody else", "Memberships", "MembershipsPut", "Memberships", NULL, false, 200, NULL } },
+	{ "/groups/{group_id}/memberships", { "patch", "changeMemberships", "Add and remove some", "Memberships", "MembershipsPatch", "Memberships", NULL, false, 200, NULL } },
+	{ "/resources/{resource_id}/pool_members", { "get", "listPoolMembers", "The devices of a pool", "Pool members", NULL, "PoolMember", NULL, true, 200, NULL } },
+	{ "/resources/{resource_id}/pool_members", { "put", "setPoolMembers", "Let these be in it, and no others", "Pool members", "PoolMembersPut", "PoolMembers", NULL, false, 200, NULL } },
+	{ "/resources/{resource_id}/pool_members", { "patch", "changePoolMembers", "Add and remove some", "Pool members", "PoolMembersPatch", "PoolMembers", NULL, false, 200, NULL } },
+	{ "/sites/{site_id}/gateway_tokens", { "post", "createGatewayToken", "Make one; it is shown this once", "Gateway tokens", NULL, "NewGatewayToken", NULL, false, 201, NULL } },
+	{ "/sites/{site_id}/gateway_tokens", { "delete", "deleteGatewayTokens", "Revoke all of a site", "Gateway tokens", NULL, "DeletedTokens", NULL, false, 200, NULL } },
+	{ "/actors/{actor_id}/client_tokens", { "post", "createClientToken", "Make one for a service account; it is shown this once", "Client tokens", "ClientTokenCreate", "NewClientToken", NULL, false, 201, NULL } },
+	{ "/actors/{actor_id}/client_tokens", { "delete", "deleteClientTokens", "Revoke all of an actor", "Client tokens", NULL, "DeletedTokens", NULL, false, 200, NULL } },
+	{ "/clients/{id}/verify", { "put", "verifyClient", "Trust the device", "Clients", NULL, "Client", NULL, false, 200, NULL } },
+	{ "/clients/{id}/unverify", { "put", "unverifyClient", "Trust it no more", "Clients", NULL, "Client", NULL, false, 200, NULL } },
+	{ "/client_sessions", { "get", "listClientSessions", "Connects of clients, newest first", "Sessions", NULL, "ClientSession", NULL, true, 200, "client_id" } },
+	{ "/client_sessions/{id}", { "get", "showClientSession", "Show one", "Sessions", NULL, "ClientSession", NULL, false, 200, NULL } },
+	{ "/gateway_sessions", { "get", "listGatewaySessions", "Connects of gateways, newest first", "Sessions", NULL, "GatewaySession", NULL, true, 200, "gateway_id" } },
+	{ "/gateway_sessions/{id}", { "get", "showGatewaySession", "Show one", "Sessions", NULL, "GatewaySession", NULL, false, 200, NULL } },
+};
+
+static void put_special(struct json_out *o, const char *path)
+{
+	for (u32 i = 0; i < ARRAY_LEN(special); i++)
+		if (strcmp(special[i].path, path) == 0)
+			put_operation(o, &special[i].op);
+}
+
 static const char *singular_parent(const struct api_resource *r)
 {
 	return strcmp(r->parent, "sites") == 0 ? "site_id" : "actor_id";
 }
 
+static void path_of(const struct api_resource *r, char out[static 160])
+{
+	if (r->parent)
+		snprintf(out, 160, "/%s/{%s}/%s", r->parent, singular_parent(r), r->segment);
+	else
+		snprintf(out, 160, "/%s", r->segment);
+}
+
 static void put_resource(struct json_out *o, const struct api_resource *r)
 {
-	char path[128], one[160], id[80], summary[96], create[64], update[64];
+	char path[160], one[170], id[80], summary[96], create[64], update[64];
 
-	if (r->parent)
-		snprintf(path, sizeof(path), "/%s/{%s}/%s", r->parent, singular_parent(r), r->segment);
-	else
-		snprintf(path, sizeof(path), "/%s", r->segment);
+	path_of(r, path);
 	snprintf(one, sizeof(one), "%s/{id}", path);
 	snprintf(create, sizeof(create), "%sCreate", r->title);
 	snprintf(update, sizeof(update), "%sUpdate", r->title);
@@ -432,6 +493,7 @@ static void put_resource(struct json_out *o, const struct api_resource *r)
 	OP("list", "List", .method = "get", .list = r, .is_list = true, .status = 200);
 	if (r->ops & API_CREATE)
 		OP("create", "Make one", .method = "post", .request = create, .status = 201);
+	put_special(o, path);
 	json_close(o);
 	open_path(o, one);
 	OP("show", "Show one", .method = "get", .status = 200);
@@ -445,24 +507,17 @@ static void put_resource(struct json_out *o, const struct api_resource *r)
 #undef OP
 }
 
-static const struct {
-	const char *path;
-	struct operation op;
-} special[] = {
-	{ "/account", { "get", "showAccount", "The account, and what is used of its limits", "Account", NULL, "Account", NULL, false, 200, NULL } },
-	{ "/groups/{group_id}/memberships", { "get", "listMemberships", "Who is in a group", "Memberships", NULL, "Member", NULL, true, 200, NULL } },
-	{ "/groups/{group_id}/memberships", { "put", "setMemberships", "Let these be in it, and nobody else", "Memberships", "MembershipsPut", "Memberships", NULL, false, 200, NULL } },
-	{ "/groups/{group_id}/memberships", { "patch", "changeMemberships", "Add and remove some", "Memberships", "MembershipsPatch", "Memberships", NULL, false, 200, NULL } },
-	{ "/sites/{site_id}/gateway_tokens", { "post", "createGatewayToken", "Make one; it is shown this once", "Gateway tokens", NULL, "GatewayToken", NULL, false, 201, NULL } },
-	{ "/sites/{site_id}/gateway_tokens", { "delete", "deleteGatewayTokens", "Revoke all of a site", "Gateway tokens", NULL, "DeletedGatewayTokens", NULL, false, 200, NULL } },
-	{ "/sites/{site_id}/gateway_tokens/{id}", { "delete", "deleteGatewayToken", "Revoke one", "Gateway tokens", NULL, "DeletedGatewayToken", NULL, false, 200, NULL } },
-	{ "/clients/{id}/verify", { "put", "verifyClient", "Trust the device", "Clients", NULL, "Client", NULL, false, 200, NULL } },
-	{ "/client_sessions", { "get", "listClientSessions", "Connects of clients, newest first", "Sessions", NULL, "ClientSession", NULL, true, 200, "client_id" } },
-	{ "/client_sessions/{id}", { "get", "showClientSession", "Show one", "Sessions", NULL, "ClientSession", NULL, false, 200, NULL } },
-	{ "/gateway_sessions", { "get", "listGatewaySessions", "Connects of gateways, newest first", "Sessions", NULL, "GatewaySession", NULL, true, 200, "gateway_id" } },
-	{ "/gateway_sessions/{id}", { "get", "showGatewaySession", "Show one", "Sessions", NULL, "GatewaySession", NULL, false, 200, NULL } },
-	{ "/clients/{id}/unverify", { "put", "unverifyClient", "Trust it no more", "Clients", NULL, "Client", NULL, false, 200, NULL } },
-};
+static bool is_of_table(const char *path)
+{
+	char text[160];
+
+	for (u32 i = 0; i < n_api_resources; i++) {
+		path_of(&api_resources[i], text);
+		if (strcmp(text, path) == 0)
+			return true;
+	}
+	return false;
+}
 
 void openapi_write(struct json_out *o, const char *server)
 {
@@ -488,11 +543,11 @@ void openapi_write(struct json_out *o, const char *server)
 	for (u32 i = 0; i < n_api_resources; i++)
 		put_resource(o, &api_resources[i]);
 	for (u32 i = 0; i < ARRAY_LEN(special); i++) {
-		if (i == 0 || strcmp(special[i].path, special[i - 1].path) != 0)
-			open_path(o, special[i].path);
-		put_operation(o, &special[i].op);
-		if (i + 1 == ARRAY_LEN(special) || strcmp(special[i].path, special[i + 1].path) != 0)
-			json_close(o);
+		if (is_of_table(special[i].path) || (i > 0 && strcmp(special[i].path, special[i - 1].path) == 0))
+			continue;
+		open_path(o, special[i].path);
+		put_special(o, special[i].path);
+		json_close(o);
 	}
 	json_close(o);
 	json_open(o, "components");
@@ -605,10 +660,7 @@ static void doc_resource(struct strbuf *b, const struct api_resource *r)
 {
 	char path[160], one[170];
 
-	if (r->parent)
-		snprintf(path, sizeof(path), "/%s/{%s}/%s", r->parent, singular_parent(r), r->segment);
-	else
-		snprintf(path, sizeof(path), "/%s", r->segment);
+	path_of(r, path);
 	snprintf(one, sizeof(one), "%s/{id}", path);
 	strbuf_printf(b, "<h2 id=\"%s\">%s</h2><ul>", r->segment, r->plural);
 	doc_operation(b, "GET", path, "list");

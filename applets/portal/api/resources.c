@@ -13,9 +13,9 @@ static const struct api_field site_fields[] = {
 };
 
 static const struct api_field gateway_fields[] = {
-	SHOWN("name", "name", API_TEXT, 0, "What it is called"),
-	SHOWN("ipv4", "ipv4", API_IPV4, 0, "Its tunnel address"),
-	SHOWN("ipv6", "ipv6", API_IPV6, 0, "Its tunnel address"),
+	SHOWN("name", "name", API_TEXT, API_QUERY, "What it is called"),
+	SHOWN("ipv4", "ipv4", API_IPV4, API_QUERY, "Its tunnel address"),
+	SHOWN("ipv6", "ipv6", API_IPV6, API_QUERY, "Its tunnel address"),
 	SHOWN("online", NULL, API_ONLINE, 0, "Whether it is connected now"),
 	ID("site_id", "site_id", 0, "Where it is"),
 	SHOWN("last_seen_at", "last_seen_at", API_TIME, API_NULLABLE, "When it connected last"),
@@ -27,9 +27,9 @@ static const char *const stacks[] = { "dual", "ipv4_only", "ipv6_only", NULL };
 static const struct api_field resource_fields[] = {
 	{ "name", "name", "name", API_TEXT, API_REQUIRED | API_QUERY, 0, NULL, 255, "What it is called" },
 	{ "type", "type", "type", API_ENUM, API_REQUIRED | API_QUERY, 0, settable_types, 0, "What the address is; guessed from it when not given" },
-	{ "address", "address", "address", API_TEXT, API_NULLABLE, 0, NULL, 253, "A name with or without wildcards, an address or a network" },
+	{ "address", "address", "address", API_TEXT, API_NULLABLE | API_QUERY, 0, NULL, 253, "A name with or without wildcards, an address or a network" },
 	{ "address_description", "address_description", "description", API_TEXT, API_NULLABLE, 0, NULL, 255, "Shown to users beside the address" },
-	{ "ip_stack", "ip_stack", "ip-stack", API_ENUM, API_NULLABLE, 0, stacks, 0, "Of a DNS resource" },
+	{ "ip_stack", "ip_stack", "ip-stack", API_ENUM, API_NULLABLE | API_QUERY, 0, stacks, 0, "Of a DNS resource" },
 	{ "site_id", "site_id", "site", API_ID, API_NULLABLE | API_QUERY, 0, NULL, 0, "Where it is; a device pool is nowhere" },
 	{ "filters", "filters", "filter", API_FILTERS, 0, 0, NULL, 0, "Only these protocols and ports pass; none: everything does" },
 	TIMES,
@@ -47,7 +47,7 @@ static const struct api_field policy_fields[] = {
 static const struct api_field group_fields[] = {
 	{ "name", "name", "name", API_TEXT, API_REQUIRED | API_QUERY, 0, NULL, 255, "What it is called" },
 	{ "type", "type", NULL, API_ENUM, API_QUERY, 0, group_type_names, 0, "The managed group cannot be changed" },
-	ENUM("entity_type", "entity_type", entity_type_names, "What it is in its directory"),
+	{ "entity_type", "entity_type", NULL, API_ENUM, API_QUERY, 0, entity_type_names, 0, "What it is in its directory" },
 	SHOWN("email", "email", API_TEXT, API_NULLABLE, "Of a synced group"),
 	SHOWN("idp_id", "idp_id", API_TEXT, API_NULLABLE, "Its id in the directory"),
 	ID("directory_id", "directory_id", API_NULLABLE | API_QUERY, "Where it is copied from"),
@@ -88,7 +88,7 @@ static const struct api_field identity_fields[] = {
 
 static const struct api_field client_fields[] = {
 	{ "name", "name", "name", API_TEXT, API_QUERY, 0, NULL, 255, "What it is called" },
-	SHOWN("external_id", "external_id", API_TEXT, 0, "Its own id"),
+	SHOWN("external_id", "external_id", API_TEXT, API_QUERY, "Its own id"),
 	ID("actor_id", "actor_id", API_QUERY, "Whose"),
 	SHOWN("ipv4", "ipv4", API_IPV4, 0, "Its tunnel address"),
 	SHOWN("ipv6", "ipv6", API_IPV6, 0, "Its tunnel address"),
@@ -107,7 +107,7 @@ static const struct api_field client_fields[] = {
 
 static const struct api_field provider_fields[] = {
 	ID("account_id", "account_id", 0, "The account"),
-	SHOWN("name", "name", API_TEXT, 0, "What people choose it by"),
+	SHOWN("name", "name", API_TEXT, API_QUERY, "What people choose it by"),
 	SHOWN("issuer", "issuer", API_TEXT, API_NULLABLE, "Who vouches"),
 	ENUM("context", "context", provider_context_names, "What may be signed in to"),
 	SHOWN("client_session_lifetime_secs", "client_session_lifetime_secs", API_INT, 0, ""),
@@ -123,7 +123,7 @@ static const struct api_field provider_fields[] = {
 
 static const struct api_field directory_fields[] = {
 	ID("account_id", "account_id", 0, "The account"),
-	SHOWN("name", "name", API_TEXT, 0, "What it is called"),
+	SHOWN("name", "name", API_TEXT, API_QUERY, "What it is called"),
 	SHOWN_OF("domain", "domain", API_TEXT, API_NULLABLE, OF(DIRECTORY_GOOGLE), ""),
 	SHOWN_OF("impersonation_email", "impersonation_email", API_TEXT, API_NULLABLE, OF(DIRECTORY_GOOGLE), ""),
 	{ "group_sync_mode", "group_sync_mode", NULL, API_ENUM, 0, OF(DIRECTORY_GOOGLE), group_sync_mode_names, 0, "" },
@@ -140,6 +140,22 @@ static const struct api_field directory_fields[] = {
 	SHOWN("errored_at", "errored_at", API_TIME, API_NULLABLE, "Since when it fails"),
 	SHOWN("error_message", "error_message", API_TEXT, API_NULLABLE, ""),
 	SHOWN("error_email_count", "error_email_count", API_INT, 0, ""),
+	TIMES,
+};
+
+static const struct api_field client_token_fields[] = {
+	ID("actor_id", "actor_id", 0, "Whose clients connect with it"),
+	SHOWN("name", "name", API_TEXT, API_NULLABLE, "To tell it from others"),
+	ID("auth_provider_id", "auth_provider_id", API_NULLABLE, "What was signed in with; null: it was made here"),
+	SHOWN("expires_at", "expires_at", API_TIME, 0, "Until when it is good"),
+	SHOWN("last_seen_at", "last_seen_at", API_TIME, API_NULLABLE, "When it was used last"),
+	TIMES,
+};
+
+static const struct api_field gateway_token_fields[] = {
+	ID("site_id", "site_id", 0, "Whose gateways connect with it"),
+	SHOWN("name", "name", API_TEXT, API_NULLABLE, "To tell it from others"),
+	SHOWN("last_seen_at", "last_seen_at", API_TIME, API_NULLABLE, "When it was used last"),
 	TIMES,
 };
 
@@ -160,6 +176,10 @@ const struct api_resource api_resources[] = {
 	TOP("actors", "actor", "Actor", "Actors", KIND_ACTOR, "actor", ALL, actor_fields),
 	{ "external_identities", "actors", "actor_id", KIND_ACTOR, "external_identity", "ExternalIdentity", "External identities", KIND_IDENTITY, "identity",
 	  READ | API_DELETE, -1, identity_fields, ARRAY_LEN(identity_fields) },
+	{ "client_tokens", "actors", "actor_id", KIND_ACTOR, "client_token", "ClientToken", "Client tokens", KIND_CLIENT_TOKEN, "token", READ | API_DELETE, -1,
+	  client_token_fields, ARRAY_LEN(client_token_fields) },
+	{ "gateway_tokens", "sites", "site_id", KIND_SITE, "gateway_token", "GatewayToken", "Gateway tokens", KIND_GATEWAY_TOKEN, "token", READ | API_DELETE, -1,
+	  gateway_token_fields, ARRAY_LEN(gateway_token_fields) },
 	TOP("clients", "client", "Client", "Clients", KIND_CLIENT, "client", READ | API_UPDATE | API_DELETE, client_fields),
 	TYPED("email_otp_auth_providers", "email_otp_auth_provider", "EmailOTPAuthProvider", "E-mail codes", KIND_AUTH_PROVIDER, PROVIDER_EMAIL_OTP, provider_fields),
 	TYPED("userpass_auth_providers", "userpass_auth_provider", "UserpassAuthProvider", "Passkeys and passwords", KIND_AUTH_PROVIDER, PROVIDER_USERPASS, provider_fields),

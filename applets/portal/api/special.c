@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* ---- the account ------------------------------------------------------------------------------------------------------------------ */
 
@@ -146,15 +147,14 @@ static void add_id(struct strbuf *b, const struct uuid *id)
 	strbuf_printf(b, "%s%s", b->n ? " " : "", uuid_format(id, text));
 }
 
-/* [{"actor_id":…}] or [id]; false: it is neither. */
-static bool read_ids(const struct cJSON *list, bool is_objects, void (*each)(void *ctx, const struct uuid *id), void *ctx)
+bool api_read_ids(const struct cJSON *list, const char *member, void (*each)(void *ctx, const struct uuid *id), void *ctx)
 {
 	struct json_get g = JSON_GET;
 
 	if (!json_is_array(list))
 		return false;
 	json_each(one, list) {
-		const struct cJSON *v = !is_objects ? one : json_is_object(one) ? json_member(&g, one, "actor_id") : NULL;
+		const struct cJSON *v = !member ? one : json_is_object(one) ? json_member(&g, one, member) : NULL;
 		struct uuid id;
 
 		if (!v || g.err || json_value_uuid(v, &id))
@@ -181,7 +181,7 @@ void api_put_memberships(struct exchange *x)
 	root = api_root(&c, "memberships");
 	if (!root)
 		return;
-	if (read_ids(root, true, collect, &members))
+	if (api_read_ids(root, "actor_id", collect, &members))
 		set_members(&c, &id, strbuf_text(&members));
 	else
 		api_fail_field(&c, "memberships", "must be a list of {\"actor_id\":…}");
@@ -224,8 +224,6 @@ static void keep_others(struct api_call *c, const struct group *g, const struct 
 	}
 }
 
-#define REMOVED_MAX 5000u /* in one request */
-
 void api_patch_memberships(struct exchange *x)
 {
 	struct strbuf members = { .p = NULL };
@@ -245,11 +243,11 @@ void api_patch_memberships(struct exchange *x)
 	add = json_is_object(root) ? json_array_opt(&g, root, "add") : NULL;
 	remove = json_is_object(root) ? json_array_opt(&g, root, "remove") : NULL;
 	size_t n = remove ? json_count(remove) : 0;
-	p.removed = exchange_alloc(x, (MIN(n, REMOVED_MAX) + 1) * sizeof(*p.removed));
+	p.removed = exchange_alloc(x, (MIN(n, API_IDS_MAX) + 1) * sizeof(*p.removed));
 	if (!p.removed) {
 		api_fail(&c, 503, NULL);
-	} else if (!json_is_object(root) || g.err || n > REMOVED_MAX || (remove && !read_ids(remove, false, note_removed, &p)) ||
-		   (add && !read_ids(add, false, collect, &members))) {
+	} else if (!json_is_object(root) || g.err || n > API_IDS_MAX || (remove && !api_read_ids(remove, NULL, note_removed, &p)) ||
+		   (add && !api_read_ids(add, NULL, collect, &members))) {
 		api_fail_field(&c, "memberships", "must be {\"add\":[ids],\"remove\":[ids]}");
 	} else {
 		keep_others(&c, group, &p, &members);
@@ -258,94 +256,153 @@ void api_patch_memberships(struct exchange *x)
 	strbuf_free(&members);
 }
 
-/* ---- gateway tokens ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- tokens of gateways and clients ---------------------------------------------------------------------------------------------------- */
 
-static bool find_site(struct api_call *c, struct uuid *site)
+/* The secret goes out here and nowhere else. */
+static void send_new_token(struct api_call *c, const struct admin_reply *reply)
 {
-	if (!api_id(c, 0, site))
-		return false;
-	if (directory_get(hub_directory(c->x->portal->hub), KIND_SITE, &c->account->e.id, site))
-		return true;
-	api_fail(c, 404, NULL);
-	return false;
-}
+	char parent[UUID_STRLEN], id[UUID_STRLEN];
+	union any_entity row;
+	struct uuid owner;
+	int rc = store_get(c->x->portal->store, c->r->kind, &c->account->e.id, &reply->id, &row);
 
-static void put_token(struct api_call *c, const struct uuid *id, const char *token)
-{
+	if (rc) {
+		api_fail_store(c, rc);
+		return;
+	}
+	owner = row.token.owner_id;
+	exchange_header(c->x, "Location", "/%s/%s/%s/%s", c->r->parent, uuid_format(&owner, parent), c->r->segment, uuid_format(&reply->id, id));
 	json_open(&c->out, NULL);
 	json_open(&c->out, "data");
-	json_put_uuid(&c->out, "id", id);
-	if (token)
-		json_put_str(&c->out, "token", token);
+	api_put_entity(c, c->r, &row);
+	json_put_str(&c->out, "token", reply->secret);
 	json_close(&c->out);
 	json_close(&c->out);
+	entity_deinit(c->r->kind, &row);
+	api_send(c, 201);
+}
+
+static void make_token(struct api_call *c, const struct uuid *owner, const char *of, const char *expires, const char *name)
+{
+	struct action a;
+
+	action_begin(&a, "token", "add", &c->by);
+	action_set_id(&a, of, owner);
+	action_set(&a, "expires", expires);
+	action_set(&a, "name", name);
+	if (action_run(&a, c->x->portal) == ADMIN_OK)
+		send_new_token(c, &a.reply);
+	else
+		api_fail_action(c, &a.reply);
+	action_end(&a);
 }
 
 void api_create_gateway_token(struct exchange *x)
 {
 	struct api_call c;
-	struct action a;
 	struct uuid site;
-	char text[UUID_STRLEN], id[UUID_STRLEN];
 
-	if (!api_begin(&c, x) || !find_site(&c, &site))
-		return;
-	action_begin(&a, "token", "add", &c.by);
-	action_set_id(&a, "site", &site);
-	if (action_run(&a, x->portal) == ADMIN_OK) {
-		exchange_header(x, "Location", "/sites/%s/gateway_tokens/%s", uuid_format(&site, text), uuid_format(&a.reply.id, id));
-		put_token(&c, &a.reply.id, a.reply.secret);
-		api_send(&c, 201);
-	} else {
-		api_fail_action(&c, &a.reply);
-	}
-	action_end(&a);
+	if (api_begin(&c, x) && api_parent(&c, &site))
+		make_token(&c, &site, "site", NULL, NULL);
 }
 
-void api_delete_gateway_token(struct exchange *x)
+static bool digits(const char **p, int n, char after, int *out)
 {
-	union any_entity row;
-	struct api_call c;
-	struct action a;
-	struct uuid site, id;
-
-	if (!api_begin(&c, x) || !find_site(&c, &site) || !api_id(&c, 1, &id))
-		return;
-	int rc = store_get(x->portal->store, KIND_GATEWAY_TOKEN, &c.account->e.id, &id, &row);
-	if (!rc && !uuid_eq(&row.token.owner_id, &site))
-		rc = ERR_NOT_FOUND;
-	if (rc) {
-		api_fail_store(&c, rc);
-		return;
+	*out = 0;
+	for (; n > 0; n--, (*p)++) {
+		if (**p < '0' || **p > '9')
+			return false;
+		*out = *out * 10 + (**p - '0');
 	}
-	entity_deinit(KIND_GATEWAY_TOKEN, &row);
-	action_begin(&a, "token", "delete", &c.by);
-	action_set_id(&a, "target", &id);
-	if (action_run(&a, x->portal) == ADMIN_OK) {
-		put_token(&c, &id, NULL);
-		api_send(&c, 200);
-	} else {
-		api_fail_action(&c, &a.reply);
-	}
-	action_end(&a);
+	return !after || *(*p)++ == after;
 }
 
-void api_delete_gateway_tokens(struct exchange *x)
+/* RFC 3339 §5.6 to seconds; false: it is none. */
+static bool read_time(const char *p, time_t *out)
+{
+	struct tm tm = { 0 };
+	int hours = 0, minutes = 0, sign;
+
+	if (!digits(&p, 4, '-', &tm.tm_year) || !digits(&p, 2, '-', &tm.tm_mon) || !digits(&p, 2, 0, &tm.tm_mday) || (*p != 'T' && *p != 't') ||
+	    !digits((p++, &p), 2, ':', &tm.tm_hour) || !digits(&p, 2, ':', &tm.tm_min) || !digits(&p, 2, 0, &tm.tm_sec))
+		return false;
+	if (*p == '.' && (p++, *p >= '0' && *p <= '9'))
+		p += strspn(p, "0123456789");
+	sign = *p == '-' ? 1 : -1; /* what is ahead of UTC is taken off */
+	if (*p == '+' || *p == '-') {
+		p++;
+		if (!digits(&p, 2, ':', &hours) || !digits(&p, 2, 0, &minutes))
+			return false;
+	} else if (*p++ != 'Z' && p[-1] != 'z') {
+		return false;
+	}
+	if (*p || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60 ||
+	    hours > 23 || minutes > 59)
+		return false;
+	tm.tm_year -= 1900;
+	tm.tm_mon--;
+	*out = timegm(&tm) + sign * (hours * 3600 + minutes * 60);
+	return true;
+}
+
+static const char *utc(time_t at, char out[static 32])
+{
+	struct tm tm;
+
+	gmtime_r(&at, &tm);
+	strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return out;
+}
+
+void api_create_client_token(struct exchange *x)
+{
+	struct json_get g = JSON_GET;
+	const struct cJSON *root, *name;
+	const char *expires;
+	struct api_call c;
+	struct uuid actor;
+	char text[32];
+	time_t at;
+
+	if (!api_begin(&c, x) || !api_parent(&c, &actor))
+		return;
+	root = api_root(&c, "client_token");
+	if (!root)
+		return;
+	if (!json_is_object(root)) {
+		api_fail(&c, 400, "The root of the body must be an object");
+		return;
+	}
+	name = json_member(&g, root, "name");
+	expires = json_value_str(json_member(&g, root, "expires_at"));
+	if (g.err)
+		api_fail(&c, 400, "The body has a member twice");
+	else if (!expires || !read_time(expires, &at))
+		api_fail_field(&c, "expires_at", expires ? "must be a time such as 2027-01-31T12:00:00Z" : "is required");
+	else if (name && !json_is_null(name) && (!json_value_str(name) || strlen(json_value_str(name)) > 255))
+		api_fail_field(&c, "name", "must be text of at most 255 characters");
+	else
+		make_token(&c, &actor, "actor", utc(at, text), name ? json_value_str(name) : NULL);
+}
+
+/* Of a site or of an actor: what the path says. */
+void api_delete_tokens(struct exchange *x)
 {
 	struct api_call c;
 	struct action a;
-	struct uuid site;
+	struct uuid owner;
 	i64 n;
 
-	if (!api_begin(&c, x) || !find_site(&c, &site))
+	if (!api_begin(&c, x) || !api_parent(&c, &owner))
 		return;
-	int rc = store_tally_of(x->portal->store, TALLY_TOKENS_OF_SITE, &c.account->e.id, &site, &n);
+	bool is_site = c.r->kind == KIND_GATEWAY_TOKEN;
+	int rc = store_tally_of(x->portal->store, is_site ? TALLY_TOKENS_OF_SITE : TALLY_CLIENT_TOKENS_OF_ACTOR, &c.account->e.id, &owner, &n);
 	if (rc) {
 		api_fail_store(&c, rc);
 		return;
 	}
 	action_begin(&a, "token", "delete-all", &c.by);
-	action_set_id(&a, "site", &site);
+	action_set_id(&a, is_site ? "site" : "actor", &owner);
 	if (action_run(&a, x->portal) == ADMIN_OK) {
 		json_open(&c.out, NULL);
 		json_open(&c.out, "data");
