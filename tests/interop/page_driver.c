@@ -1,5 +1,6 @@
 /* Pages made of all building blocks, for a browser to look at: page_driver names | NAME [THEME [JSON]] prints one. See test_portal_look.sh. */
 #include "applets/portal/auth/views.h"
+#include "applets/portal/web/bulk.h"
 #include "applets/portal/web/parts.h"
 #include "applets/portal/web/templates.h"
 
@@ -22,7 +23,11 @@ static struct page page_of(enum section section, const char *title)
 
 static void cell_link(struct strbuf *o, const char *name, u32 policies)
 {
-	strbuf_puts(o, "<tr><td><a class=row href=\"/acme/sites/1\">");
+	struct uuid id = { { (u8)policies } };
+
+	strbuf_puts(o, "<tr><td>");
+	template_tick(o, &id, name);
+	strbuf_puts(o, "<a class=row href=\"/acme/sites/1\">");
 	html_text(o, name);
 	strbuf_puts(o, "</a><span class=sub>");
 	html_plural(o, policies, "policy", "policies");
@@ -55,6 +60,8 @@ static void show_list(struct strbuf *o)
 	struct form_field fields[] = { { .name = "name", .label = "Name or address", .value = "b" },
 				       { .name = "online", .label = "Status", .kind = INPUT_SELECT, FORM_CHOICES(online) } };
 	struct form filters = { FORM_FIELDS(fields) };
+	const struct bulk_verb verbs[] = { { "disable", "Disable", "disabled", false }, { "delete", "Delete", "deleted", true } };
+	const struct bulk_bar bar = { .action = "/acme/selected/sites", .what = "sites", .back = "q=b", .verbs = verbs, .n_verbs = ARRAY_LEN(verbs) };
 	struct tab tabs[] = { { "All", "/acme/sites", 12, true }, { "Online", "?online=yes", 7, false }, { "Never seen", "?seen=no", -1, false } };
 
 	page.lead = "Places where your gateways run, and what they lead to.";
@@ -72,6 +79,7 @@ static void show_list(struct strbuf *o)
 	template_table_begin(o, &list);
 	rows(o);
 	template_table_end(o, &list);
+	template_bulk(o, &page, &bar);
 	strbuf_puts(o, "<div data-live=deploy data-when=good>");
 	template_badge(o, TONE_WARN, "waiting");
 	strbuf_puts(o, "</div>");

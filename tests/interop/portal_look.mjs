@@ -176,6 +176,20 @@ await check("rows_are_walked_by_keys", on("page-list", async page => {
 	same(await page.run(() => document.activeElement.id), "q", "typing moved the focus");
 }));
 
+await check("rows_are_ticked_by_keys_and_all_at_once", on("page-list", async page => {
+	const ticked = () => page.run(() => document.querySelectorAll("input[name=id]:checked").length);
+	await page.press("j");
+	await page.press("x");
+	same(await ticked(), 1, "ticked");
+	await page.click("[data-check-all]");
+	same(await ticked(), 5, "ticked");
+	await page.load(() => page.click(".bulk button.danger"));
+	const sent = posts.pop();
+	same(sent.get("do"), "delete", "action");
+	same(sent.getAll("id").length, 5, "ids");
+	same(sent.get("_csrf"), "csrf", "csrf");
+}));
+
 await check("undo_goes_when_its_time_is_over", on("page-list", async page => {
 	await page.until(() => document.querySelector("[data-undo] button").dataset.left > 0);
 	await page.until(() => !document.querySelector("[data-undo]"));

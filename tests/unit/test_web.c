@@ -1,4 +1,5 @@
 /* The pages' building blocks (applets/portal/web): no value, however hostile, changes what elements and attributes a page has. */
+#include "applets/portal/web/bulk.h"
 #include "applets/portal/web/form.h"
 #include "applets/portal/web/page.h"
 #include "applets/portal/web/parts.h"
@@ -67,11 +68,15 @@ static void everything(struct strbuf *o, const char *s)
 	struct list list = { .what = s, .path = s, .filters = s, .columns = columns, .n_columns = 3, .sort = s, .shown = 1, .total = 2, .prev = s, .next = s };
 	struct tab tabs[] = { { s, s, 3, true }, { s, s, -1, false } };
 	struct confirm_item dependents[] = { { 3, s, s, s, s } };
-	struct confirm confirm = { s, s, s, s, s, dependents, 1, s, s, s };
+	struct uuid id = { { 1 } };
+	struct confirm_name names[] = { { &id, s } };
+	struct confirm confirm = { .kind = s, .name = s, .action = s, .cancel_href = s, .submit = s, .dependents = dependents, .n_dependents = 1, .typed = s, .sent = s, .error = s };
+	struct confirm many = { .action = s, .cancel_href = s, .submit = s, .names = names, .n_names = 1, .verb = s, .back = s, .of = s };
+	struct bulk_verb verbs[] = { { s, s, s, true } };
+	struct bulk_bar bar = { .action = s, .what = s, .back = s, .verbs = verbs, .n_verbs = 1 };
 	const char *labels[] = { s, s };
 	u64 values[] = { 1, 2 };
 	struct chart chart = { .title = s, .labels = labels, .n_points = 2, .series = { { s, values } }, .n_series = 1 };
-	struct uuid id = { { 1 } };
 
 	chart_scale(&chart);
 	page_crumb(&page, s, s);
@@ -91,6 +96,9 @@ static void everything(struct strbuf *o, const char *s)
 	template_facts_end(o);
 	template_secret(o, s, s, s, s);
 	template_confirm_body(o, &page, &confirm);
+	template_confirm_body(o, &page, &many);
+	template_tick(o, &id, s);
+	template_bulk(o, &page, &bar);
 	template_chart(o, &chart);
 	template_post_button(o, &page, s, s, s);
 	template_base_end(o, &page);

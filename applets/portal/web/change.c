@@ -135,21 +135,33 @@ static bool loses_access(const struct dependents *d)
 	return false;
 }
 
+struct confirm web_confirm(struct web *w, enum kind k, const char *one, const struct dependents *found)
+{
+	struct confirm_item *items = exchange_alloc(w->x, DEPENDENTS_MAX * sizeof(*items));
+	struct confirm c = { .kind = one, .dependents = items };
+
+	for (u32 i = 0; items && i < found->n; i++)
+		if (found->at[i].n > 0)
+			items[c.n_dependents++] = (struct confirm_item){ .n = (u64)found->at[i].n, .one = found->at[i].one, .many = found->at[i].many,
+									 .what = what_happens(k, found->at[i].one) };
+	return c;
+}
+
 static void ask_before_deletion(struct web *w, const struct web_deletion *d, const char *sent, const char *error, u16 status)
 {
 	struct dependents found = { .n = 0 };
-	struct confirm_item *items = exchange_alloc(w->x, DEPENDENTS_MAX * sizeof(*items));
-	struct confirm c = { .kind = d->noun ? d->noun : kinds[d->kind].name, .name = d->name, .action = web_text(w, "%s/delete", d->href),
-			     .cancel_href = d->href, .dependents = items, .sent = sent, .error = error };
-	int rc = items ? admin_dependents(w->x->portal, d->kind, &w->account->e.id, d->id, &found) : ERR_NOMEM;
+	struct confirm c;
 
-	if (rc) {
+	if (admin_dependents(w->x->portal, d->kind, &w->account->e.id, d->id, &found)) {
 		web_store_failed(w);
 		return;
 	}
-	for (u32 i = 0; i < found.n; i++)
-		items[c.n_dependents++] = (struct confirm_item){ .n = (u64)found.at[i].n, .one = found.at[i].one, .many = found.at[i].many,
-								 .what = what_happens(d->kind, found.at[i].one) };
+	c = web_confirm(w, d->kind, d->noun ? d->noun : kinds[d->kind].name, &found);
+	c.name = d->name;
+	c.action = web_text(w, "%s/delete", d->href);
+	c.cancel_href = d->href;
+	c.sent = sent;
+	c.error = error;
 	if (d->is_typed && loses_access(&found))
 		c.typed = d->name;
 	c.submit = web_text(w, "Delete %s", c.kind);

@@ -29,6 +29,8 @@ struct resource_row resource_row(struct web *w, const struct resource *r);
 
 struct policy;
 struct policy_row policy_row(struct web *w, const struct policy *p);
+/* "Engineers → Intranet" */
+const char *policy_name(struct web *w, const struct policy *p);
 
 /* pages_policies.c */
 void page_policies(struct exchange *x);
@@ -109,8 +111,9 @@ void page_provider_default(struct exchange *x);
 void page_provider_no_default(struct exchange *x);
 void page_provider_delete(struct exchange *x);
 
-/* undo.c */
+/* undo.c, bulk.c */
 void page_undo(struct exchange *x);
+void page_selected(struct exchange *x);
 
 /* pages_find.c */
 void page_search(struct exchange *x);

@@ -1,4 +1,5 @@
 /* Clients: the devices of people and service accounts (spec 60 §9). */
+#include "applets/portal/web/bulk.h"
 #include "applets/portal/web/pages.h"
 #include "applets/portal/web/templates.h"
 #include "applets/portal/web/views_people.h"
@@ -67,6 +68,7 @@ void page_clients(struct exchange *x)
 	}
 	if (web_list_load(&w, &l)) {
 		v.list = l.list;
+		v.list.bulk = bulk_bar(&w, "clients", NULL);
 		v.filters = &f;
 		v.rows = exchange_alloc(x, (l.n + 1) * sizeof(*v.rows));
 		for (u32 i = 0; v.rows && i < l.n; i++)

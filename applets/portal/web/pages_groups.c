@@ -1,4 +1,5 @@
 /* Groups: whom policies speak of (spec 60 §1.5, §9). */
+#include "applets/portal/web/bulk.h"
 #include "applets/portal/web/pages.h"
 #include "applets/portal/web/templates.h"
 #include "applets/portal/web/undo.h"
@@ -41,6 +42,7 @@ void page_groups(struct exchange *x)
 		l.query.sort = l.list.sort = "name";
 	if (web_list_load(&w, &l)) {
 		v.list = l.list;
+		v.list.bulk = bulk_bar(&w, "groups", NULL);
 		v.filters = &f;
 		v.rows = exchange_alloc(x, (l.n + 1) * sizeof(*v.rows));
 		for (u32 i = 0; v.rows && i < l.n; i++)

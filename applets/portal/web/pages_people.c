@@ -1,4 +1,5 @@
 /* People: users, admins and service accounts, and what they prove themselves with (spec 60 §1.3, §9). */
+#include "applets/portal/web/bulk.h"
 #include "applets/portal/web/pages.h"
 #include "applets/portal/web/templates.h"
 #include "applets/portal/web/views_people.h"
@@ -67,6 +68,7 @@ void page_actors(struct exchange *x)
 		l.query.sort = l.list.sort = "name";
 	if (web_list_load(&w, &l)) {
 		v.list = l.list;
+		v.list.bulk = bulk_bar(&w, "people", NULL);
 		v.filters = &f;
 		v.rows = exchange_alloc(x, (l.n + 1) * sizeof(*v.rows));
 		for (u32 i = 0; v.rows && i < l.n; i++)
@@ -322,6 +324,7 @@ static void show_actor(struct web *w, const struct actor *actor, struct actor_vi
 	v->token_href = web_text(w, "%s/new_token", v->row.href);
 	v->link_href = web_text(w, "%s/new_link", v->row.href);
 	v->mail_href = v->is_person && mail_is_possible(w->x->portal) ? web_text(w, "%s/welcome", v->row.href) : NULL;
+	v->token_bar = bulk_bar(w, "tokens", &actor->e.id);
 	v->end_all_href = web_text(w, "%s/sign_out_everywhere", v->row.href);
 	page_crumb(&w->page, "People", web_path(w, "/actors"));
 	w->page.title = actor->name;

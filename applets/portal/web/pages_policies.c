@@ -1,4 +1,5 @@
 /* Policies: which group may reach what, and when (spec 60 §1.12, §4.3, §9). */
+#include "applets/portal/web/bulk.h"
 #include "applets/portal/web/pages.h"
 #include "applets/portal/web/templates.h"
 #include "applets/portal/web/undo.h"
@@ -67,6 +68,7 @@ void page_policies(struct exchange *x)
 	web_list_begin(&w, &l, KIND_POLICY, "policies", web_path(&w, "/policies"), columns, ARRAY_LEN(columns), &f, filters, ARRAY_LEN(filters));
 	if (web_list_load(&w, &l)) {
 		v.list = l.list;
+		v.list.bulk = bulk_bar(&w, "policies", NULL);
 		v.filters = &f;
 		v.rows = exchange_alloc(x, (l.n + 1) * sizeof(*v.rows));
 		for (u32 i = 0; v.rows && i < l.n; i++)
@@ -290,7 +292,7 @@ static void fill_form(struct web *w, struct form *f, const struct policy *p)
 	}
 }
 
-static const char *policy_name(struct web *w, const struct policy *p)
+const char *policy_name(struct web *w, const struct policy *p)
 {
 	struct policy_row row = policy_row(w, p);
 

@@ -1,4 +1,5 @@
 /* Resources: what is reached (spec 60 §1.11, §9). */
+#include "applets/portal/web/bulk.h"
 #include "applets/portal/web/pages.h"
 #include "applets/portal/web/templates.h"
 #include "applets/portal/web/undo.h"
@@ -72,6 +73,7 @@ void page_resources(struct exchange *x)
 		l.query.sort = l.list.sort = "name";
 	if (web_list_load(&w, &l)) {
 		v.list = l.list;
+		v.list.bulk = bulk_bar(&w, "resources", NULL);
 		v.filters = &f;
 		v.rows = exchange_alloc(x, (l.n + 1) * sizeof(*v.rows));
 		for (u32 i = 0; v.rows && i < l.n; i++)

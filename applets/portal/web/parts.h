@@ -26,6 +26,7 @@ struct list {
 	bool is_descending;
 	u64 shown, total;	  /* total 0: not counted */
 	const char *prev, *next; /* cursors: ?before=… and ?after=…; NULL: no such page */
+	const struct bulk_bar *bulk; /* rows have ticks (bulk.h); NULL: they have not */
 };
 
 /* ---- tabs, dependents, secrets ---- */
@@ -44,6 +45,12 @@ struct confirm_item {
 	const char *href;
 };
 
+/* One of many that are to be deleted. */
+struct confirm_name {
+	const struct uuid *id;
+	const char *name;
+};
+
 struct confirm {
 	const char *kind, *name; /* "site", "Berlin" */
 	const char *action;	 /* POSTs here; field `confirm` has what was typed */
@@ -54,6 +61,10 @@ struct confirm {
 	const char *typed; /* people lose access: this must be typed to go on; NULL: nothing */
 	const char *sent;  /* what was typed */
 	const char *error; /* it is something else */
+	/* of many (bulk.h): the names, sent again as `id` with these */
+	const struct confirm_name *names;
+	u32 n_names;
+	const char *verb, *back, *of;
 };
 
 /* ---- charts: SVG of 640 x 200 with a table behind ---- */

@@ -13,6 +13,7 @@ static const struct route routes[] = {
 	PAGE("/:account/search", page_search),
 	PAGE("/:account/live", page_live),
 	POSTS("/:account/undo/:nonce", page_undo),
+	POSTS("/:account/selected/:what", page_selected),
 	PAGE("/:account/overview", page_overview),
 	PAGE("/:account/activity", page_activity),
 	PAGE("/:account/activity/export", page_activity_export),

@@ -80,6 +80,7 @@ struct actor_view {
 	u32 n_clients;
 	struct access_row *tokens;
 	u32 n_tokens;
+	const struct bulk_bar *token_bar;
 	struct access_row *sessions;
 	u32 n_sessions;
 	struct identity_row *identities;

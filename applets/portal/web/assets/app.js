@@ -7,7 +7,7 @@
  * data-ago, data-time       <time>: relative text, or the moment, in the viewer's zone and language
  * data-suggest="URL"        a search box: URL?fragment=1&q=… answers <ul><li><a>; `/` goes there, arrows walk, Escape closes
  * table data-rows           j, k walk the links a.row; Enter opens; x ticks
- * data-check-all="name"     a tick that ticks all boxes of that name
+ * data-check-all="name"     a tick in a hidden label: shown, ticks all boxes of that name
  * data-copy="id"            a hidden button: shown, copies the text of #id
  * data-confirm="text"       an input: the form's button works when exactly this was typed
  * data-themes               hidden buttons with value "", "light", "dark": shown, pin the theme (cookie `theme`)
@@ -215,7 +215,10 @@ all("[data-suggest]", suggest);
 all("[data-themes]", themes);
 all("form[data-undo]", undo);
 all("[data-confirm]", confirm_typed);
-all("[data-check-all]", b => on("change", () => all(`input[name="${CSS.escape(b.dataset.checkAll)}"]`, i => { i.checked = b.checked; }), b));
+all("[data-check-all]", b => {
+	b.parentNode.hidden = false;
+	on("change", () => all(`input[name="${CSS.escape(b.dataset.checkAll)}"]`, i => { i.checked = b.checked; }), b);
+});
 all("[data-passkey]", e => { e.hidden = !knows_passkeys; });
 all("[data-no-passkey]", e => { e.hidden = knows_passkeys; });
 if (knows_passkeys) all("form[data-webauthn]", webauthn);
