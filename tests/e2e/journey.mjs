@@ -186,6 +186,10 @@ try {
 	await cy.close();
 	lap("a GUI client's deep link");
 
+	/* ---- many at once, and back ---- */
+	await many(admin, home, slug, "with_script");
+	lap("many rows changed, undone and deleted");
+
 	/* ---- every page that anything links to ---- */
 	await crawl(admin, home);
 	await admin.close();
@@ -199,6 +203,7 @@ try {
 	await press(dee, "main a.button.primary");
 	await dee.go(`${base}second/overview`);
 	check("and_is_in", await dee.run(() => document.querySelectorAll("ol.steps li").length) === 4, await title(dee));
+	await many(dee, `${base}second`, "second", "without_script");
 	calm(dee, "plain");
 	lap("another admin, with password and app");
 } catch (e) {
@@ -207,6 +212,49 @@ try {
 	await browser.close();
 }
 process.exit(failed ? 1 : 0);
+
+/* Rows are ticked and disabled, that is undone, then they are deleted: one page asks. */
+async function many(page, home, account, how) {
+	const flash = () => text(page, "#flash");
+	const tick = () => page.run(() => document.querySelectorAll("input[aria-label^='Select bot-']").forEach(i => i.click()));
+	const states = () => JSON.parse(portal("actor", "list", "--json", "--account", account)).filter(a => a.name.startsWith("bot-")).map(a => !!a.disabled_at).join();
+	const serious = async name => {
+		if (how !== "with_script" || !existsSync(axe))
+			return;
+		await page.run(readFileSync(axe, "utf8").replace(/^/, "() => {").concat("}"));
+		const found = await page.run(async () => (await axe.run()).violations.filter(v => /serious|critical/.test(v.impact)).map(v => `${v.id}: ${v.nodes[0].html.slice(0, 160)}`));
+		check(`${name}_is_accessible`, found.length === 0, found.join(" | "));
+	};
+
+	for (const name of ["bot-1", "bot-2"])
+		portal("actor", "add", "--account", account, "--type", "service-account", "--name", name);
+	await page.go(`${home}/actors`);
+	check(`select_all_needs_a_script_${how}`, await page.run(() => document.querySelector("[data-check-all]").closest("label").hidden) === (how !== "with_script"));
+	if (how === "with_script") {
+		await page.run(() => document.querySelector("[data-check-all]").click());
+		check("select_all_ticks_all", await page.run(() => [...document.querySelectorAll("input[name=id]")].every(i => i.checked)));
+		await page.run(() => document.querySelector("[data-check-all]").click());
+	}
+	await tick();
+	await press(page, ".bulk button[value=disable]");
+	check(`many_are_disabled_${how}`, /2 people are disabled/.test(await flash()) && states() === "true,true", `${await flash()} ${states()}`);
+	await serious("undo");
+	await page.screenshot(`${shots}/undo-${how}.png`);
+	await press(page, "#flash .undo button");
+	check(`and_enabled_again_${how}`, /Undone/.test(await flash()) && states() === "false,false", `${await flash()} ${states()}`);
+	await tick();
+	await press(page, ".bulk button[value=delete]");
+	check(`one_page_asks_${how}`, await title(page) === "Delete 2 people?", await title(page));
+	await serious("asking_for_many");
+	await page.screenshot(`${shots}/delete-many-${how}.png`);
+	await press(page, "main form.form button.danger");
+	check(`many_are_deleted_${how}`, /2 people are deleted/.test(await flash()) && states() === "", `${await flash()} ${states()}`);
+	await page.go(`${home}/actors`);
+	await page.run(() => document.querySelector("input[name=id]").click());
+	await press(page, ".bulk button[value=disable]");
+	check(`what_is_refused_is_told_${how}`, /cannot disable yourself/.test(await text(page, "main")), await text(page, "main"));
+	await serious("what_was_refused");
+}
 
 /* Pages that differ only by an id are one kind: each kind is looked at once, in both themes, at a desk and on a phone, and without script. */
 async function crawl(page, home) {
