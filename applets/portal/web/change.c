@@ -78,6 +78,26 @@ bool web_do(struct web *w, struct action *a, const char *path, const char *done)
 	return is_done;
 }
 
+void web_button(struct exchange *x, const struct web_button *b)
+{
+	const struct entity *e;
+	struct action a;
+	struct web w;
+
+	if (!web_begin(&w, x, b->section))
+		return;
+	e = web_get(&w, b->kind, b->param);
+	if (e) {
+		web_action(&w, &a, b->noun, b->verb, b->field ? NULL : &e->id);
+		if (b->field)
+			action_set_id(&a, b->field, &e->id);
+		if (b->name)
+			action_set(&a, b->name, b->value);
+		web_do(&w, &a, b->stays_on_list ? web_path(&w, "%s", b->list) : web_path(&w, "%s/%s", b->list, web_id(&w, &e->id)), b->done);
+	}
+	web_end(&w);
+}
+
 /* ---- forms of one thing ------------------------------------------------------------------------------------------------------------- */
 
 static enum admin_class run_edit(struct web *w, const struct web_edit *e, struct action *a)

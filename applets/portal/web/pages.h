@@ -37,7 +37,8 @@ void page_policies(struct exchange *x);
 void page_policy_new(struct exchange *x);
 void page_policy(struct exchange *x);
 void page_policy_edit(struct exchange *x);
-void page_policy_switch(struct exchange *x);
+void page_policy_enable(struct exchange *x);
+void page_policy_disable(struct exchange *x);
 void page_policy_delete(struct exchange *x);
 
 /* pages_clients.c */

@@ -138,30 +138,16 @@ void page_client_edit(struct exchange *x)
 	web_end(&w);
 }
 
-static void verify(struct exchange *x, const char *verb, const char *done)
-{
-	const struct client *c;
-	struct action a;
-	struct web w;
-
-	if (!web_begin(&w, x, SECTION_CLIENTS))
-		return;
-	c = web_get(&w, KIND_CLIENT, 1);
-	if (c) {
-		web_action(&w, &a, "client", verb, &c->d.e.id);
-		web_do(&w, &a, web_path(&w, "/clients/%s", web_id(&w, &c->d.e.id)), done);
-	}
-	web_end(&w);
-}
+#define CLIENT_BUTTON .section = SECTION_CLIENTS, .kind = KIND_CLIENT, .param = 1, .noun = "client", .list = "/clients"
 
 void page_client_verify(struct exchange *x)
 {
-	verify(x, "verify", "The client counts as verified now.");
+	web_button(x, &(struct web_button){ CLIENT_BUTTON, .verb = "verify", .done = "The client counts as verified now." });
 }
 
 void page_client_unverify(struct exchange *x)
 {
-	verify(x, "unverify", "The client is not verified any more; what needs that ended just now.");
+	web_button(x, &(struct web_button){ CLIENT_BUTTON, .verb = "unverify", .done = "The client is not verified any more; what needs that ended just now." });
 }
 
 void page_client_delete(struct exchange *x)

@@ -405,35 +405,21 @@ void page_directory_edit(struct exchange *x)
 
 /* ---- one button each ---------------------------------------------------------------------------------------------------------------- */
 
-static void do_with(struct exchange *x, const char *verb, const char *done)
-{
-	const struct sync_directory *d;
-	struct action a;
-	struct web w;
-
-	if (!web_begin(&w, x, SECTION_SETTINGS))
-		return;
-	d = web_get(&w, KIND_DIRECTORY, 2);
-	if (d) {
-		web_action(&w, &a, "directory", verb, &d->e.id);
-		web_do(&w, &a, web_path(&w, "/settings/directory_sync"), done);
-	}
-	web_end(&w);
-}
+#define DIRECTORY_BUTTON .section = SECTION_SETTINGS, .kind = KIND_DIRECTORY, .param = 2, .noun = "directory", .list = "/settings/directory_sync", .stays_on_list = true
 
 void page_directory_sync(struct exchange *x)
 {
-	do_with(x, "sync", "It is read now; this page tells when it is done.");
+	web_button(x, &(struct web_button){ DIRECTORY_BUTTON, .verb = "sync", .done = "It is read now; this page tells when it is done." });
 }
 
 void page_directory_enable(struct exchange *x)
 {
-	do_with(x, "enable", "It is synced from now on.");
+	web_button(x, &(struct web_button){ DIRECTORY_BUTTON, .verb = "enable", .done = "It is synced from now on." });
 }
 
 void page_directory_disable(struct exchange *x)
 {
-	do_with(x, "disable", "It is synced no more; what came from it stays.");
+	web_button(x, &(struct web_button){ DIRECTORY_BUTTON, .verb = "disable", .done = "It is synced no more; what came from it stays." });
 }
 
 void page_directory_delete(struct exchange *x)

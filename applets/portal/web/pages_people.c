@@ -166,11 +166,6 @@ void page_actor_edit(struct exchange *x)
 
 /* ---- one of them -------------------------------------------------------------------------------------------------------------------- */
 
-struct gather {
-	struct web *w;
-	struct actor_view *v;
-};
-
 static const char *provider_name(struct web *w, const struct uuid *id)
 {
 	const struct auth_provider *p = web_find(w, KIND_AUTH_PROVIDER, id);
@@ -188,82 +183,46 @@ static int mark_token(void *ctx, const struct hub_presence *p)
 	return 0;
 }
 
-static int take_token(void *ctx, enum kind k, const void *entity)
+static struct access_row token_row(struct web *w, const struct actor_view *v, const struct token *t)
 {
-	struct gather *g = ctx;
-	const struct token *t = web_keep(g->w, k, entity);
-
-	if (!t)
-		return ERR_NOMEM;
-	g->v->tokens[g->v->n_tokens++] = (struct access_row){
+	return (struct access_row){
 		.id = &t->e.id,
 		.what = t->name && *t->name ? t->name : uuid_is_null(&t->auth_provider_id) ? "Token" : "Signed-in client",
-		.detail = provider_name(g->w, &t->auth_provider_id),
+		.detail = provider_name(w, &t->auth_provider_id),
 		.last_seen = t->last_seen_at,
 		.expires = t->expires_at,
-		.revoke_href = web_text(g->w, "%s/tokens/%s/revoke", g->v->row.href, web_id(g->w, &t->e.id)),
+		.revoke_href = web_text(w, "%s/tokens/%s/revoke", v->row.href, web_id(w, &t->e.id)),
 	};
-	return 0;
 }
 
-static int take_session(void *ctx, enum kind k, const void *entity)
+static struct access_row session_row(struct web *w, const struct actor_view *v, const struct portal_session *s)
 {
-	struct gather *g = ctx;
-	const struct portal_session *s = web_keep(g->w, k, entity);
-
-	if (!s)
-		return ERR_NOMEM;
-	g->v->sessions[g->v->n_sessions++] = (struct access_row){
+	return (struct access_row){
 		.id = &s->e.id,
-		.what = web_text(g->w, "%s %s", s->remote_ip ? s->remote_ip : "", web_whereabouts(g->w, s->city, s->region)),
+		.what = web_text(w, "%s %s", s->remote_ip ? s->remote_ip : "", web_whereabouts(w, s->city, s->region)),
 		.detail = s->user_agent ? s->user_agent : "",
-		.is_online = g->w->page.now - s->last_seen_at < 5 * 60 * 1000000ll,
+		.is_online = w->page.now - s->last_seen_at < 5 * 60 * 1000000ll,
 		.last_seen = s->last_seen_at,
 		.expires = s->expires_at,
-		.revoke_href = web_text(g->w, "%s/sessions/%s/revoke", g->v->row.href, web_id(g->w, &s->e.id)),
+		.revoke_href = web_text(w, "%s/sessions/%s/revoke", v->row.href, web_id(w, &s->e.id)),
 	};
-	return 0;
 }
 
-static int take_identity(void *ctx, enum kind k, const void *entity)
+static struct identity_row identity_row(struct web *w, const struct actor_view *v, const struct identity *i)
 {
-	struct gather *g = ctx;
-	const struct identity *i = web_keep(g->w, k, entity);
-
-	if (!i)
-		return ERR_NOMEM;
-	g->v->identities[g->v->n_identities++] = (struct identity_row){ i, web_text(g->w, "%s/identities/%s/delete", g->v->row.href, web_id(g->w, &i->e.id)) };
-	return 0;
+	return (struct identity_row){ i, web_text(w, "%s/identities/%s/delete", v->row.href, web_id(w, &i->e.id)) };
 }
 
-static int take_credential(void *ctx, enum kind k, const void *entity)
+static void take_credential(struct web *w, struct actor_view *v, const struct credential *c)
 {
-	struct gather *g = ctx;
-	const struct credential *c = web_keep(g->w, k, entity);
-
-	if (!c)
-		return ERR_NOMEM;
-	if (c->type == CREDENTIAL_RECOVERY_CODE) {
-		g->v->n_recovery_codes += c->used_at == 0;
-		return 0;
-	}
-	g->v->credentials[g->v->n_credentials++] = (struct credential_row){
-		.credential = c,
-		.kind = c->type == CREDENTIAL_PASSKEY ? "Passkey" : c->type == CREDENTIAL_PASSWORD ? "Password" : "Authenticator app",
-		.delete_href = web_text(g->w, "%s/credentials/%s/delete", g->v->row.href, web_id(g->w, &c->e.id)),
-	};
-	return 0;
-}
-
-static int take_client(void *ctx, enum kind k, const void *entity)
-{
-	struct gather *g = ctx;
-	const struct client *c = web_keep(g->w, k, entity);
-
-	if (!c)
-		return ERR_NOMEM;
-	g->v->clients[g->v->n_clients++] = client_row(g->w, c);
-	return 0;
+	if (c->type == CREDENTIAL_RECOVERY_CODE)
+		v->n_recovery_codes += c->used_at == 0;
+	else
+		v->credentials[v->n_credentials++] = (struct credential_row){
+			.credential = c,
+			.kind = c->type == CREDENTIAL_PASSKEY ? "Passkey" : c->type == CREDENTIAL_PASSWORD ? "Password" : "Authenticator app",
+			.delete_href = web_text(w, "%s/credentials/%s/delete", v->row.href, web_id(w, &c->e.id)),
+		};
 }
 
 static void load_groups(struct web *w, struct actor_view *v)
@@ -283,28 +242,40 @@ static void load_groups(struct web *w, struct actor_view *v)
 
 static bool load_actor(struct web *w, struct actor_view *v)
 {
-	struct store *s = w->x->portal->store;
-	const struct uuid *account = &w->account->e.id;
-	struct gather g = { w, v };
 	const struct store_filter mine[] = { { "actor_id", FILTER_IS, web_id(w, &v->actor->e.id) } };
-	int rc;
+	const void *const *rows;
+	u32 n;
 
 	v->tokens = exchange_alloc(w->x, ROWS_SHOWN * sizeof(*v->tokens));
 	v->sessions = exchange_alloc(w->x, ROWS_SHOWN * sizeof(*v->sessions));
 	v->identities = exchange_alloc(w->x, ROWS_SHOWN * sizeof(*v->identities));
 	v->credentials = exchange_alloc(w->x, ROWS_SHOWN * sizeof(*v->credentials));
 	v->clients = exchange_alloc(w->x, ROWS_SHOWN * sizeof(*v->clients));
-	rc = v->tokens && v->sessions && v->identities && v->credentials && v->clients ? 0 : ERR_NOMEM;
-	rc = rc ? rc : store_select(s, KIND_CLIENT, account, mine, 1, ROWS_SHOWN, take_client, &g);
-	rc = rc ? rc : store_select(s, KIND_CLIENT_TOKEN, account, mine, 1, ROWS_SHOWN, take_token, &g);
-	rc = rc ? rc : store_select(s, KIND_PORTAL_SESSION, account, mine, 1, ROWS_SHOWN, take_session, &g);
-	rc = rc ? rc : store_select(s, KIND_IDENTITY, account, mine, 1, ROWS_SHOWN, take_identity, &g);
-	rc = rc ? rc : store_select(s, KIND_CREDENTIAL, account, mine, 1, ROWS_SHOWN, take_credential, &g);
-	if (rc) {
+	if (!v->tokens || !v->sessions || !v->identities || !v->credentials || !v->clients) {
 		web_store_failed(w);
 		return false;
 	}
-	(void)hub_each(w->x->portal->hub, MSG_ROLE_CLIENT, account, mark_token, v);
+	if (!(rows = web_select(w, KIND_CLIENT, mine, 1, ROWS_SHOWN, &n)))
+		return false;
+	for (u32 i = 0; i < n; i++)
+		v->clients[v->n_clients++] = client_row(w, rows[i]);
+	if (!(rows = web_select(w, KIND_CLIENT_TOKEN, mine, 1, ROWS_SHOWN, &n)))
+		return false;
+	for (u32 i = 0; i < n; i++)
+		v->tokens[v->n_tokens++] = token_row(w, v, rows[i]);
+	if (!(rows = web_select(w, KIND_PORTAL_SESSION, mine, 1, ROWS_SHOWN, &n)))
+		return false;
+	for (u32 i = 0; i < n; i++)
+		v->sessions[v->n_sessions++] = session_row(w, v, rows[i]);
+	if (!(rows = web_select(w, KIND_IDENTITY, mine, 1, ROWS_SHOWN, &n)))
+		return false;
+	for (u32 i = 0; i < n; i++)
+		v->identities[v->n_identities++] = identity_row(w, v, rows[i]);
+	if (!(rows = web_select(w, KIND_CREDENTIAL, mine, 1, ROWS_SHOWN, &n)))
+		return false;
+	for (u32 i = 0; i < n; i++)
+		take_credential(w, v, rows[i]);
+	(void)hub_each(w->x->portal->hub, MSG_ROLE_CLIENT, &w->account->e.id, mark_token, v);
 	load_groups(w, v);
 	return true;
 }
@@ -420,36 +391,21 @@ void page_actor_welcome(struct exchange *x)
 	web_end(&w);
 }
 
-static void do_with_actor(struct exchange *x, const char *noun, const char *verb, const char *target_field, const char *done)
-{
-	const struct actor *actor;
-	struct action a;
-	struct web w;
-
-	if (!web_begin(&w, x, SECTION_PEOPLE))
-		return;
-	actor = web_get(&w, KIND_ACTOR, 1);
-	if (actor) {
-		web_action(&w, &a, noun, verb, NULL);
-		action_set_id(&a, target_field, &actor->e.id);
-		web_do(&w, &a, web_path(&w, "/actors/%s", web_id(&w, &actor->e.id)), done);
-	}
-	web_end(&w);
-}
+#define ACTOR_BUTTON .section = SECTION_PEOPLE, .kind = KIND_ACTOR, .param = 1, .list = "/actors"
 
 void page_actor_enable(struct exchange *x)
 {
-	do_with_actor(x, "actor", "enable", "target", "Enabled. They can sign in again.");
+	web_button(x, &(struct web_button){ ACTOR_BUTTON, .noun = "actor", .verb = "enable", .done = "Enabled. They can sign in again." });
 }
 
 void page_actor_disable(struct exchange *x)
 {
-	do_with_actor(x, "actor", "disable", "target", "Disabled: all sessions ended and clients were disconnected.");
+	web_button(x, &(struct web_button){ ACTOR_BUTTON, .noun = "actor", .verb = "disable", .done = "Disabled: all sessions ended and clients were disconnected." });
 }
 
 void page_actor_sign_out(struct exchange *x)
 {
-	do_with_actor(x, "session", "delete-all", "actor", "Signed out everywhere.");
+	web_button(x, &(struct web_button){ ACTOR_BUTTON, .noun = "session", .verb = "delete-all", .field = "actor", .done = "Signed out everywhere." });
 }
 
 /* POST /:account/actors/:id/<what>/:other/<verb> */

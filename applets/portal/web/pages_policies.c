@@ -435,23 +435,16 @@ void page_policy(struct exchange *x)
 	web_end(&w);
 }
 
-/* POST …/enable and …/disable */
-void page_policy_switch(struct exchange *x)
-{
-	const struct policy *p;
-	struct action a;
-	struct web w;
+#define POLICY_BUTTON .section = SECTION_POLICIES, .kind = KIND_POLICY, .param = 1, .noun = "policy", .list = "/policies"
 
-	if (!web_begin(&w, x, SECTION_POLICIES))
-		return;
-	p = web_get(&w, KIND_POLICY, 1);
-	if (p) {
-		bool is_on = x->path.n > 8 && memcmp(x->path.p + x->path.n - 7, "/enable", 7) == 0;
-		web_action(&w, &a, "policy", is_on ? "enable" : "disable", &p->e.id);
-		web_do(&w, &a, web_path(&w, "/policies/%s", web_id(&w, &p->e.id)),
-		       is_on ? "The policy holds again." : "The policy is disabled: whoever has no other way lost access just now.");
-	}
-	web_end(&w);
+void page_policy_enable(struct exchange *x)
+{
+	web_button(x, &(struct web_button){ POLICY_BUTTON, .verb = "enable", .done = "The policy holds again." });
+}
+
+void page_policy_disable(struct exchange *x)
+{
+	web_button(x, &(struct web_button){ POLICY_BUTTON, .verb = "disable", .done = "The policy is disabled: whoever has no other way lost access just now." });
 }
 
 void page_policy_delete(struct exchange *x)

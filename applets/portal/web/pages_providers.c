@@ -421,47 +421,31 @@ void page_provider_edit(struct exchange *x)
 
 /* ---- one button each ---------------------------------------------------------------------------------------------------------------- */
 
-static void do_with_provider(struct exchange *x, const char *verb, const char *name, const char *value, const char *done)
-{
-	const struct auth_provider *p;
-	struct action a;
-	struct web w;
-
-	if (!web_begin(&w, x, SECTION_SETTINGS))
-		return;
-	p = web_get(&w, KIND_AUTH_PROVIDER, 2);
-	if (p) {
-		web_action(&w, &a, "provider", verb, &p->e.id);
-		if (name)
-			action_set(&a, name, value);
-		web_do(&w, &a, web_path(&w, "/settings/authentication"), done);
-	}
-	web_end(&w);
-}
+#define PROVIDER_BUTTON .section = SECTION_SETTINGS, .kind = KIND_AUTH_PROVIDER, .param = 2, .noun = "provider", .list = "/settings/authentication", .stays_on_list = true
 
 void page_provider_enable(struct exchange *x)
 {
-	do_with_provider(x, "enable", NULL, NULL, "People can sign in through it again.");
+	web_button(x, &(struct web_button){ PROVIDER_BUTTON, .verb = "enable", .done = "People can sign in through it again." });
 }
 
 void page_provider_disable(struct exchange *x)
 {
-	do_with_provider(x, "disable", NULL, NULL, "Disabled; everybody who signed in through it was signed out.");
+	web_button(x, &(struct web_button){ PROVIDER_BUTTON, .verb = "disable", .done = "Disabled; everybody who signed in through it was signed out." });
 }
 
 void page_provider_revoke(struct exchange *x)
 {
-	do_with_provider(x, "revoke-sessions", NULL, NULL, "Everybody who signed in through it was signed out.");
+	web_button(x, &(struct web_button){ PROVIDER_BUTTON, .verb = "revoke-sessions", .done = "Everybody who signed in through it was signed out." });
 }
 
 void page_provider_default(struct exchange *x)
 {
-	do_with_provider(x, "set-default", NULL, NULL, "Clients go straight to it now.");
+	web_button(x, &(struct web_button){ PROVIDER_BUTTON, .verb = "set-default", .done = "Clients go straight to it now." });
 }
 
 void page_provider_no_default(struct exchange *x)
 {
-	do_with_provider(x, "set-default", "default", "false", "Clients choose a way to sign in again.");
+	web_button(x, &(struct web_button){ PROVIDER_BUTTON, .verb = "set-default", .name = "default", .value = "false", .done = "Clients choose a way to sign in again." });
 }
 
 void page_provider_delete(struct exchange *x)

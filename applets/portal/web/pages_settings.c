@@ -451,30 +451,16 @@ void page_api_client(struct exchange *x)
 	web_end(&w);
 }
 
-static void do_with_client(struct exchange *x, const char *verb, const char *done)
-{
-	const struct actor *c;
-	struct action a;
-	struct web w;
-
-	if (!web_begin(&w, x, SECTION_SETTINGS))
-		return;
-	c = web_get(&w, KIND_ACTOR, 1);
-	if (c) {
-		web_action(&w, &a, "api-client", verb, &c->e.id);
-		web_do(&w, &a, web_path(&w, "/settings/api_clients/%s", web_id(&w, &c->e.id)), done);
-	}
-	web_end(&w);
-}
+#define API_CLIENT_BUTTON .section = SECTION_SETTINGS, .kind = KIND_ACTOR, .param = 1, .noun = "api-client", .list = "/settings/api_clients"
 
 void page_api_client_enable(struct exchange *x)
 {
-	do_with_client(x, "enable", "Its tokens work again.");
+	web_button(x, &(struct web_button){ API_CLIENT_BUTTON, .verb = "enable", .done = "Its tokens work again." });
 }
 
 void page_api_client_disable(struct exchange *x)
 {
-	do_with_client(x, "disable", "Its tokens are refused from now on.");
+	web_button(x, &(struct web_button){ API_CLIENT_BUTTON, .verb = "disable", .done = "Its tokens are refused from now on." });
 }
 
 void page_api_token_revoke(struct exchange *x)

@@ -326,19 +326,8 @@ void page_site_delete(struct exchange *x)
 
 void page_site_revoke(struct exchange *x)
 {
-	const struct site *site;
-	struct web w;
-	struct action a;
-
-	if (!web_begin(&w, x, SECTION_SITES))
-		return;
-	site = web_get(&w, KIND_SITE, 1);
-	if (site) {
-		web_action(&w, &a, "token", "delete-all", NULL);
-		action_set_id(&a, "site", &site->e.id);
-		web_do(&w, &a, web_path(&w, "/sites/%s", web_id(&w, &site->e.id)), "All tokens of this site are revoked; its gateways were disconnected.");
-	}
-	web_end(&w);
+	web_button(x, &(struct web_button){ .section = SECTION_SITES, .kind = KIND_SITE, .param = 1, .noun = "token", .verb = "delete-all", .field = "site", .list = "/sites",
+					    .done = "All tokens of this site are revoked; its gateways were disconnected." });
 }
 
 /* ---- deploying ---------------------------------------------------------------------------------------------------------------------- */

@@ -296,6 +296,32 @@ bool web_list_load(struct web *w, struct web_list *l)
 	return true;
 }
 
+struct selecting {
+	struct web *w;
+	const void **rows;
+	u32 n;
+};
+
+static int keep_selected(void *ctx, enum kind k, const void *entity)
+{
+	struct selecting *g = ctx;
+
+	g->rows[g->n] = web_keep(g->w, k, entity);
+	return g->rows[g->n] ? (void)g->n++, 0 : ERR_NOMEM;
+}
+
+const void *const *web_select(struct web *w, enum kind k, const struct store_filter *filters, u32 n_filters, u32 max, u32 *n)
+{
+	struct selecting g = { w, exchange_alloc(w->x, max * sizeof(*g.rows)), 0 };
+	int rc = g.rows ? store_select(w->x->portal->store, k, &w->account->e.id, filters, n_filters, max, keep_selected, &g) : ERR_NOMEM;
+
+	*n = g.n;
+	if (!rc)
+		return g.rows;
+	web_store_failed(w);
+	return NULL;
+}
+
 /* ---- choices ------------------------------------------------------------------------------------------------------------------------ */
 
 static const char *name_of(enum kind k, const void *e)

@@ -92,6 +92,9 @@ void web_list_begin(struct web *w, struct web_list *l, enum kind k, const char *
 /* Reads one page. False: answered (a stale cursor leads to the first page, the store's failure to 503). */
 bool web_list_load(struct web *w, struct web_list *l) MUST_CHECK;
 
+/* Rows that all these filters are true of, at most `max`, kept; *n is set. NULL: answered 503. For related lists, which have no pages. */
+const void *const *web_select(struct web *w, enum kind k, const struct store_filter *filters, u32 n_filters, u32 max, u32 *n);
+
 /* ---- choices of forms ---- */
 
 /* Everything of a kind that the directory holds (sites, groups, resources, actors) as choices by id; `keep` NULL: all. *n is set. */
@@ -112,6 +115,20 @@ u16 web_status_of(enum admin_class class);
 /* One-button actions: run, say what happened, go on to `path`; the complaint becomes the flash. What has an opposite may be undone (undo.h).
  * Ends the action. True when it was done. */
 bool web_do(struct web *w, struct action *a, const char *path, const char *done);
+
+/* POST of a button: noun.verb on the thing whose id is parameter `param` of the path, then web_do(). */
+struct web_button {
+	enum section section;
+	enum kind kind;
+	u32 param;
+	const char *noun, *verb;
+	const char *field; /* of the action, that says which; NULL: target */
+	const char *name, *value; /* one field more; NULL: none */
+	const char *list; /* "/clients": where one is afterwards, */
+	bool stays_on_list; /* else on the page of the thing below it */
+	const char *done;
+};
+void web_button(struct exchange *x, const struct web_button *b);
 
 /* A form of one thing: GET shows it as it is filled; POST runs noun.update (noun.add when `id` is NULL), says `done` and goes on, or shows it again with the
  * complaint. What was before may be undone (undo.h). Answers. The page's title and crumbs are set before. */
