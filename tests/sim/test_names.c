@@ -1,4 +1,5 @@
 /* Names in whole runs of client, gateway, relays, resolvers and portal from a seed. SIM_SEEDS says how many; `--seed N` replays one. */
+#include "core/crypto/aead.h"
 #include "tests/sim/counting_heap.h"
 #include "tests/sim/names.h"
 #include "tests/sim/runs.h"
@@ -6,6 +7,7 @@
 #include "tests/unit/test.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* As in test_sim.c, and on top of it the question, the site's resolver (3 s at most when it answers in time), and the 2 s after which lost
  * control messages are said again. */
@@ -241,7 +243,87 @@ TEST(simulation_of_names)
 	sim_run_all(&names);
 }
 
-TEST(a_seed_of_names_repeats_exactly)
+TEST(spec40_67_a_seed_of_names_repeats_exactly)
 {
 	sim_run_twice(&names);
+}
+
+/* Nothing is wrong with the machines. So the oracle is made to believe what they would have had to do otherwise (spec 40 §16). */
+enum crime { GOES_ELSEWHERE, CHANGES_ITS_TARGET, IS_FORBIDDEN, GETS_OTHER_PROXIES, NO_CRIME };
+
+static void commit(struct world *w, enum crime what, unsigned name)
+{
+	struct sim_names *s = w->names;
+	struct names_place *place = &s->places[name];
+
+	switch (what) {
+	case GOES_ELSEWHERE:
+		place->n_history = 0;
+		break;
+	case CHANGES_ITS_TARGET:
+		for (size_t i = 0; i < ARRAY_LEN(s->flows); i++)
+			s->flows[i].target.b[3] ^= 1;
+		break;
+	case IS_FORBIDDEN:
+		for (size_t i = 0; i < w->portal.n_resources; i++) {
+			struct sim_resource *r = &w->portal.resources[i];
+			r->gateway_filters[0] = (struct msg_filter){ MSG_TCP, 1, 1 };
+			r->n_gateway_filters = 1;
+		}
+		break;
+	case GETS_OTHER_PROXIES:
+		sim_names_silence(w);
+		sim_silence(w);
+		for (unsigned k = 0; k < NAMES_PER_FAMILY; k++)
+			place->proxies[0][k].b[2] ^= 0x80;
+		sim_names_ask(w, name, TYPE_A, false);
+		break;
+	case NO_CRIME:
+		break;
+	}
+}
+
+/* A program that talks to a name by UDP for ever; NAMES: in this world nobody can. */
+static unsigned somebody_talks(struct world *w)
+{
+	u8 family, proto;
+	u16 port;
+
+	for (unsigned name = 0; name < NAMES; name++)
+		if (sim_names_choose(w, name, SEC(60), &family, &proto, &port) && proto == 17) {
+			struct names_app *a = sim_names_dial(w, name, family, proto, port);
+			a->is_endless = true;
+			sim_run(w, SEC(3));
+			return a->is_connected && !w->is_failed ? name : NAMES;
+		}
+	return NAMES;
+}
+
+TEST(spec40_67_a_broken_invariant_of_names_is_noticed)
+{
+	static const char *const verdicts[] = { "which it never meant", "changes its target", "forbidden: protocol 17", "changed", "" };
+	unsigned found[NO_CRIME + 1] = { 0 };
+
+	static_assert(ARRAY_LEN(verdicts) == NO_CRIME + 1, "each has a verdict");
+	REQUIRE(aead_init() == 0);
+	for (u64 seed = 0; seed < 60; seed++) {
+		enum crime what = (enum crime)(seed % ARRAY_LEN(verdicts));
+		struct world *w = sim_new(seed);
+		sim_names_new(w);
+		sim_run(w, SEC(2));
+		expect_names(w, "before the trial");
+		sim_names_silence(w);
+		unsigned name = somebody_talks(w);
+		if (name < NAMES && internet_link(w->net)->loss_ppm == 0) {
+			w->is_on_trial = true;
+			commit(w, what, name);
+			sim_run(w, SEC(2));
+			EXPECT(strstr(w->verdict, verdicts[what]) != NULL);
+			EXPECT_EQ(w->is_failed, what != NO_CRIME);
+			found[what]++;
+		}
+		sim_free(w);
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(found); i++)
+		EXPECT(found[i] > 0);
 }

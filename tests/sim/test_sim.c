@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define CONNECT_DEADLINE SEC(10)        /* spec 20 §9.2: a connection that finds no candidate by then is given up */
 #define CONNECT_DEADLINE_LOSSY SEC(20)  /* requests to relays may be lost and be made again, until 8.1 s after the first (spec 20 §7.3) */
@@ -201,7 +202,7 @@ TEST(simulation_of_client_gateway_relays_and_portal)
 	sim_run_all(&tunnel);
 }
 
-TEST(a_seed_repeats_exactly)
+TEST(spec40_67_a_seed_repeats_exactly)
 {
 	sim_run_twice(&tunnel);
 }
@@ -240,6 +241,64 @@ TEST(the_first_packet_is_answered_within_some_round_trips)
 	if (getenv("RUST_LOG"))
 		printf("first answer: direct %llu us, hole-punched %llu us, relayed %llu us\n", (unsigned long long)direct / 1000,
 		       (unsigned long long)punched / 1000, (unsigned long long)relayed / 1000);
+}
+
+/* --- invariants that are broken are noticed (spec 40 §16) ------------------------------------------------------------------------------------- */
+
+enum crime { NOBODY_ANSWERS, ARRIVES_TWICE, IS_ANSWERED_TWICE, IS_FORBIDDEN_AT_THE_GATEWAY, IS_UNKNOWN_TO_THE_CLIENT, NO_CRIME };
+
+/* Nothing is wrong with the machines. So the oracle is made to believe, or to have seen, what they would have had to do otherwise. */
+static void commit(struct world *w, enum crime what)
+{
+	struct sim_resource *r = &w->portal.resources[0];
+	u64 next = w->next_id + 1;
+
+	switch (what) {
+	case NOBODY_ANSWERS:
+		internet_block(w->net, w->client_host, w->gateway_host);
+		for (unsigned i = 0; i < SIM_RELAYS; i++)
+			w->relays[i].host->is_down = true;
+		break;
+	case ARRIVES_TWICE:
+		w->taken[next % SIM_TAKEN_MAX] = next;
+		break;
+	case IS_ANSWERED_TWICE:
+		w->answered[next % SIM_TAKEN_MAX] = next;
+		break;
+	case IS_FORBIDDEN_AT_THE_GATEWAY:
+		r->gateway_filters[0] = (struct msg_filter){ MSG_UDP, 8, 9 };
+		r->n_gateway_filters = 1;
+		break;
+	case IS_UNKNOWN_TO_THE_CLIENT:
+		r->at_client = false;
+		break;
+	case NO_CRIME:
+		break;
+	}
+}
+
+TEST(spec40_67_a_broken_invariant_is_noticed)
+{
+	static const char *const verdicts[] = { "no answer from", "a datagram arrived twice", "an answer arrived twice", "forbidden: protocol 17 to",
+						"of a resource that the client does not have", "" };
+	struct ip dst = ip_of("10.1.0.9");
+
+	static_assert(ARRAY_LEN(verdicts) == NO_CRIME + 1, "each has a verdict");
+	REQUIRE(aead_init() == 0);
+	for (enum crime what = 0; what <= NO_CRIME; what++) {
+		struct world *w = sim_new_plain();
+		(void)first_answer(w);
+		sim_silence(w);
+		w->is_on_trial = true;
+		commit(w, what);
+		(void)sim_probe(w, &dst, 17, 7);
+		sim_run(w, SEC(2));
+		if (!w->is_failed)
+			expect_service(w, "on trial");
+		EXPECT(strstr(w->verdict, verdicts[what]) != NULL);
+		EXPECT_EQ(w->is_failed, what != NO_CRIME);
+		sim_free(w);
+	}
 }
 
 /* --- the packet path allocates nothing -------------------------------------------------------------------------------------------------- */

@@ -6,7 +6,8 @@
  *
  * Invariants, checked as packets pass: what reaches a resource comes from the client, is intact, at most once, and permitted by the policy as the
  * gateway was last told it; what reaches the application is the answer to what it sent, from a resource it has; no machine spins.
- * The policy oracle (portal.c) has its own filter check. A broken invariant is a test failure that names the seed.
+ * The policy oracle (portal.c) has its own filter check. A broken invariant is a test failure that names the seed, unless the world is on
+ * trial: then the first one is kept in `verdict`, for tests that break one on purpose.
  */
 #pragma once
 
@@ -106,7 +107,8 @@ struct world {
 	bool client_has_v4, client_has_v6, gateway_has_v4, gateway_has_v6;
 	struct box *client_box[2], *gateway_box[2];
 	unsigned n_moves;
-	bool is_failed;
+	bool is_failed, is_on_trial;
+	char verdict[256];
 	bool is_loud;
 
 	struct sim_probe probes[SIM_PROBES];
