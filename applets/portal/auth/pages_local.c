@@ -205,7 +205,7 @@ void page_second_verify(struct exchange *x)
 	if (rc) {
 		exchange_flash(x, FLASH_ERROR, "%s",
 			       rc == ERR_REPLAY ? "This code was used already. Wait for the next one." :
-			       rc == ERR_AUTH	? "This code is not right." :
+			       rc == ERR_AUTH	? "This code is not right. Take the newest one; is the clock of your phone right?" :
 						  "That did not work. Try again.");
 		exchange_redirect(x, "%s", own_path(&s, "/code"));
 		return;

@@ -138,13 +138,13 @@ void web_edit(struct web *w, const struct web_edit *e)
 
 /* ---- deleting ----------------------------------------------------------------------------------------------------------------------- */
 
-static const char *what_happens(enum kind of, const char *one)
+static const char *what_happens(enum kind of, const char *one, u64 n)
 {
 	if (of == KIND_GROUP && strcmp(one, "policy") == 0)
-		return "grant nothing any more";
+		return n == 1 ? "grants nothing any more" : "grant nothing any more";
 	if (strcmp(one, "token") == 0 || strcmp(one, "client token") == 0 || strcmp(one, "gateway token") == 0)
-		return "stop working";
-	return "are deleted";
+		return n == 1 ? "stops working" : "stop working";
+	return n == 1 ? "is deleted" : "are deleted";
 }
 
 static bool loses_access(const struct dependents *d)
@@ -163,7 +163,7 @@ struct confirm web_confirm(struct web *w, enum kind k, const char *one, const st
 	for (u32 i = 0; items && i < found->n; i++)
 		if (found->at[i].n > 0)
 			items[c.n_dependents++] = (struct confirm_item){ .n = (u64)found->at[i].n, .one = found->at[i].one, .many = found->at[i].many,
-									 .what = what_happens(k, found->at[i].one) };
+									 .what = what_happens(k, found->at[i].one, (u64)found->at[i].n) };
 	return c;
 }
 

@@ -128,6 +128,18 @@ static const char *posted(struct web *w, const char *name)
 	return value ? value : "";
 }
 
+static const char *one_a_line(struct web *w, const char *list)
+{
+	size_t n = strlen(list ? list : "");
+	char *out = exchange_alloc(w->x, n + 1);
+
+	for (size_t i = 0; out && i < n; i++)
+		out[i] = list[i] == ' ' || list[i] == ',' ? '\n' : list[i];
+	if (out)
+		out[n] = '\0';
+	return out;
+}
+
 static void fill_dns(struct web *w, struct form *f)
 {
 	const struct account *a = w->account;
@@ -135,7 +147,7 @@ static void fill_dns(struct web *w, struct form *f)
 	form_set(f, "search-domain", a->search_domain);
 	form_set(f, "dns", dns_type_names[a->dns_type]);
 	form_set(f, "provider", doh_provider_names[a->doh_provider]);
-	form_set(f, "addresses", a->dns_addresses);
+	form_set(f, "addresses", one_a_line(w, a->dns_addresses));
 	if (w->x->method != METHOD_POST)
 		return;
 	form_set(f, "search-domain", posted(w, "search-domain"));
