@@ -3,6 +3,7 @@
 #include "applets/portal/auth/recovery.h"
 #include "applets/portal/mail/mailer.h"
 #include "core/base/encode.h"
+#include "applets/portal/model/directory.h"
 #include "tests/unit/http_world.h"
 
 #include <ctype.h>
@@ -189,6 +190,57 @@ TEST(the_link_in_the_mail_works_in_the_browser_that_asked_only)
 	memcpy(w->cookie, kept, sizeof(kept));
 	EXPECT_EQ(http_get(w, link)->status, 200);
 	EXPECT_HAS(w->reply.body, "FIREZONE_TOKEN");
+	done(w);
+}
+
+TEST(spec60_21_the_context_of_a_provider_binds_also_codes)
+{
+	struct http_world *w = world();
+	char page[1024], link[2048], code[PASSCODE_LEN + 1];
+
+	/* also when it changes between asking and giving */
+	snprintf(page, sizeof(page), "%s", ask(w, "/acme", "jo@acme.example"));
+	read_mail(w, link, code);
+	EXPECT_EQ(admin(w->portal, "provider update 'Email (OTP)' --context clients-only"), 0);
+	EXPECT_STR(give(w, page, code)->location, "/acme");
+	EXPECT(!has_session(w));
+	EXPECT(!strstr(http_get(w, "/acme")->body, "/sign_in/email_otp/"));
+	empty_box(w);
+	snprintf(page, sizeof(page), "%s", ask(w, "/acme?as=headless-client", "ann@acme.example"));
+	read_mail(w, link, code);
+	EXPECT_EQ(admin(w->portal, "provider update 'Email (OTP)' --context portal-only"), 0);
+	EXPECT_HAS(give(w, page, code)->location, "/sign_in/client_auth_error");
+	EXPECT(!strstr(w->reply.body, "FIREZONE_TOKEN"));
+	EXPECT(!strstr(http_get(w, "/acme?as=gui-client")->body, "/sign_in/email_otp/"));
+	EXPECT_HAS(http_get(w, "/acme")->body, "/sign_in/email_otp/");
+	done(w);
+}
+
+/* spec 60 §3.2, §11: too many people: clients are refused, admins can see to it */
+TEST(too_many_people_keep_clients_out_and_admins_in)
+{
+	struct http_world *w = world();
+	struct portal *p = &w->portal->portal;
+	const struct account *acme = directory_account_named(hub_directory(p->hub), "acme");
+	char page[1024], link[2048], code[PASSCODE_LEN + 1];
+	struct account row;
+
+	snprintf(page, sizeof(page), "%s", ask(w, "/acme?as=headless-client", "ann@acme.example"));
+	read_mail(w, link, code);
+	REQUIRE(entity_copy(KIND_ACCOUNT, &row, acme) == 0);
+	row.users_limit_exceeded = true;
+	EXPECT_EQ(store_begin(p->store, STORE_DURABLE), 0);
+	EXPECT_EQ(store_update(p->store, KIND_ACCOUNT, &row, portal_wall), 0);
+	EXPECT_EQ(store_commit(p->store), 0);
+	EXPECT_EQ(hub_publish(p->hub, portal_now, portal_wall), 0);
+	entity_deinit(KIND_ACCOUNT, &row);
+	EXPECT_HAS(give(w, page, code)->location, "/sign_in/client_auth_error");
+	EXPECT_EQ(http_get(w, "/acme?as=gui-client")->status, 403);
+	empty_box(w);
+	snprintf(page, sizeof(page), "%s", ask(w, "/acme", "jo@acme.example"));
+	read_mail(w, link, code);
+	(void)give(w, page, code);
+	EXPECT(has_session(w));
 	done(w);
 }
 
