@@ -4,6 +4,7 @@
 #   1. an include never goes upward, and the folders of one floor do not include each other in a circle
 #   2. core makes no system call, reads no clock, draws no randomness, prints nothing: the undefined symbols of its objects are
 #      those of floors.allow, and no others
+#   3. SQL is written in applets/portal/store and nowhere else
 set -u
 cd "$(dirname "$0")/.."
 objects=$1
@@ -90,6 +91,11 @@ FILENAME ~ /defined$/ { defined[$1] = 1; next }
 		print $2 ": wants " $1 ", which is not in tests/floors.allow"
 }' tests/floors.allow "$work/defined" "$work/wanted" >>"$work/calls"
 verdict "core is sans-IO" "$work/calls"
+
+# the portal may live on another database one day: what speaks SQL is in one folder
+find applets core platform -name '*.[ch]' ! -path 'applets/portal/store/*' |
+	xargs grep -nE '\bsqlite3|"[^"]*\b(SELECT [a-z*(]|INSERT (OR [A-Z]+ )?INTO|DELETE FROM|UPDATE [a-z_]+ SET|CREATE (TABLE|INDEX|TRIGGER))' >"$work/sql"
+verdict "SQL is spoken in the store only" "$work/sql"
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

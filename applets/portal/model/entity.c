@@ -21,14 +21,14 @@ const char *const group_sync_mode_names[] = { "all", "filtered", "disabled", NUL
 const char *const directory_email_names[] = { "userPrincipalName", "mail", NULL };
 const char *const mail_state_names[] = { "queued", "sent", "failed", NULL };
 
-#define F(kind, member, ftype, fflags) { #member, offsetof(struct kind, member), ftype, fflags, NULL, NULL, 0 }
-#define F_AS(kind, column, member, ftype, fflags) { column, offsetof(struct kind, member), ftype, fflags, NULL, NULL, 0 }
-#define F_ENUM(kind, member, list) { #member, offsetof(struct kind, member), FIELD_ENUM, 0, list, NULL, 0 }
-#define F_EXPR(kind, column, member, ftype, sql) { column, offsetof(struct kind, member), ftype, FIELD_COMPUTED, NULL, sql, 0 }
-#define F_ENUM_FIXED(kind, member, list) { #member, offsetof(struct kind, member), FIELD_ENUM, FIELD_FIXED, list, NULL, 0 }
-#define F_ON(kind, column, member) { column, offsetof(struct kind, member), FIELD_BOOL, 0, NULL, NULL, 1 }
-#define F_INT(kind, member, fflags, value) { #member, offsetof(struct kind, member), FIELD_INT, fflags, NULL, NULL, value }
-#define F_SEEN(kind) F_EXPR(kind, "last_seen_at", last_seen_at, FIELD_TIME, "t.last_seen_at")
+#define F(kind, member, ftype, fflags) { #member, offsetof(struct kind, member), ftype, fflags, NULL, COMPUTED_NOT, 0 }
+#define F_AS(kind, column, member, ftype, fflags) { column, offsetof(struct kind, member), ftype, fflags, NULL, COMPUTED_NOT, 0 }
+#define F_ENUM(kind, member, list) { #member, offsetof(struct kind, member), FIELD_ENUM, 0, list, COMPUTED_NOT, 0 }
+#define F_READ(kind, column, member, ftype, computed) { column, offsetof(struct kind, member), ftype, FIELD_COMPUTED, NULL, computed, 0 }
+#define F_ENUM_FIXED(kind, member, list) { #member, offsetof(struct kind, member), FIELD_ENUM, FIELD_FIXED, list, COMPUTED_NOT, 0 }
+#define F_ON(kind, column, member) { column, offsetof(struct kind, member), FIELD_BOOL, 0, NULL, COMPUTED_NOT, 1 }
+#define F_INT(kind, member, fflags, value) { #member, offsetof(struct kind, member), FIELD_INT, fflags, NULL, COMPUTED_NOT, value }
+#define F_SEEN(kind) F_READ(kind, "last_seen_at", last_seen_at, FIELD_TIME, COMPUTED_BY_USE)
 #define NULLABLE FIELD_NULLABLE
 #define FIXED FIELD_FIXED
 #define QUIET FIELD_QUIET
@@ -112,9 +112,7 @@ static const struct field resource_fields[] = {
 
 static const struct field policy_fields[] = {
 	F(policy, group_id, FIELD_UUID, NULLABLE),
-	F_EXPR(policy, "group_idp_id", group_idp_id, FIELD_TEXT,
-	       "CASE WHEN t.group_id IS NULL THEN t.group_idp_id ELSE"
-	       " (SELECT g.idp_id FROM groups g WHERE g.account_id=t.account_id AND g.id=t.group_id) END"),
+	F_READ(policy, "group_idp_id", group_idp_id, FIELD_TEXT, COMPUTED_BY_GROUP),
 	F(policy, resource_id, FIELD_UUID, 0),
 	F(policy, description, FIELD_TEXT, NULLABLE),
 	F(policy, conditions, FIELD_TEXT, NULLABLE),
@@ -126,10 +124,6 @@ static const struct field pool_member_fields[] = {
 	F(pool_member, client_id, FIELD_UUID, FIXED),
 };
 
-#define ADDRESS_OF(family, owner)                                                              \
-	"(SELECT a.address FROM " family "_addresses a WHERE a.account_id=t.account_id AND a." \
-	owner "_id=t.id)"
-
 static const struct field client_fields[] = {
 	F_AS(device, "actor_id", owner_id, FIELD_UUID, FIXED),
 	F(device, external_id, FIELD_TEXT, FIXED),
@@ -140,8 +134,8 @@ static const struct field client_fields[] = {
 	F(client, identifier_for_vendor, FIELD_TEXT, NULLABLE | FIXED),
 	F(client, firebase_installation_id, FIELD_TEXT, NULLABLE | FIXED),
 	F(client, verified_at, FIELD_TIME, NULLABLE),
-	F_EXPR(device, "ipv4", ipv4, FIELD_IP4, ADDRESS_OF("ipv4", "client")),
-	F_EXPR(device, "ipv6", ipv6, FIELD_IP6, ADDRESS_OF("ipv6", "client")),
+	F_READ(device, "ipv4", ipv4, FIELD_IP4, COMPUTED_IPV4_OF_CLIENT),
+	F_READ(device, "ipv6", ipv6, FIELD_IP6, COMPUTED_IPV6_OF_CLIENT),
 	F_SEEN(device),
 };
 
@@ -150,8 +144,8 @@ static const struct field gateway_fields[] = {
 	F(device, external_id, FIELD_TEXT, FIXED),
 	F(device, name, FIELD_TEXT, 0),
 	F(device, psk_base, FIELD_KEY, SECRET),
-	F_EXPR(device, "ipv4", ipv4, FIELD_IP4, ADDRESS_OF("ipv4", "gateway")),
-	F_EXPR(device, "ipv6", ipv6, FIELD_IP6, ADDRESS_OF("ipv6", "gateway")),
+	F_READ(device, "ipv4", ipv4, FIELD_IP4, COMPUTED_IPV4_OF_GATEWAY),
+	F_READ(device, "ipv6", ipv6, FIELD_IP6, COMPUTED_IPV6_OF_GATEWAY),
 	F_SEEN(device),
 };
 
@@ -180,7 +174,7 @@ static const struct field api_token_fields[] = {
 	F_AS(token, "secret_hash", hash, FIELD_TEXT, SECRET),
 	F(token, expires_at, FIELD_TIME, FIXED),
 	F_SEEN(token),
-	F_EXPR(token, "last_seen_remote_ip", last_seen_remote_ip, FIELD_TEXT, "t.last_seen_remote_ip"),
+	F_READ(token, "last_seen_remote_ip", last_seen_remote_ip, FIELD_TEXT, COMPUTED_BY_USE),
 };
 
 static const struct field relay_token_fields[] = {

@@ -316,15 +316,27 @@ enum field_type {
 #define FIELD_NULLABLE 1u
 #define FIELD_SECRET 2u   /* never printed */
 #define FIELD_FIXED 4u    /* set when the row is made, never updated */
-#define FIELD_COMPUTED 8u /* read by `expr`, not written */
+#define FIELD_COMPUTED 8u /* read as `computed` says, not written */
 #define FIELD_QUIET 16u   /* a change of it alone is not worth a line in the audit trail */
+
+/* Where a field comes from that is only read: how it is asked for is the store's business. */
+enum computed {
+	COMPUTED_NOT,
+	COMPUTED_BY_USE,	 /* a column of its own, which store_touch() and sessions move */
+	COMPUTED_BY_GROUP,	 /* of a policy: its group's idp_id, or the one its group had */
+	COMPUTED_IPV4_OF_CLIENT, /* tunnel addresses, here and below */
+	COMPUTED_IPV6_OF_CLIENT,
+	COMPUTED_IPV4_OF_GATEWAY,
+	COMPUTED_IPV6_OF_GATEWAY,
+	COMPUTED_COUNT
+};
 
 struct field {
 	const char *name;
 	u16 offset;
 	u8 type, flags;
 	const char *const *names; /* of an enum, NULL terminated */
-	const char *expr;
+	enum computed computed;
 	i32 initial; /* of a bool or integer, by entity_init() */
 };
 

@@ -99,9 +99,9 @@ struct value {
 };
 
 static const struct field entity_fields[] = {
-	{ "id", 0, FIELD_UUID, 0, NULL, NULL, 0 },
-	{ "inserted_at", 0, FIELD_TIME, 0, NULL, NULL, 0 },
-	{ "updated_at", 0, FIELD_TIME, 0, NULL, NULL, 0 },
+	{ "id", 0, FIELD_UUID, 0, NULL, COMPUTED_NOT, 0 },
+	{ "inserted_at", 0, FIELD_TIME, 0, NULL, COMPUTED_NOT, 0 },
+	{ "updated_at", 0, FIELD_TIME, 0, NULL, COMPUTED_NOT, 0 },
 };
 
 static const struct field *find_field(enum kind k, const char *name)
@@ -199,8 +199,8 @@ static int add_filter(struct store *s, enum kind k, const struct store_filter *f
 	if (!field)
 		return refuse(s, "filter", f->field, k);
 	strbuf_puts(sql, " AND ");
-	if (field->expr)
-		strbuf_printf(sql, "(%s)", field->expr);
+	if (sql_computed(field))
+		strbuf_printf(sql, "(%s)", sql_computed(field));
 	else
 		strbuf_printf(sql, "t.%s", field->name);
 	strbuf_printf(sql, " %s", ops[f->op]);

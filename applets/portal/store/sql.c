@@ -54,13 +54,30 @@ static bool is_column(const struct field *f)
 	return !(f->flags & FIELD_COMPUTED);
 }
 
+#define ADDRESS_OF(family, owner) "(SELECT a.address FROM " family "_addresses a WHERE a.account_id=t.account_id AND a." owner "_id=t.id)"
+
+/* How a field is read of the row t. */
+const char *sql_computed(const struct field *f)
+{
+	static const char *const of[COMPUTED_COUNT] = {
+		[COMPUTED_BY_GROUP] = "CASE WHEN t.group_id IS NULL THEN t.group_idp_id ELSE"
+				      " (SELECT g.idp_id FROM groups g WHERE g.account_id=t.account_id AND g.id=t.group_id) END",
+		[COMPUTED_IPV4_OF_CLIENT] = ADDRESS_OF("ipv4", "client"),
+		[COMPUTED_IPV6_OF_CLIENT] = ADDRESS_OF("ipv6", "client"),
+		[COMPUTED_IPV4_OF_GATEWAY] = ADDRESS_OF("ipv4", "gateway"),
+		[COMPUTED_IPV6_OF_GATEWAY] = ADDRESS_OF("ipv6", "gateway"),
+	};
+
+	return of[f->computed];
+}
+
 static void add_select_list(struct text *t, enum kind k)
 {
 	add(t, "t.account_id,t.id,t.inserted_at,t.updated_at");
 	for (u32 i = 0; i < kinds[k].field_count; i++) {
 		const struct field *f = &kinds[k].fields[i];
-		if (f->expr)
-			add(t, ",%s", f->expr);
+		if (sql_computed(f))
+			add(t, ",%s", sql_computed(f));
 		else
 			add(t, ",t.%s", f->name);
 	}

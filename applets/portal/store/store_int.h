@@ -83,6 +83,8 @@ void sql_reset(sqlite3_stmt *st);
 /* Latitude and longitude in two columns; null where the place is unknown. */
 void sql_bind_place(sqlite3_stmt *st, int i, const struct place *p);
 void sql_read_place(sqlite3_stmt *st, int i, struct place *out);
+/* The expression of a field that is no column of its own row t; NULL: it is one, by its name. */
+const char *sql_computed(const struct field *f);
 void sql_read_text(sqlite3_stmt *st, int i, char *out, size_t n); /* cut short; null is "" */
 int sql_exec(struct store *s, const char *sql);
 
