@@ -272,6 +272,22 @@ TEST(spec60_64_nobody_disables_or_deletes_himself)
 	http_free(w);
 }
 
+/* For a device without anybody in front of it (spec 60, What changed after the pin). */
+TEST(a_person_gets_a_token_too)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+	char id[64];
+
+	snprintf(id, sizeof(id), "%s", admin_value(w->portal, "actor add --email sam@acme.example --name Sam", "id"));
+	EXPECT_HAS(get(w, path("/acme/actors/%s", id), 200)->body, "Make a token");
+	r = http_post(w, path("/acme/actors/%s/new_token", id), "expires=");
+	EXPECT_EQ(r->status, 200);
+	EXPECT(!html_page_fault(SPAN(r->body, r->body_len)));
+	EXPECT_HAS(r->body, "connects as this actor");
+	http_free(w);
+}
+
 TEST(a_service_account_gets_a_token_that_is_shown_once)
 {
 	struct http_world *w = signed_in();

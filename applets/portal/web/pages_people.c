@@ -286,6 +286,7 @@ static void show_actor(struct web *w, const struct actor *actor, struct actor_vi
 	v->row = actor_row(w, actor);
 	v->is_me = uuid_eq(&actor->e.id, &w->me.actor_id);
 	v->is_person = actor->email != NULL;
+	v->takes_tokens = actor->type != ACTOR_API;
 	if (!load_actor(w, v))
 		return;
 	v->edit_href = web_text(w, "%s/edit", v->row.href);
@@ -357,7 +358,7 @@ static void make_secret(struct exchange *x, const char *noun, const char *label,
 
 void page_actor_token(struct exchange *x)
 {
-	make_secret(x, "token", "Token", "whoever has it connects as this service account.");
+	make_secret(x, "token", "Token", "whoever has it connects as this actor.");
 }
 
 void page_actor_link(struct exchange *x)

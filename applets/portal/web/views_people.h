@@ -88,7 +88,7 @@ struct actor_view {
 	struct credential_row *credentials;
 	u32 n_credentials;
 	u32 n_recovery_codes;
-	bool is_me, is_person;
+	bool is_me, is_person, takes_tokens;
 	const char *edit_href, *enable_href, *disable_href, *delete_href, *token_href, *link_href, *mail_href, *end_all_href;
 };
 
