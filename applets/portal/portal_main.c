@@ -96,7 +96,7 @@ static int run_init(const char *dir, int argc, char **argv)
 struct serve_options {
 	const char *dir, *tls_cert, *tls_key, *draining_file, *web_url, *api_url;
 	struct opt_list listen, proxies, private_clients;
-	u64 capacity, refill, web_capacity, web_refill, api_capacity, api_refill;
+	u64 capacity, refill, web_capacity, web_refill, api_capacity, api_refill, conns_per_address;
 	bool secure_cookies, allows_sign_up;
 	struct opt_list sign_up_domains;
 	int log_format, metrics;
@@ -242,6 +242,8 @@ static int run_serve(const char *dir, int argc, char **argv)
 		  .help = "connects at once per address and token" },
 		{ "socket-refill-rate", 0, "API_SOCKET_REFILL_RATE", OPT_UINT, S(refill), .dflt = "1", .min = 1, .max = 1000000,
 		  .help = "and per second" },
+		{ "connections-per-address", 0, "EMBERBOX_PORTAL_CONNECTIONS_PER_ADDRESS", OPT_UINT, S(conns_per_address), .dflt = "1024", .max = 65536,
+		  .help = "open at once from one address (IPv6: /64), not counting joined peers; trusted proxies and this machine have no such limit; 0: nobody has" },
 		{ "draining-file", 0, "DRAINING_FILE_PATH", OPT_STR, S(draining_file), .dflt = "/var/run/firezone/draining", .meta = "FILE",
 		  .help = "while it exists /readyz answers 503" },
 		{ "metrics", 0, "EMBERBOX_PORTAL_METRICS", OPT_CHOICE, S(metrics), .dflt = "local", .choices = metrics_choices,
@@ -335,6 +337,7 @@ static int run_serve(const char *dir, int argc, char **argv)
 			cfg.secure_cookies = strncasecmp(web_url, "https:", 6) == 0;
 	cfg.web_rate = (struct rate_rule){ (u32)o.web_capacity, (u32)o.web_refill, REQUEST_COST };
 	cfg.api_rate = (struct rate_rule){ (u32)o.api_capacity, (u32)o.api_refill, REQUEST_COST };
+	cfg.conns_per_address = (u32)o.conns_per_address;
 	cfg.rate_capacity = (u32)o.capacity;
 	cfg.rate_refill = (u32)o.refill;
 	if (read_mails(&o, o.web_url ? web_url : NULL, &mail, &mail_second))

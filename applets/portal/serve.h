@@ -40,6 +40,7 @@ struct serve_config {
 	enum metrics_access metrics;
 	struct rate_rule web_rate, api_rate; /* spec 60 §6.1 */
 	u32 rate_capacity, rate_refill;
+	u32 conns_per_address; /* http/crowd.h; 0: no limit */
 	const struct mail_config *mail, *mail_second; /* mail_second: NULL or none */
 	const struct idp_config *idp; /* idp.h */
 };

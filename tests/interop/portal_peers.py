@@ -1,5 +1,5 @@
-"""Clients, gateways and relays that join and stay: portal_peers.py PORT ROLE=TOKEN… Prints "joined ROLE", and a line for each that is closed; exits with 1 when
-one was and --strict is given, else goes on. Ends by a signal."""
+"""Clients, gateways and relays that join and stay: portal_peers.py [--host ADDRESS] PORT ROLE=TOKEN… Prints "joined ROLE", what is sent to them, and
+"closed" for each that is; ends with the last of them, or by a signal."""
 import base64, json, os, select, socket, struct, sys, time
 
 
@@ -13,7 +13,7 @@ class Peer:
     def __init__(self, port, role, token, number=0, host="127.0.0.1", name=None):
         key = base64.b64encode(struct.pack(">I", number) + role.encode()[:8].ljust(28, b"k")).decode()
         name = name or f"{role}{number}"
-        query = f"vsn=1.0.0&token={token}&external_id={name}&name={name}&public_key={key}".replace("+", "%2B").replace("=", "%3D", 0)
+        query = f"vsn=1.0.0&token={token}&external_id={name}&name={name}&public_key={key}".replace("+", "%2B")
         if role == "relay":
             query = f"vsn=1.0.0&token={token}&ipv4=203.0.113.{number + 2}&port=3478&name={name}&stamp_secret=secret"
         program = {"client": "headless-client", "gateway": "gateway", "relay": "relay"}[role]
@@ -67,10 +67,12 @@ class Peer:
 
 
 if __name__ == "__main__":
-    port, peers = int(sys.argv[1]), []
-    for i, arg in enumerate(sys.argv[2:]):
+    args, peers, host = sys.argv[1:], [], "127.0.0.1"
+    if args[0] == "--host":
+        host, args = args[1], args[2:]
+    for i, arg in enumerate(args[1:]):
         role, token = arg.split("=", 1)
-        peers.append(Peer(port, role, token, i))
+        peers.append(Peer(int(args[0]), role, token, i, host))
         print("joined", role, flush=True)
     beat = time.time() + 20
     while peers:

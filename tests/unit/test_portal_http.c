@@ -361,6 +361,33 @@ TEST(request_smuggling_is_refused)
 		{ "GET /e cho HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
 		{ "GET /echo HTTP/2.0\r\nHost: x\r\n\r\n", 505 },
 		{ "\x16\x03\x01\x02\r\n\r\n", 400 },
+		/* a length or a coding that only some would see */
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding\t: chunked\r\n\r\n0\r\n\r\n", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nX: 1\nContent-Length: 3\r\n\r\nabc", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 501 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \x0b" "chunked\r\n\r\n0\r\n\r\n", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: 0x3\r\n\r\nabc", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\nabc", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551619\r\n\r\nabc", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length:\r\n\r\nabc", 400 },
+		/* chunks */
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\n0\r\n\r\n", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;a\nb\r\nabc\r\n0\r\n\r\n", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-3\r\nabc\r\n0\r\n\r\n", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n 3\r\nabc\r\n0\r\n\r\n", 400 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000003\r\nabc\r\n0\r\n\r\n", 413 },
+		{ "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\r\n0\r\n\r\n", 400 },
+		/* garbage */
+		{ "GET\t/echo HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
+		{ "GET /echo\r\nHost: x\r\n\r\n", 400 },
+		{ "GET /echo HTTP/1.1 \r\nHost: x\r\n\r\n", 400 },
+		{ "GET /echo http/1.1\r\nHost: x\r\n\r\n", 400 },
+		{ "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505 },
 	};
 	struct http_world *w = http_new_with_routes();
 
@@ -374,6 +401,30 @@ TEST(request_smuggling_is_refused)
 			test_fail(__FILE__, __LINE__, "case %zu: %s", i, text);
 	}
 	EXPECT_EQ(w->server.n_conns, 0);
+	http_free(w);
+}
+
+/* What is behind a request that was understood is the next request, and nothing of it reaches the first. */
+TEST(what_follows_a_request_is_judged_alone)
+{
+	struct http_world *w = http_new_with_routes();
+	bool closed;
+	const char *text = raw(w, "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n\r\na=b"
+				  "\x01garbage\r\n\r\n" GET("/page"), &closed);
+
+	EXPECT_EQ(status_of(text), 200);
+	EXPECT_EQ(count(text, "HTTP/1.1 "), 2); /* and a 400 */
+	EXPECT_HAS(text, "HTTP/1.1 400");
+	EXPECT(closed);
+	/* extensions of chunks say nothing */
+	text = raw(w, "POST /hook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;a=\"b c\";d\r\nabc\r\n0;e\r\nX-Late: 1\r\n\r\n" GET("/page"), &closed);
+	EXPECT_EQ(status_of(text), 200);
+	EXPECT_EQ(count(text, "HTTP/1.1 200"), 2);
+	EXPECT(!closed);
+	/* an absolute form is its path */
+	text = raw(w, "GET http://elsewhere.example/echo?a=1 HTTP/1.1\r\nHost: x\r\n\r\n", NULL);
+	EXPECT_EQ(status_of(text), 200);
+	EXPECT_HAS(text, "query a=1");
 	http_free(w);
 }
 
@@ -450,6 +501,58 @@ TEST(a_connection_may_be_silent_for_half_a_minute)
 	EXPECT_STR(http_recv(w, fd, &closed), "");
 	EXPECT(closed);
 	close(fd);
+	http_free(w);
+}
+
+TEST(one_address_does_not_take_all_connections)
+{
+	struct http_world *w = http_new_with_routes();
+	struct cidr proxy = { { { 198, 51, 100, 7 }, 4 }, 32 };
+	int fd[9];
+	bool closed;
+
+	w->cfg.conns_per_address = 4;
+	w->cfg.proxies[0] = proxy;
+	w->cfg.n_proxies = 1;
+	snprintf(w->remote, sizeof(w->remote), "203.0.113.9");
+	for (u32 i = 0; i < 5; i++) {
+		fd[i] = http_dial(w);
+		(void)http_recv(w, fd[i], &closed);
+		EXPECT_EQ(closed, i == 4);
+	}
+	EXPECT_EQ(w->server.n_conns, 4);
+	EXPECT_EQ(w->server.crowd.refused, 1);
+	/* others are none of it, nor is a neighbour */
+	snprintf(w->remote, sizeof(w->remote), "203.0.113.10");
+	EXPECT_EQ(status_of(raw(w, GET("/echo"), NULL)), 200);
+	/* room again */
+	close(fd[0]);
+	http_turn(w);
+	snprintf(w->remote, sizeof(w->remote), "203.0.113.9");
+	EXPECT_EQ(status_of(raw(w, GET("/echo"), NULL)), 200);
+	/* an IPv6 network is one */
+	for (u32 i = 5; i < 9; i++) {
+		snprintf(w->remote, sizeof(w->remote), "2001:db8:1:2::%u", i);
+		fd[i] = http_dial(w);
+	}
+	EXPECT_EQ(status_of(raw(w, GET("/echo"), &closed)), 0);
+	snprintf(w->remote, sizeof(w->remote), "2001:db8:1:3::5");
+	EXPECT_EQ(status_of(raw(w, GET("/echo"), NULL)), 200);
+	for (u32 i = 1; i < 9; i++)
+		close(fd[i]);
+	http_turn(w);
+	EXPECT_EQ(w->server.crowd.by_address.count, 0);
+	/* proxies come for many, and this machine is us */
+	for (u32 k = 0; k < 2; k++) {
+		snprintf(w->remote, sizeof(w->remote), "%s", k ? "127.0.0.1" : "198.51.100.7");
+		for (u32 i = 0; i < 8; i++)
+			fd[i] = http_dial(w);
+		EXPECT_EQ(w->server.n_conns, 8);
+		for (u32 i = 0; i < 8; i++)
+			close(fd[i]);
+		http_turn(w);
+	}
+	EXPECT_EQ(w->server.crowd.refused, 2);
 	http_free(w);
 }
 

@@ -3,6 +3,7 @@
 #include "applets/portal/http/conn.h"
 
 #include "applets/portal/http/exchange_int.h"
+#include "applets/portal/model/forwarded.h"
 #include "core/base/log.h"
 #include "core/http/http.h"
 #include "platform/tcp.h"
@@ -40,6 +41,7 @@ struct conn {
 	bool has_more;	 /* of what it sent something was not read: a close would cut off our answer */
 	bool is_shut;	 /* our side is */
 	bool was_waiting; /* for the page, when last looked at */
+	bool is_counted;  /* in the crowd */
 	u64 began;	 /* of the state, for CONN_BODY */
 	struct ip remote;
 };
@@ -73,10 +75,18 @@ static void stop_waiting(struct conn *c)
 		c->server->waiting_end = at;
 }
 
+static void leave_crowd(struct conn *c)
+{
+	if (c->is_counted)
+		crowd_leave(&c->server->crowd, &c->remote);
+	c->is_counted = false;
+}
+
 static void conn_free(struct conn *c)
 {
 	struct server *s = c->server;
 
+	leave_crowd(c);
 	if (c->state == CONN_WAITING)
 		stop_waiting(c);
 	loop_fd_del(c->watch);
@@ -312,6 +322,7 @@ static void upgrade(struct conn *c, struct exchange *x)
 	} else {
 		phx_upgrade_accept(&w, u);
 		loop_timer_clear(s->loop, &c->timer);
+		leave_crowd(c);
 		respond(c, &w, CONN_SOCKET);
 		s->stats.upgrades++;
 	}
@@ -626,15 +637,41 @@ static void on_timer(void *ctx, u64 now)
 
 /* ---- opening and closing ------------------------------------------------------------------------------------------------------------------- */
 
+static bool is_counted(const struct server *s, const struct ip *ip)
+{
+	const struct serve_config *cfg = s->cfg;
+	const struct forwarders f = { .proxies = cfg->proxies, .n_proxies = cfg->n_proxies, .clients = cfg->private_clients, .n_clients = cfg->n_private_clients };
+
+	return !ip_is_loopback(ip) && !forwarded_is_proxy(&f, ip);
+}
+
+/* One address with too many is told of once in a while: it is either an attack or an office that has outgrown the limit. */
+static void tell_of_crowd(struct server *s, const struct ip *ip)
+{
+	u64 now = loop_now(s->loop);
+
+	if (s->crowd.told && time_since(now, s->crowd.told) < CONN_CROWD_TOLD)
+		return;
+	s->crowd.told = now;
+	log_warn("an address has too many connections open, no more are taken from it", kv_ip("remote", ip), kv_u("limit", s->cfg->conns_per_address),
+		 kv_u("refused", s->crowd.refused));
+}
+
 void conn_open(struct server *s, int fd, const struct endpoint *peer)
 {
-	struct conn *c = calloc(1, sizeof(*c));
-	int rc = 0;
+	bool counts = is_counted(s, &peer->ip);
+	int rc = counts ? crowd_enter(&s->crowd, s->portal->rng, &peer->ip, s->cfg->conns_per_address) : 0;
+	struct conn *c = rc ? NULL : calloc(1, sizeof(*c));
 
+	if (rc == ERR_LIMIT)
+		tell_of_crowd(s, &peer->ip);
 	if (!c) {
+		if (!rc && counts)
+			crowd_leave(&s->crowd, &peer->ip);
 		close(fd);
 		return;
 	}
+	c->is_counted = counts;
 	c->server = s;
 	c->fd = fd;
 	c->remote = peer->ip;

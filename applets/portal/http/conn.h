@@ -25,9 +25,10 @@
 #define CONN_CLOSING_TIMEOUT SEC(5)
 #define CONN_AHEAD_MAX 32768u
 #define CONN_UPGRADES_PER_TURN 8u /* some 2 ms: pages come between */
+#define CONN_CROWD_TOLD MINUTES(1) /* between warnings that one address has too many */
 #define CONN_TURN_TIME MSEC(5)	    /* of a turn of the loop, then sockets wait for the next */
 
-/* Takes over the descriptor; closes it when there is no memory. */
+/* Takes over the descriptor; closes it when there is no memory, or when its address has too many open (crowd.h, serve_config.conns_per_address). */
 void conn_open(struct server *s, int fd, const struct endpoint *peer);
 
 /* The task of server.h. */

@@ -85,6 +85,7 @@ static void put_http(struct strbuf *b, const struct server *s)
 
 	one(b, "connections", "gauge", "open TCP connections", s->n_conns);
 	one(b, "connections_total", "counter", "TCP connections taken", st->connections);
+	one(b, "connections_refused_total", "counter", "TCP connections refused because their address had too many open", s->crowd.refused);
 	one(b, "upgrades_total", "counter", "connections that became sockets of peers", st->upgrades);
 	one(b, "live_streams", "gauge", "open pages that follow changes", live_count(s->portal->live));
 	one(b, "http_refused_total", "counter", "requests refused before a page or an API saw them", st->refused_requests);

@@ -26,6 +26,7 @@ void server_deinit(struct server *s)
 	loop_task_cancel(s->loop, &s->waiting_task);
 	rate_deinit(&s->web_rate);
 	rate_deinit(&s->api_rate);
+	crowd_deinit(&s->crowd);
 	live_free(s->portal->live);
 	s->portal->live = NULL;
 	sodium_memzero(s->cookie_key, sizeof(s->cookie_key));

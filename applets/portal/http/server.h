@@ -6,6 +6,7 @@
 #pragma once
 
 #include "applets/portal/admin/admin.h"
+#include "applets/portal/http/crowd.h"
 #include "applets/portal/http/metrics.h"
 #include "applets/portal/http/rate.h"
 #include "applets/portal/serve.h"
@@ -25,6 +26,7 @@ struct server {
 	struct geo_db *geo_db;	       /* NULL: none */
 	struct conn *conns;	       /* list of all */
 	u32 n_conns;
+	struct crowd crowd;
 	struct conn *waiting, **waiting_end; /* that want to become sockets, in the order in which they came */
 	struct loop_task waiting_task;
 	u64 turn, turn_began;	       /* of the loop */
