@@ -85,7 +85,7 @@ static int begin(struct jobs *j, const struct account *account)
 	store_set_principal(s, &(struct principal){ .kind = PRINCIPAL_SYSTEM, .account_id = account->e.id }, wall(j));
 	int rc = store_begin(s, STORE_DURABLE);
 	if (rc)
-		log_error("nothing can be written of an account", kv_s("account", account->slug), kv_err(rc), kv_s("reason", store_reason(s)));
+		log_at(store_trouble(s) ? LOG_DEBUG : LOG_ERROR, "nothing can be written of an account", kv_s("account", account->slug), kv_err(rc), kv_s("reason", store_reason(s)));
 	return rc;
 }
 
@@ -98,7 +98,7 @@ static void end(struct jobs *j, struct account *account, bool has_changed)
 	rc = rc ? store_rollback(s, rc) : store_commit(s);
 	rc = rc ? rc : hub_publish(j->portal->hub, j->portal->now(), wall(j));
 	if (rc)
-		log_error("what was found of an account cannot be written", kv_s("account", account->slug), kv_err(rc), kv_s("reason", store_reason(s)));
+		log_at(store_trouble(s) ? LOG_DEBUG : LOG_ERROR, "what was found of an account cannot be written", kv_s("account", account->slug), kv_err(rc), kv_s("reason", store_reason(s)));
 }
 
 /* ---- limits (spec 60 §11) -------------------------------------------------------------------------------------------------------------- */

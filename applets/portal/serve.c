@@ -22,12 +22,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define ACCEPTS_PER_EVENT 64
 #define ACCEPT_PAUSE MSEC(100)	  /* when descriptors have run out */
 #define LOCK_RETRY MSEC(100)
 #define PEM_MAX (1u << 20)
+#define TROUBLE_RETRY SEC(2)	  /* when nothing can be saved */
+#define TROUBLE_ROOM (256u * 1024u) /* bytes; with less it would not be over for long */
 #define FILES_WANTED (CONNS_MAX + 64u)
 
 struct serving {
@@ -36,7 +39,7 @@ struct serving {
 	struct admin_socket *admin;
 	struct sendmail *sendmail; /* until the mailer has it */
 	struct hub_config hub;
-	struct loop_timer hub_timer, stop_timer, pause_timer, open_timer;
+	struct loop_timer hub_timer, stop_timer, pause_timer, open_timer, trouble_timer;
 	u64 give_up_opening;
 	int rc; /* why it ended */
 	struct {
@@ -129,6 +132,30 @@ static void on_hub_timer(void *ctx, u64 now)
 
 	hub_timeout(s->server.portal->hub, now, loop_wall(s->server.loop));
 	rearm(&s->server);
+}
+
+/* ---- when nothing can be saved (store.h) ----------------------------------------------------------------------------------------------- */
+
+static void on_trouble(void *ctx, const char *why)
+{
+	struct serving *s = ctx;
+
+	if (!why) {
+		log_info("changes can be saved again");
+		return;
+	}
+	log_error("nothing can be saved: changes are refused, everything else goes on", kv_s("reason", why), kv_s("dir", s->server.cfg->dir));
+	loop_timer_set(s->server.loop, &s->trouble_timer, loop_now(s->server.loop) + TROUBLE_RETRY);
+}
+
+static void on_trouble_timer(void *ctx, u64 now)
+{
+	struct serving *s = ctx;
+	struct statvfs fs;
+	bool has_room = statvfs(s->server.cfg->dir, &fs) != 0 || (u64)fs.f_bavail * fs.f_frsize >= TROUBLE_ROOM;
+
+	if (!has_room || store_try(s->state.portal.store))
+		loop_timer_set(s->server.loop, &s->trouble_timer, now + TROUBLE_RETRY);
 }
 
 /* ---- listening -------------------------------------------------------------------------------------------------------------------------- */
@@ -285,6 +312,7 @@ static int open_state(struct serving *s, char why[static STATE_WHY_MAX])
 	p->api_url = cfg->api_url;
 	if (rc)
 		return rc;
+	store_watch(p->store, on_trouble, s);
 	rc = server_init(&s->server);
 	rc = rc ? rc : auth_new(&p->auth, p, s->server.loop, sys_memory_available());
 	if (!rc) {
@@ -355,7 +383,8 @@ static void init(struct serving *s, const struct serve_config *cfg)
 	s->stop_timer.cb = on_stopping;
 	s->pause_timer.cb = on_pause_over;
 	s->open_timer.cb = on_open;
-	s->hub_timer.ctx = s->stop_timer.ctx = s->pause_timer.ctx = s->open_timer.ctx = s;
+	s->trouble_timer.cb = on_trouble_timer;
+	s->hub_timer.ctx = s->stop_timer.ctx = s->pause_timer.ctx = s->open_timer.ctx = s->trouble_timer.ctx = s;
 }
 
 int serve(const struct serve_config *cfg)

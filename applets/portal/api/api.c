@@ -130,7 +130,7 @@ bool api_begin(struct api_call *c, struct exchange *x)
 		ip_format(&x->remote_ip, remote);
 	rc = store_touch(x->portal->store, KIND_API_TOKEN, &c->account->e.id, &id, x->wall, remote[0] ? remote : NULL);
 	if (rc)
-		log_warn("the use of an API token could not be noted", kv_err(rc), kv_uuid("token_id", &id));
+		log_at(store_trouble(x->portal->store) ? LOG_DEBUG : LOG_WARN, "the use of an API token could not be noted", kv_err(rc), kv_uuid("token_id", &id));
 	return true;
 }
 

@@ -225,7 +225,7 @@ int auth_end(struct exchange *x, int rc)
 
 	rc = rc ? store_rollback(p->store, rc) : store_commit(p->store);
 	if (rc) {
-		log_error("sign-in could not be written", kv_s("reason", store_reason(p->store)));
+		log_at(store_trouble(p->store) ? LOG_DEBUG : LOG_ERROR, "sign-in could not be written", kv_s("reason", store_reason(p->store)));
 		return rc;
 	}
 	return hub_publish(p->hub, loop_now(x->loop), loop_wall(x->loop));

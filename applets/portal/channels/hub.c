@@ -92,7 +92,7 @@ struct uuid hub_new_id(struct hub *h)
 void hub_store_failed(struct hub *h, const char *what, int rc)
 {
 	h->stats.store_errors++;
-	log_error(what, kv_err(rc), kv_s("reason", store_reason(h->cfg.store)));
+	log_at(store_trouble(h->cfg.store) ? LOG_DEBUG : LOG_ERROR, what, kv_err(rc), kv_s("reason", store_reason(h->cfg.store)));
 }
 
 /* ---- presence ------------------------------------------------------------------------------------------------------------------ */
@@ -192,7 +192,10 @@ static void flush_sessions(struct hub *h)
 	rc = rc ? store_rollback(s, rc) : store_commit(s);
 	if (rc)
 		hub_store_failed(h, "sessions could not be stored", rc);
-	h->n_sessions = 0;
+	if (rc == ERR_IO && h->n_sessions < SESSION_BUFFER_MAX)
+		h->session_flush_due = h->now + SESSION_FLUSH_INTERVAL;
+	else
+		h->n_sessions = 0;
 }
 
 static void purge(struct hub *h)

@@ -168,6 +168,8 @@ void metrics_serve(struct exchange *x)
 	strbuf_puts(b, NS "info{version=\"" EMBERBOX_VERSION "\"} 1\n");
 	one(b, "ready", "gauge", "1 when /readyz says ready but for the database", !s->is_starting && !s->is_stopping);
 	put_http(b, s);
+	if (!s->is_starting)
+		one(b, "store_writable", "gauge", "0 while nothing can be saved: disk full or read-only, file gone", store_trouble(s->portal->store) == NULL);
 	put_loop(b, loop_stats(s->loop));
 	if (s->portal->hub)
 		put_hub(b, s->portal->hub);

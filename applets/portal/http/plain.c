@@ -2,14 +2,26 @@
 #include "applets/portal/http/assets.h"
 #include "applets/portal/http/exchange_int.h"
 #include "applets/version.h"
+#include "core/json/json.h"
 
 #include <unistd.h>
 
-static void state(struct exchange *x, u16 status, const char *name)
+/* `trouble` NULL: none. */
+static void state(struct exchange *x, u16 status, const char *name, const char *trouble)
 {
+	struct json_out o = JSON_OUT;
+
+	json_open(&o, NULL);
+	json_put_str(&o, "status", name);
+	json_put_str(&o, "version", EMBERBOX_VERSION);
+	if (trouble)
+		json_put_str(&o, "database", trouble);
+	json_close(&o);
 	exchange_status(x, status);
 	exchange_header(x, "Content-Type", "application/json; charset=utf-8");
-	strbuf_printf(&x->out, "{\"status\":\"%s\",\"version\":\"" EMBERBOX_VERSION "\"}", name);
+	if (json_ok(&o))
+		strbuf_add(&x->out, json_text(&o).p, json_text(&o).n);
+	json_out_free(&o);
 	exchange_send(x);
 }
 
@@ -20,18 +32,18 @@ static void readyz(struct exchange *x)
 	const char *draining = s->cfg->draining_file;
 
 	if (s->is_stopping || (draining && access(draining, F_OK) == 0))
-		state(x, 503, "draining");
+		state(x, 503, "draining", NULL);
 	else if (s->is_starting)
-		state(x, 503, "starting");
+		state(x, 503, "starting", NULL);
 	else if (store_ping(s->portal->store))
-		state(x, 503, "database_unavailable");
+		state(x, 503, "database_unavailable", store_trouble(s->portal->store));
 	else
-		state(x, 200, "ready");
+		state(x, 200, "ready", store_trouble(s->portal->store)); /* who cannot save still serves */
 }
 
 static void healthz(struct exchange *x)
 {
-	state(x, 200, "ok");
+	state(x, 200, "ok", NULL);
 }
 
 /* What is here is nothing for search engines. */

@@ -136,7 +136,7 @@ static int take_job(struct mailer *m, struct strbuf *message, const char **to)
 	}
 	if (rc != ERR_NOT_FOUND) {
 		m->rest_until = time_add(loop_now(m->loop), REST_FIRST);
-		log_error("the queue of mails cannot be read", kv_err(rc), kv_s("reason", store_reason(m->portal->store)));
+		log_at(store_trouble(m->portal->store) ? LOG_DEBUG : LOG_ERROR, "the queue of mails cannot be read", kv_err(rc), kv_s("reason", store_reason(m->portal->store)));
 	}
 	return rc;
 }

@@ -148,7 +148,7 @@ static void write_row(struct queue *q, struct mail_row *row, u64 wall)
 		rc = rc ? store_rollback(q->store, rc) : store_commit(q->store);
 	}
 	if (rc && rc != ERR_NOT_FOUND)
-		log_error("what became of a mail cannot be written down", kv_err(rc), kv_s("reason", store_reason(q->store)));
+		log_at(store_trouble(q->store) ? LOG_DEBUG : LOG_ERROR, "what became of a mail cannot be written down", kv_err(rc), kv_s("reason", store_reason(q->store)));
 }
 
 static void end_row(struct queue *q, struct mail_row *row, int state, const char *text, u64 wall)

@@ -7,14 +7,29 @@
 
 /* ---- errors ------------------------------------------------------------------------------------------------------------- */
 
+int sql_in_trouble(struct store *s, const char *why)
+{
+	bool is_known = s->trouble[0] != '\0';
+
+	snprintf(s->reason, sizeof(s->reason), "%s", why);
+	snprintf(s->trouble, sizeof(s->trouble), "%s", why);
+	if (!is_known && s->told)
+		s->told(s->told_ctx, s->trouble);
+	return ERR_IO;
+}
+
 int sql_fail(struct store *s, int sqlite_rc)
 {
 	int rc = ERR_IO;
 
 	switch (sqlite_rc & 0xff) {
 	case SQLITE_FULL:
-		snprintf(s->reason, sizeof(s->reason), "the disk is full");
-		return ERR_IO;
+		return sql_in_trouble(s, "the disk is full");
+	case SQLITE_READONLY:
+		return sql_in_trouble(s, "the database is read-only");
+	case SQLITE_IOERR:
+	case SQLITE_CANTOPEN:
+		return sql_in_trouble(s, sqlite3_errmsg(s->db));
 	case SQLITE_NOMEM:
 		rc = ERR_NOMEM;
 		break;

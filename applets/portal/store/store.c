@@ -192,9 +192,20 @@ int store_begin(struct store *s, enum store_durability d)
 	return rc;
 }
 
+/* What is written to a file that nobody will find again is lost, though SQLite says it is well. */
+static bool is_gone(struct store *s)
+{
+	int has_moved = 0;
+
+	(void)sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
+	return has_moved;
+}
+
+#define GONE "the database file was deleted or moved while the portal runs: move it back, or stop the portal and restore a backup"
+
 int store_commit(struct store *s)
 {
-	int rc = sql_run_fixed(s, ST_COMMIT);
+	int rc = is_gone(s) ? sql_in_trouble(s, GONE) : sql_run_fixed(s, ST_COMMIT);
 
 	if (rc)
 		return store_rollback(s, rc);
@@ -404,5 +415,35 @@ int store_drain(struct store *s, int (*each)(void *ctx, const struct change *c),
 
 int store_ping(struct store *s)
 {
-	return sql_run_fixed(s, ST_PING);
+	return is_gone(s) ? sql_in_trouble(s, GONE) : sql_run_fixed(s, ST_PING);
+}
+
+/* ---- trouble -------------------------------------------------------------------------------------------------------------------------- */
+
+const char *store_trouble(const struct store *s)
+{
+	return s->trouble[0] ? s->trouble : NULL;
+}
+
+void store_watch(struct store *s, void (*told)(void *ctx, const char *why), void *ctx)
+{
+	s->told = told;
+	s->told_ctx = ctx;
+}
+
+int store_try(struct store *s)
+{
+	char sql[64];
+	int rc = store_begin(s, STORE_DURABLE);
+
+	/* the same version again: a page is written */
+	snprintf(sql, sizeof(sql), "PRAGMA user_version=%d", SCHEMA_VERSION);
+	rc = rc ? rc : sql_exec(s, sql);
+	rc = rc ? store_rollback(s, rc) : store_commit(s);
+	if (rc || !s->trouble[0])
+		return rc;
+	s->trouble[0] = '\0';
+	if (s->told)
+		s->told(s->told_ctx, NULL);
+	return 0;
 }

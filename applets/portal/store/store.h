@@ -337,5 +337,18 @@ int store_check(const char *path, char *why, size_t why_size) MUST_CHECK;
 /* The same copy by another process than the owner, in one go: checks `from`, makes `to` (ERR_EXISTS: it overwrites nothing). */
 int store_copy(const char *from, const char *to, char *why, size_t why_size) MUST_CHECK;
 
-/* SELECT 1: is the file still answering (§6.2)? */
+/* SELECT 1: is the file still answering, and still where it was (§6.2)? */
 int store_ping(struct store *s) MUST_CHECK;
+
+/* ---- when nothing can be saved: the disk is full, broken or read-only, the file was deleted ----
+ *
+ *   fine ──a write fails so: told by the watch, once──▶ in trouble: reads go on, writes are tried and fail ──store_try() succeeds: told──▶ fine
+ *
+ * A write that fits although another did not ends no trouble: else the log would tell of both each time. */
+
+/* Why; NULL: no trouble is known. */
+const char *store_trouble(const struct store *s);
+/* `why` NULL: it is over. */
+void store_watch(struct store *s, void (*told)(void *ctx, const char *why), void *ctx);
+/* Writes something that changes nothing. */
+int store_try(struct store *s);

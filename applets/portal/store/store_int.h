@@ -47,10 +47,15 @@ struct store {
 	void *keep_ctx;
 	i64 n_found; /* by the last search_condition() */
 	u64 wall; /* of the running transaction; 0: not told yet */
+	char trouble[256];
+	void (*told)(void *ctx, const char *why);
+	void *told_ctx;
 };
 
 /* What SQLite says as an error of ours; the reason is kept for store_reason(). */
 int sql_fail(struct store *s, int sqlite_rc);
+/* Nothing can be saved at present: ERR_IO. */
+int sql_in_trouble(struct store *s, const char *why);
 
 /* Statements are prepared when they are first needed and kept. */
 int sql_prepare(struct store *s, const char *sql, sqlite3_stmt **out);

@@ -77,7 +77,7 @@ static void remember(struct sync *s, const struct run *r, void (*change)(struct 
 	}
 	rc = rc ? rc : hub_publish(p->hub, p->now(), wall(s));
 	if (rc)
-		log_error("what came of a sync cannot be written", kv_err(rc));
+		log_at(store_trouble(p->store) ? LOG_DEBUG : LOG_ERROR, "what came of a sync cannot be written", kv_err(rc));
 	entity_deinit(KIND_DIRECTORY, &row);
 }
 

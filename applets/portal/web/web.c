@@ -123,7 +123,7 @@ void web_not_found(struct web *w, const char *what)
 
 void web_store_failed(struct web *w)
 {
-	log_warn("a page could not be made", kv_s("reason", store_reason(w->x->portal->store)));
+	log_at(store_trouble(w->x->portal->store) ? LOG_DEBUG : LOG_WARN, "a page could not be made", kv_s("reason", store_reason(w->x->portal->store)));
 	exchange_problem(w->x, 503, "The portal cannot read its data just now. Try again in a moment.");
 }
 
