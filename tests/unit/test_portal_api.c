@@ -147,6 +147,8 @@ TEST(a_site_is_made_changed_and_deleted)
 	snprintf(path, sizeof(path), "/sites/%s", at(w, "data.id"));
 	EXPECT_STR(http_header(&w->reply, "location"), path);
 	EXPECT_STR(at(w, "data.managed_by"), "account");
+	(void)admin_value(w->portal, "audit list --kind site --op insert --limit 1", "id"); /* who did that, and from where? */
+	EXPECT(strstr(w->portal->reply.out, "\"principal\":\"api\"") && strstr(w->portal->reply.out, "203.0.113.7"));
 	EXPECT_EQ(ask(w, "PUT", path, "{'site':{'name':'Bremen'}}"), 200);
 	EXPECT_STR(at(w, "data.name"), "Bremen");
 	EXPECT_EQ(ask(w, "GET", path, NULL), 200);

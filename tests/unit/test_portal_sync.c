@@ -199,6 +199,8 @@ TEST(sync_google_users_groups_and_nested_members)
 		EXPECT_EQ(identities(), 2);
 		EXPECT_STR(admin_value(f.w, "actor show kim@acme.example", "type"), "account_user");
 		EXPECT_EQ(count(KIND_MEMBERSHIP), members + 3); /* g1: jo; g2: jo by g1, kim */
+		EXPECT_EQ(admin(f.w, "audit list --kind actor --op insert --limit 1"), 0); /* who did that? */
+		EXPECT(strstr(f.w->reply.out, "Directory ") != NULL);
 		/* the same once more changes nothing */
 		u64 revision = hub_directory(f.w->portal.hub)->revision;
 		sync_once();

@@ -493,7 +493,9 @@ static int slice(struct apply *a)
 
 	if (rc)
 		return rc;
-	store_set_principal(a->portal->store, &(struct principal){ .kind = PRINCIPAL_SYSTEM, .account_id = a->account }, wall(a));
+	struct principal who = { .kind = PRINCIPAL_SYSTEM, .account_id = a->account };
+	snprintf(who.actor_name, sizeof(who.actor_name), "Directory %s", a->pull->dir.name);
+	store_set_principal(a->portal->store, &who, wall(a));
 	rc = store_begin(a->portal->store, STORE_EAGER);
 	if (rc)
 		return rc;
