@@ -19,18 +19,28 @@ whole_download() { # whole_download URL
 }
 took() { grep -oE 'path=[^=]* local=' "$E2E/client.log" | tail -n 1 | grep -qE "path=$1"; }
 
+# What an admin sees on a page: the gateway reports some seconds after the connection came.
+page_says() { # page_says PATH PATTERN
+	local link
+	link=$(admin link add --actor jo@acme.example --json | grep -o 'auth/link/[^"]*')
+	in_ns portal python3 "$ROOT/tests/e2e/portal_page.py" "http://localhost:13001/$link" "/acme/$1" 20 "$2"
+}
+client_page() { echo "clients/$(admin client show client --json | grep -oE '"id": ?"[^"]*"' | head -n 1 | cut -d'"' -f4)"; }
+
 SUITE=paths_$1
 case $1 in
 direct)
 	world cone cone
 	check download whole_download http://10.9.0.80/file
 	check path_is_direct took direct
+	check page_of_the_client_says_direct page_says "$(client_page)" 'direct ([0-9]+|under 1) ms through gateway'
 	check round_trip in_ns client ping -c 3 -i 0.2 -W 2 10.9.0.80
 	;;
 relayed)
 	world symmetric symmetric
 	check download whole_download http://10.9.0.80/file
 	check path_is_relayed took relayed
+	check page_of_the_client_says_relayed page_says "$(client_page)" 'relayed ([0-9]+|under 1) ms through gateway'
 	;;
 ipv6_client)
 	# The portal and the relay have both families, the gateway too; the client's host has IPv6 alone.

@@ -126,6 +126,7 @@ void page_overview(struct exchange *x);
 /* pages_activity.c */
 void page_activity(struct exchange *x);
 void page_activity_export(struct exchange *x);
+void page_traffic(struct exchange *x);
 void page_relays(struct exchange *x);
 void page_why(struct exchange *x);
 

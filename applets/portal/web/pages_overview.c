@@ -1,4 +1,5 @@
 /* The overview: four steps until it works, then what goes on (admin-ui: the five-minute path). */
+#include "applets/portal/web/hours.h"
 #include "applets/portal/web/pages.h"
 #include "applets/portal/web/templates.h"
 #include "applets/portal/web/views_overview.h"
@@ -7,9 +8,6 @@
 
 #include <stdio.h>
 #include <string.h>
-
-#define HOURS 24u
-#define USEC_PER_HOUR 3600000000ll
 
 /* ---- steps -------------------------------------------------------------------------------------------------------------------------- */
 
@@ -72,37 +70,17 @@ static void fill_steps(struct web *w, struct overview_view *v)
 
 /* ---- charts ------------------------------------------------------------------------------------------------------------------------- */
 
-struct hours {
-	i64 from;
-	u64 *values;
-};
-
-static int take_hour(void *ctx, i64 at, i64 value)
+static bool fill_charts(struct web *w, struct overview_view *v)
 {
-	struct hours *h = ctx;
-	i64 i = (at - h->from) / USEC_PER_HOUR;
+	struct chart *c = &v->flows;
+	struct hours h;
+	u64 *flows = hours_begin(w, &h) ? hours_of(&h, "flows") : NULL, *connects = flows ? hours_of(&h, "client_connects") : NULL;
 
-	if (i >= 0 && i < (i64)HOURS)
-		h->values[i] = (u64)MAX(value, 0);
-	return 0;
-}
-
-static bool fill_chart(struct web *w, struct chart *c)
-{
-	i64 now = w->page.now - w->page.now % USEC_PER_HOUR, from = now - (HOURS - 1) * USEC_PER_HOUR;
-	u64 *flows = exchange_alloc(w->x, HOURS * sizeof(u64)), *connects = exchange_alloc(w->x, HOURS * sizeof(u64));
-	const char **labels = exchange_alloc(w->x, HOURS * sizeof(*labels));
-	struct store *s = w->x->portal->store;
-
-	if (!flows || !connects || !labels ||
-	    store_stats(s, &w->account->e.id, "flows", from, now + USEC_PER_HOUR, take_hour, &(struct hours){ from, flows }) ||
-	    store_stats(s, &w->account->e.id, "client_connects", from, now + USEC_PER_HOUR, take_hour, &(struct hours){ from, connects })) {
-		web_store_failed(w);
+	if (!connects || !traffic_chart(&h, &v->bytes))
 		return false;
-	}
-	for (u32 i = 0; i < HOURS; i++)
-		labels[i] = web_text(w, "%02u:00", (unsigned)((from / USEC_PER_HOUR + i) % 24));
-	*c = (struct chart){ .title = "Connections per hour, UTC", .unit = "", .labels = labels, .n_points = HOURS, .n_series = 2, .is_bars = false };
+	v->has_bytes = !chart_is_empty(&v->bytes);
+	*c = hours_chart(&h, "Connections per hour, UTC", "");
+	c->n_series = 2;
 	c->series[0].name = "allowed";
 	c->series[0].values = flows;
 	c->series[1].name = "clients";
@@ -146,12 +124,17 @@ static u32 node_of(struct drawing *d, u32 column, const struct uuid *id, const c
 	return t->n[column]++;
 }
 
-static void draw_line(struct topology *t, u32 column, u32 from, u32 to)
+static bool is_same_line(const struct topo_line *a, const struct topo_line *b)
 {
-	struct topo_line l = { topo_x(column) + NODE_WIDTH, t->node[column][from].y + 10, topo_x(column + 1), t->node[column + 1][to].y + 10 };
+	return a->x1 == b->x1 && a->y1 == b->y1 && a->y2 == b->y2;
+}
+
+static void draw_line(struct topology *t, u32 column, u32 from, u32 to, int path)
+{
+	struct topo_line l = { topo_x(column) + NODE_WIDTH, t->node[column][from].y + 10, topo_x(column + 1), t->node[column + 1][to].y + 10, path };
 
 	for (u32 i = 0; i < t->n_lines; i++)
-		if (memcmp(&t->line[i], &l, sizeof(l)) == 0)
+		if (is_same_line(&t->line[i], &l))
 			return;
 	if (t->n_lines < TOPO_LINES_MAX)
 		t->line[t->n_lines++] = l;
@@ -160,14 +143,20 @@ static void draw_line(struct topology *t, u32 column, u32 from, u32 to)
 static int take_connection(void *ctx, const struct store_connection *c)
 {
 	struct drawing *d = ctx;
+	struct hub_path path;
 	u32 actor = node_of(d, 0, &c->actor_id, c->actor_name, "actors", KIND_COUNT);
 	u32 client = node_of(d, 1, &c->client_id, c->client_name, "clients", KIND_CLIENT);
 	u32 gateway = node_of(d, 2, &c->gateway_id, c->gateway_name, "gateways", KIND_GATEWAY);
 	u32 resource = node_of(d, 3, &c->resource_id, c->resource_name, "resources", KIND_COUNT);
 
-	draw_line(d->t, 0, actor, client);
-	draw_line(d->t, 1, client, gateway);
-	draw_line(d->t, 2, gateway, resource);
+	bool is_known = hub_path(d->w->x->portal->hub, &d->w->account->e.id, &c->gateway_id, &c->client_id, &path);
+	bool is_untold = !is_known && !uuid_is_null(&c->gateway_id); /* clients among themselves have no gateway that could tell */
+
+	draw_line(d->t, 0, actor, client, LINE_PLAIN);
+	draw_line(d->t, 1, client, gateway, is_untold ? LINE_UNKNOWN : is_known && path.is_relayed ? LINE_RELAYED : LINE_PLAIN);
+	draw_line(d->t, 2, gateway, resource, LINE_PLAIN);
+	d->t->has_relayed |= is_known && path.is_relayed;
+	d->t->has_unknown |= is_untold;
 	return 0;
 }
 
@@ -194,6 +183,17 @@ static int count_presence(void *ctx, const struct hub_presence *p)
 	return 0;
 }
 
+/* The newest whose path is known tells most. */
+static const struct connection_row *latest_of(const struct connections *c)
+{
+	for (u32 i = 0; i < c->n; i++)
+		if (c->rows[i].has_path)
+			return &c->rows[i];
+	return c->n ? c->rows : NULL;
+}
+
+#define CONNECTIONS_HERE 10u /* with pictures of full size above and below, and 60 KB for all */
+
 void page_overview(struct exchange *x)
 {
 	struct overview_view v = { .n_done = 0 };
@@ -210,8 +210,11 @@ void page_overview(struct exchange *x)
 	(void)hub_each(x->portal->hub, MSG_ROLE_CLIENT, &w.account->e.id, count_presence, &v.clients);
 	(void)hub_each(x->portal->hub, MSG_ROLE_GATEWAY, &w.account->e.id, count_presence, &v.gateways);
 	(void)hub_each(x->portal->hub, MSG_ROLE_RELAY, NULL, count_presence, &v.relays);
-	if (connections_of(&w, KIND_COUNT, NULL, &connections) && fill_chart(&w, &v.flows)) {
+	if (connections_of(&w, KIND_COUNT, NULL, &connections) && fill_charts(&w, &v)) {
 		v.connections = &connections;
+		v.is_first = connections.n == 1;
+		v.latest = latest_of(&connections);
+		connections.n = MIN(connections.n, CONNECTIONS_HERE);
 		v.topology = topology_of(&w);
 		w.page.lead = v.n_done < 4 ? "Four steps, and the first connection stands. Each ticks itself when it is done." : NULL;
 		w.page.live_topics = "overview,policies,resources";

@@ -17,6 +17,7 @@ static const struct route routes[] = {
 	PAGE("/:account/overview", page_overview),
 	PAGE("/:account/activity", page_activity),
 	PAGE("/:account/activity/export", page_activity_export),
+	PAGE("/:account/activity/traffic", page_traffic),
 	PAGE("/:account/relays", page_relays),
 	PAGE("/:account/why", page_why),
 	/* signing in (auth/routes.h) */

@@ -18,11 +18,24 @@ struct overview_view {
 	u32 clients, gateways, relays;
 	i64 sites, resources, policies, people;
 	const struct connections *connections;
-	struct chart flows;
+	bool is_first; /* the only connection so far */
+	const struct connection_row *latest; /* NULL: none; one whose path is known, if there is any */
+	struct chart flows, bytes;
+	bool has_bytes;
 	const struct topology *topology;
 };
 
-/* Columns People → Clients → Gateways → Resources; lines are connections that are allowed now. */
+struct traffic_view {
+	struct chart bytes, paths, latency;
+	bool is_empty; /* nobody reported anything */
+};
+
+/* 503 is answered when they are false. */
+struct hours;
+bool traffic_chart(const struct hours *h, struct chart *c) MUST_CHECK;
+bool chart_is_empty(const struct chart *c);
+
+/* Columns People → Clients → Gateways → Resources; lines are connections that are allowed now, those between clients and gateways drawn by their path. */
 #define TOPO_NODES_MAX 24u /* in a column; the rest is one node that counts them */
 #define TOPO_LINES_MAX 200u
 #define TOPO_COLUMNS 4u
@@ -36,6 +49,7 @@ struct topo_node {
 
 struct topo_line {
 	u32 x1, y1, x2, y2;
+	enum { LINE_PLAIN, LINE_RELAYED, LINE_UNKNOWN } path;
 };
 
 struct topology {
@@ -43,6 +57,7 @@ struct topology {
 	u32 n[TOPO_COLUMNS], more[TOPO_COLUMNS];
 	struct topo_line line[TOPO_LINES_MAX];
 	u32 n_lines;
+	bool has_relayed, has_unknown;
 	u32 height;
 };
 
