@@ -206,6 +206,7 @@ TEST(traffic_paths_and_latency_are_drawn_with_their_figures)
 	EXPECT_HAS(r->body, "<td class=num>1</td>");
 	EXPECT_HAS(r->body, "<td class=num>10</td>");
 	EXPECT_HAS(r->body, "slowest 5 %");
+	EXPECT_HAS(r->body, "<td class=num>–</td>"); /* hours without a round trip */
 	EXPECT(r->body_len <= 60 * 1024);
 	r = get(l.w, "/acme/overview", 200);
 	EXPECT_HAS(r->body, "3.0 MiB");

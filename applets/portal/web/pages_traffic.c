@@ -63,12 +63,17 @@ static bool latency_chart(const struct hours *h, struct chart *c)
 	}
 	for (u32 i = 0; i < HOURS_SHOWN; i++) {
 		u64 counts[LATENCY_BUCKETS];
+		bool is_any = false;
 
-		for (u32 b = 0; b < LATENCY_BUCKETS; b++)
+		for (u32 b = 0; b < LATENCY_BUCKETS; b++) {
 			counts[b] = bucket[b][i];
-		median[i] = latency_percentile(counts, 50);
-		slow[i] = latency_percentile(counts, 95);
+			is_any |= counts[b] > 0;
+		}
+		/* what is below one is drawn as one: 0 is nothing measured */
+		median[i] = is_any ? MAX(latency_percentile(counts, 50), 1u) : 0;
+		slow[i] = is_any ? MAX(latency_percentile(counts, 95), 1u) : 0;
 	}
+	c->skips_zero = true;
 	add_series(c, "median", median);
 	add_series(c, "slowest 5 %", slow);
 	chart_scale(c);

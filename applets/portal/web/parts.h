@@ -84,6 +84,7 @@ struct chart {
 	} series[CHART_SERIES_MAX];
 	u32 n_series;
 	bool is_bars; /* stacked; else lines */
+	bool skips_zero; /* of lines: 0 says that nothing was measured */
 
 	u64 top;	  /* the value at the upper edge: set by chart_scale() */
 	u32 label_every; /* each how manieth label is written */
