@@ -125,3 +125,45 @@ TEST(sites_are_paged)
 	EXPECT_EQ(seen, 110);
 	http_free(w);
 }
+
+/* A hundred that are long gone do not hide the one that is there. */
+TEST(a_site_shows_the_gateway_that_is_online_behind_many_that_are_not)
+{
+	struct http_world *w = signed_in();
+	struct portal *p = &w->portal->portal;
+	const struct account *acme = directory_account_named(hub_directory(p->hub), "acme");
+	struct uuid site;
+	char where[100], id[64];
+	struct fake *g;
+
+	snprintf(id, sizeof(id), "%s", id_of(w, "site show Berlin"));
+	REQUIRE(uuid_parse(SPAN(id, strlen(id)), &site) == 0);
+	EXPECT_EQ(store_begin(p->store, STORE_EAGER), 0);
+	for (u32 i = 0; i < 120; i++) {
+		char external[16];
+		struct gateway gw;
+
+		entity_init(KIND_GATEWAY, &gw);
+		snprintf(external, sizeof(external), "old%u", i);
+		gw.d.e.account_id = acme->e.id;
+		rng_fill(p->rng, gw.d.e.id.b, sizeof(gw.d.e.id.b));
+		gw.d.owner_id = site;
+		EXPECT_EQ(text_set(&gw.d.external_id, external), 0);
+		EXPECT_EQ(text_set(&gw.d.name, external), 0);
+		EXPECT_EQ(store_insert_device(p->store, KIND_GATEWAY, &gw.d, portal_wall), 0);
+		entity_deinit(KIND_GATEWAY, &gw);
+	}
+	EXPECT_EQ(store_commit(p->store), 0);
+	EXPECT_EQ(hub_publish(p->hub, portal_now, portal_wall), 0);
+	tick(w->portal, SEC(1));
+	g = join_gateway(w->portal, token_for(w->portal, "--site Berlin"), "thisone", 'g');
+	EXPECT_EVENT(g, "init");
+	EXPECT_EQ(admin(w->portal, "gateway update thisone --name attic"), 0);
+	snprintf(where, sizeof(where), "/acme/sites/%s", id);
+	const struct reply *r = http_get(w, where);
+	EXPECT_EQ(r->status, 200);
+	EXPECT_HAS(r->body, ">attic</a>");
+	EXPECT_HAS(r->body, "120 away");
+	EXPECT(!strstr(r->body, ">old1</a>"));
+	http_free(w);
+}

@@ -186,25 +186,34 @@ static struct gateway_row gateway_row(struct web *w, const struct gateway *gw)
 	return row;
 }
 
+static bool keep_online(void *ctx, const struct uuid *id)
+{
+	return web_is_online(ctx, KIND_GATEWAY, id);
+}
+
+/* Those that are online, however many were here once. */
 static bool load_gateways(struct web *w, struct site_view *v)
 {
 	struct web_list l;
 	const char *id = web_id(w, &v->site->e.id);
+	i64 all;
 
 	web_list_begin(w, &l, KIND_GATEWAY, "gateways", v->href, NULL, 0, NULL, NULL, 0);
 	l.query.cursor = NULL;
 	l.query.limit = STORE_PAGE_MAX;
+	l.query.keep = keep_online;
+	l.query.keep_ctx = w;
 	l.query.filters[l.query.n_filters++] = (struct store_filter){ "site_id", FILTER_IS, id };
 	if (!web_list_load(w, &l))
 		return false;
 	v->gateways = exchange_alloc(w->x, (l.n + 1) * sizeof(*v->gateways));
-	for (u32 i = 0; v->gateways && i < l.n; i++) {
-		struct gateway_row row = gateway_row(w, l.rows[i]);
-		if (row.is_online)
-			v->gateways[v->n_gateways++] = row;
-		else
-			v->n_offline++;
+	for (u32 i = 0; v->gateways && i < l.n; i++)
+		v->gateways[v->n_gateways++] = gateway_row(w, l.rows[i]);
+	if (store_tally_of(w->x->portal->store, TALLY_GATEWAYS_OF_SITE, &w->account->e.id, &v->site->e.id, &all)) {
+		web_store_failed(w);
+		return false;
 	}
+	v->n_offline = (u32)MAX(all - l.page.count, 0);
 	return true;
 }
 
