@@ -1,10 +1,9 @@
 #include "applets/common/portal_link.h"
 #include "applets/common/ca.h"
+#include "applets/common/dial.h"
 #include "core/base/err.h"
 #include "core/http/tls.h"
 #include "core/loop/loop.h"
-#include "platform/resolver.h"
-#include "platform/tcp.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +18,7 @@
 #define READS_PER_EVENT 8u /* then the loop gets its turn */
 
 /* The transport of the present attempt. */
-enum phase { PHASE_NONE, PHASE_LOOKUP, PHASE_RACE, PHASE_TLS, PHASE_OPEN };
+enum phase { PHASE_NONE, PHASE_DIAL, PHASE_TLS, PHASE_OPEN };
 
 struct link {
 	struct loop *loop;
@@ -29,17 +28,13 @@ struct link {
 	struct rng *rng;
 	struct channel *channel;
 	struct tls_anchors *anchors; /* NULL without TLS */
-	struct ip literal;           /* of the host, family 0: it is a name */
-	struct loop_timer channel_timer, race_timer, resolver_timer;
+	struct loop_timer channel_timer;
 	struct loop_task task;
 	bool is_closing, is_over;
 	enum phase phase;
 	u64 attempt; /* counts; tells an old socket's news from a new one's */
-	struct resolver *resolver;
-	struct loop_fd *resolver_watch;
-	u64 lookup_id;
-	struct tcp_race race;
-	struct loop_fd *race_watch;
+	struct dialler *dialler;
+	struct dial dial;
 	int fd;
 	struct loop_fd *watch;
 	struct tls *tls;
@@ -59,21 +54,10 @@ static void flush_tls(struct link *l)
 		tls_output_done(l->tls, (size_t)n);
 }
 
-static void end_race(struct link *l)
-{
-	loop_timer_clear(l->loop, &l->race_timer);
-	loop_fd_del(l->race_watch);
-	l->race_watch = NULL;
-	tcp_race_end(&l->race);
-}
-
-/* Whatever the attempt had: look-up, race, socket. */
+/* Whatever the attempt had: a dial, a socket. */
 static void drop_transport(struct link *l)
 {
-	if (l->phase == PHASE_LOOKUP)
-		resolver_cancel(l->resolver, l->lookup_id);
-	if (l->phase == PHASE_RACE)
-		end_race(l);
+	dial_cancel(&l->dial);
 	if (l->tls) {
 		tls_close(l->tls);
 		flush_tls(l);
@@ -198,7 +182,7 @@ static void on_socket(void *ctx, int fd, unsigned events, u64 now)
 	service(l);
 }
 
-/* --- the attempt: look-up, race, TLS ------------------------------------------------------------------------------------------------------------ */
+/* --- the attempt: a dial, TLS ------------------------------------------------------------------------------------------------------------ */
 
 static void open_socket(struct link *l, int fd)
 {
@@ -217,138 +201,41 @@ static void open_socket(struct link *l, int fd)
 	}
 }
 
-static void race_failed(struct link *l, int err)
+static void dial_failed(struct link *l, const struct dial_result *r)
 {
+	const char *host = channel_host(l->channel);
 	char text[128];
 
-	snprintf(text, sizeof(text), "no TCP connection to %.60s port %u: %s", channel_host(l->channel), (unsigned)channel_port(l->channel),
-		 err == ERR_CLOSED ? "refused" : err_str(err));
-	failed(l, err, text);
+	if (r->step == DIAL_NAME)
+		snprintf(text, sizeof(text), "the address of %.60s cannot be found: %s", host,
+			 r->error == ERR_UNSUPPORTED ? "no name server is configured" : err_str(r->error));
+	else
+		snprintf(text, sizeof(text), "no TCP connection to %.60s port %u: %s", host, (unsigned)channel_port(l->channel),
+			 r->error == ERR_CLOSED ? "refused" : err_str(r->error));
+	failed(l, r->error, text);
 }
 
-static void poll_race(struct link *l)
+static void on_dialled(void *ctx, const struct dial_result *r)
 {
-	struct endpoint winner;
-	int fd = tcp_race_poll(&l->race, &winner);
+	struct link *l = ctx;
 
-	if (fd == ERR_AGAIN)
-		return;
-	end_race(l);
 	l->phase = PHASE_NONE;
-	if (fd < 0) {
-		race_failed(l, fd);
-		return;
+	if (r->error) {
+		dial_failed(l, r);
+	} else {
+		log_debug("Connected to the portal's host", kv_ep("address", &r->peer));
+		open_socket(l, r->fd);
 	}
-	log_debug("Connected to the portal's host", kv_ep("address", &winner));
-	open_socket(l, fd);
-}
-
-static void on_race(void *ctx, int fd, unsigned events, u64 now)
-{
-	struct link *l = ctx;
-
-	(void)fd;
-	(void)events;
-	(void)now;
-	poll_race(l);
-	service(l);
-}
-
-static void on_race_timeout(void *ctx, u64 now)
-{
-	struct link *l = ctx;
-
-	(void)now;
-	end_race(l);
-	l->phase = PHASE_NONE;
-	race_failed(l, ERR_TIMEOUT);
-	service(l);
-}
-
-static void begin_race(struct link *l, const struct ip *ips, size_t n)
-{
-	struct endpoint dsts[RESOLVER_ADDRESSES_MAX];
-	int rc;
-
-	n = MIN(n, ARRAY_LEN(dsts));
-	for (size_t i = 0; i < n; i++)
-		dsts[i] = (struct endpoint){ ips[i], channel_port(l->channel) };
-	rc = tcp_race_start(&l->race, dsts, n, l->mark);
-	if (rc) {
-		race_failed(l, rc);
-		return;
-	}
-	l->phase = PHASE_RACE;
-	l->race_watch = loop_fd_add(l->loop, tcp_race_fd(&l->race), LOOP_READ, on_race, l);
-	if (!l->race_watch) {
-		end_race(l);
-		l->phase = PHASE_NONE;
-		race_failed(l, ERR_NOMEM);
-		return;
-	}
-	loop_timer_set(l->loop, &l->race_timer, loop_now(l->loop) + LINK_TCP_TIMEOUT);
-	poll_race(l);
-}
-
-static void lookup_failed(struct link *l, int err)
-{
-	char text[128];
-
-	snprintf(text, sizeof(text), "the address of %.60s cannot be found: %s", channel_host(l->channel),
-		 err == ERR_UNSUPPORTED ? "no name server is configured" : err_str(err));
-	failed(l, err, text);
-}
-
-static void poll_resolver(struct link *l)
-{
-	struct resolver_answer a;
-
-	while (resolver_poll(l->resolver, &a)) {
-		if (l->phase != PHASE_LOOKUP || a.id != l->lookup_id)
-			continue;
-		l->phase = PHASE_NONE;
-		if (a.error || a.count == 0)
-			lookup_failed(l, a.error ? a.error : ERR_NOT_FOUND);
-		else
-			begin_race(l, a.addresses, a.count);
-	}
-	loop_timer_set(l->loop, &l->resolver_timer, resolver_next_timeout(l->resolver));
-}
-
-static void on_resolver(void *ctx, int fd, unsigned events, u64 now)
-{
-	struct link *l = ctx;
-
-	(void)fd;
-	(void)events;
-	resolver_input(l->resolver, now);
-	poll_resolver(l);
-	service(l);
-}
-
-static void on_resolver_timeout(void *ctx, u64 now)
-{
-	struct link *l = ctx;
-
-	resolver_timeout(l->resolver, now);
-	poll_resolver(l);
 	service(l);
 }
 
 static void begin_attempt(struct link *l)
 {
 	l->attempt++;
-	if (l->literal.family != 0) {
-		begin_race(l, &l->literal, 1);
-		return;
-	}
-	int rc = resolver_start(l->resolver, loop_now(l->loop), channel_host(l->channel), l, &l->lookup_id);
-	if (rc) {
-		lookup_failed(l, rc);
-		return;
-	}
-	l->phase = PHASE_LOOKUP;
-	poll_resolver(l);
+	l->phase = PHASE_DIAL;
+	dial_start(l->dialler, &l->dial,
+		   &(struct dial_request){ .host = channel_host(l->channel), .port = channel_port(l->channel), .mark = l->mark,
+					   .race_timeout = LINK_TCP_TIMEOUT, .done = on_dialled, .ctx = l });
 }
 
 /* --- events of the channel ------------------------------------------------------------------------------------------------------------------------- */
@@ -435,19 +322,6 @@ static void on_channel_timeout(void *ctx, u64 now)
 
 /* --- doors ---------------------------------------------------------------------------------------------------------------------------------------------- */
 
-static bool set_up_resolver(struct link *l)
-{
-	struct resolver_config cfg = { .rng = l->rng, .mark = l->mark };
-
-	if (ip_parse(SPAN(channel_host(l->channel), strlen(channel_host(l->channel))), &l->literal) == 0)
-		return true;
-	l->literal = (struct ip){ .family = 0 };
-	l->resolver = resolver_new(&cfg);
-	if (l->resolver)
-		l->resolver_watch = loop_fd_add(l->loop, resolver_fd(l->resolver), LOOP_READ, on_resolver, l);
-	return l->resolver_watch != NULL;
-}
-
 struct link *link_new(struct loop *loop, const struct link_config *cfg, char *why, size_t why_cap)
 {
 	struct link *l = calloc(1, sizeof(*l));
@@ -464,8 +338,6 @@ struct link *link_new(struct loop *loop, const struct link_config *cfg, char *wh
 	l->rng = cfg->rng;
 	l->fd = -1;
 	l->channel_timer = (struct loop_timer){ .cb = on_channel_timeout, .ctx = l };
-	l->race_timer = (struct loop_timer){ .cb = on_race_timeout, .ctx = l };
-	l->resolver_timer = (struct loop_timer){ .cb = on_resolver_timeout, .ctx = l };
 	l->task = (struct loop_task){ .cb = on_task, .ctx = l };
 	if (channel_new(&cfg->channel, &l->channel, &reason)) {
 		snprintf(why, why_cap, "%s", reason);
@@ -473,7 +345,9 @@ struct link *link_new(struct loop *loop, const struct link_config *cfg, char *wh
 	}
 	if (channel_is_tls(l->channel) && ca_load(cfg->ca_file, &l->anchors, why, why_cap))
 		goto fail;
-	if (!set_up_resolver(l)) {
+	l->dialler = dialler_new(&(struct dialler_config){ .loop = loop, .needs_no_names = dial_is_literal(channel_host(l->channel)),
+							   .resolver = { .rng = l->rng, .mark = l->mark } });
+	if (!l->dialler) {
 		snprintf(why, why_cap, "the resolver cannot be set up: %s", strerror(errno));
 		goto fail;
 	}
@@ -489,12 +363,8 @@ void link_free(struct link *l)
 		return;
 	drop_transport(l);
 	loop_timer_clear(l->loop, &l->channel_timer);
-	loop_timer_clear(l->loop, &l->race_timer);
-	loop_timer_clear(l->loop, &l->resolver_timer);
 	loop_task_cancel(l->loop, &l->task);
-	loop_fd_del(l->resolver_watch);
-	if (l->resolver)
-		resolver_free(l->resolver);
+	dialler_free(l->dialler);
 	tls_anchors_free(l->anchors);
 	channel_free(l->channel);
 	free(l);
@@ -539,6 +409,5 @@ const struct channel_stats *link_stats(const struct link *l)
 
 void link_set_servers(struct link *l, const struct ip *servers, size_t n)
 {
-	if (l->resolver)
-		resolver_set_servers(l->resolver, servers, n);
+	dialler_set_servers(l->dialler, servers, n);
 }

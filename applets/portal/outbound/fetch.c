@@ -144,26 +144,10 @@ static void on_timeout(void *ctx, u64 now)
 	fetch_failed(x, ERR_TIMEOUT, "%s did not answer in time", x->host);
 }
 
-static void on_resolver(void *ctx, int fd, unsigned events, u64 now)
-{
-	struct fetcher *f = ctx;
-
-	(void)fd, (void)events;
-	resolver_input(f->resolver, now);
-	wire_poll_resolver(f);
-}
-
-static void on_resolver_timeout(void *ctx, u64 now)
-{
-	struct fetcher *f = ctx;
-
-	resolver_timeout(f->resolver, now);
-	wire_poll_resolver(f);
-}
-
 struct fetcher *fetcher_new(const struct fetcher_config *cfg)
 {
-	struct resolver_config rc = { .rng = cfg->rng, .resolv_conf = cfg->resolv_conf, .hosts = cfg->hosts, .port = cfg->dns_port };
+	struct dialler_config dc = { .loop = cfg->loop,
+				     .resolver = { .rng = cfg->rng, .resolv_conf = cfg->resolv_conf, .hosts = cfg->hosts, .port = cfg->dns_port } };
 	struct fetcher *f = calloc(1, sizeof(*f));
 
 	if (!f)
@@ -173,11 +157,9 @@ struct fetcher *fetcher_new(const struct fetcher_config *cfg)
 	f->allow_internal = cfg->allow_internal;
 	f->queue_end = &f->queue;
 	f->pump = (struct loop_task){ .cb = on_pump, .ctx = f };
-	f->resolver_timer = (struct loop_timer){ .cb = on_resolver_timeout, .ctx = f };
 	f->ca_file = cfg->ca_file ? strdup(cfg->ca_file) : NULL;
-	f->resolver = resolver_new(&rc);
-	f->resolver_watch = f->resolver ? loop_fd_add(f->loop, resolver_fd(f->resolver), LOOP_READ, on_resolver, f) : NULL;
-	if (!f->resolver_watch || (cfg->ca_file && !f->ca_file)) {
+	f->dialler = dialler_new(&dc);
+	if (!f->dialler || (cfg->ca_file && !f->ca_file)) {
 		fetcher_free(f);
 		return NULL;
 	}
@@ -195,10 +177,7 @@ void fetcher_free(struct fetcher *f)
 	while (f->wires)
 		wire_free(f->wires);
 	loop_task_cancel(f->loop, &f->pump);
-	loop_timer_clear(f->loop, &f->resolver_timer);
-	loop_fd_del(f->resolver_watch);
-	if (f->resolver)
-		resolver_free(f->resolver);
+	dialler_free(f->dialler);
 	tls_anchors_free(f->anchors);
 	free(f->ca_file);
 	free(f);
@@ -255,7 +234,6 @@ int fetch_start(struct fetcher *f, const struct fetch_request *rq, struct fetch 
 	x->fetcher = f;
 	x->is_tls = url_scheme_is(&u, "https");
 	x->port = u.port ? u.port : x->is_tls ? 443 : 80;
-	x->literal = u.literal;
 	x->is_post = rq->is_post;
 	memcpy(x->host, u.host.p, u.host.n); /* url_parse() bounds it by HOST_MAX */
 	x->body_max = rq->body_max ? rq->body_max : FETCH_BODY_MAX;

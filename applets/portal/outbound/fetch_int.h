@@ -1,17 +1,16 @@
 /* applets/portal/outbound/fetch_int.h: what a fetch and the connection under it know of each other.
  *
- *   wire:  [lookup] ──▶ [race] ──▶ [open] ◀──▶ [idle]          every failure ends in wire_free() and fetch_failed()
+ *   wire:  [dial] ──▶ [open] ◀──▶ [idle]          every failure ends in wire_free() and fetch_failed()
  */
 #pragma once
 
+#include "applets/common/dial.h"
 #include "applets/portal/outbound/fetch.h"
 #include "core/base/strbuf.h"
 #include "core/http/tls.h"
 #include "core/http/url.h"
-#include "platform/resolver.h"
-#include "platform/tcp.h"
 
-enum wire_phase { WIRE_LOOKUP, WIRE_RACE, WIRE_OPEN, WIRE_IDLE };
+enum wire_phase { WIRE_DIAL, WIRE_OPEN, WIRE_IDLE };
 
 struct wire {
 	struct fetcher *fetcher;
@@ -21,14 +20,13 @@ struct wire {
 	char host[HOST_MAX + 1];
 	u16 port;
 	bool is_tls, is_reused, has_input, has_excess;
-	u64 lookup_id;
-	struct tcp_race race;
+	struct dial dial;
 	int fd;
 	struct loop_fd *watch;
 	struct tls *tls;
 	struct http_parser *parser;
 	size_t sent; /* of the request */
-	struct loop_timer timer; /* of the race, of idleness */
+	struct loop_timer timer; /* of idleness */
 };
 
 struct fetch {
@@ -38,7 +36,6 @@ struct fetch {
 	char host[HOST_MAX + 1];
 	u16 port;
 	bool is_tls, is_post, must_dial;
-	struct ip literal;
 	struct strbuf request, body;
 	size_t body_max;
 	fetch_done *done;
@@ -52,9 +49,7 @@ struct fetcher {
 	char *ca_file;
 	bool allow_internal;
 	struct tls_anchors *anchors;
-	struct resolver *resolver;
-	struct loop_fd *resolver_watch;
-	struct loop_timer resolver_timer;
+	struct dialler *dialler;
 	struct loop_task pump;
 	struct fetch *queue, **queue_end, *busy;
 	u32 n_queue, n_busy;
@@ -67,8 +62,6 @@ struct fetcher {
 void wire_begin(struct fetch *x);
 /* Closes whatever it has; its fetch, if any, is on its own afterwards. */
 void wire_free(struct wire *w);
-/* News of the resolver. */
-void wire_poll_resolver(struct fetcher *f);
 
 /* The two belong together from now on. */
 void fetch_is_busy(struct fetch *x, struct wire *w);

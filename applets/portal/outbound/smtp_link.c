@@ -1,8 +1,7 @@
 #include "applets/portal/outbound/smtp_link.h"
 
+#include "applets/common/dial.h"
 #include "core/http/tls.h"
-#include "platform/resolver.h"
-#include "platform/tcp.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -15,21 +14,19 @@
 
 #define READ_BYTES 4096u
 
-enum phase { PHASE_START, PHASE_LOOKUP, PHASE_RACE, PHASE_OPEN, PHASE_OVER };
+enum phase { PHASE_START, PHASE_OPEN, PHASE_OVER };
 
 struct smtp_link {
 	struct smtp_link_config cfg;
 	enum phase phase;
 	struct smtp *smtp;
-	struct resolver *resolver; /* NULL: the host is an address */
-	struct loop_fd *resolver_watch, *watch;
-	u64 lookup_id;
-	struct ip literal;
-	struct tcp_race race;
+	struct dialler *dialler;
+	struct dial dial;
+	struct loop_fd *watch;
 	int fd;
 	struct tls *tls;
 	bool has_begun, is_tls_open;	     /* the latter: the handshake is done */
-	struct loop_timer smtp_timer, timer; /* the second: of the resolver, the race, the handshake */
+	struct loop_timer smtp_timer, timer; /* the second: of the handshake */
 	struct loop_task task;
 };
 
@@ -51,20 +48,10 @@ static void flush_tls(struct smtp_link *l)
 		tls_output_done(l->tls, (size_t)n);
 }
 
-static void end_race(struct smtp_link *l)
-{
-	loop_fd_del(l->watch);
-	l->watch = NULL;
-	tcp_race_end(&l->race);
-}
-
 static void drop_transport(struct smtp_link *l)
 {
 	loop_timer_clear(l->cfg.loop, &l->timer);
-	if (l->phase == PHASE_LOOKUP)
-		resolver_cancel(l->resolver, l->lookup_id);
-	if (l->phase == PHASE_RACE)
-		end_race(l);
+	dial_cancel(&l->dial);
 	l->phase = PHASE_OVER;
 	if (l->tls) {
 		tls_close(l->tls);
@@ -216,125 +203,37 @@ static void open_socket(struct smtp_link *l, int fd)
 		smtp_opened(l->smtp, loop_now(l->cfg.loop));
 }
 
-static void poll_race(struct smtp_link *l)
-{
-	struct endpoint winner;
-	int fd = tcp_race_poll(&l->race, &winner);
-
-	if (fd == ERR_AGAIN)
-		return;
-	loop_timer_clear(l->cfg.loop, &l->timer);
-	end_race(l);
-	l->phase = PHASE_START;
-	if (fd < 0) {
-		fail(l, "no connection to %.60s port %u: %.60s", fd == ERR_CLOSED ? "refused" : err_str(fd));
-		return;
-	}
-	log_debug("connected to the mail server", kv_ep("address", &winner));
-	open_socket(l, fd);
-}
-
-static void on_race(void *ctx, int fd, unsigned events, u64 now)
+static void on_dialled(void *ctx, const struct dial_result *r)
 {
 	struct smtp_link *l = ctx;
 
-	(void)fd;
-	(void)events;
-	(void)now;
-	poll_race(l);
-	service(l);
-}
-
-static void begin_race(struct smtp_link *l, const struct ip *ips, size_t n)
-{
-	struct endpoint dsts[RESOLVER_ADDRESSES_MAX];
-	int rc;
-
-	n = MIN(n, ARRAY_LEN(dsts));
-	for (size_t i = 0; i < n; i++)
-		dsts[i] = (struct endpoint){ ips[i], l->cfg.port };
-	rc = tcp_race_start(&l->race, dsts, n, 0);
-	if (rc) {
-		fail(l, "no connection to %.60s port %u: %.60s", err_str(rc));
-		return;
+	if (r->error && r->step == DIAL_NAME) {
+		fail(l, "the address of %.60s (port %u) cannot be found: %.60s", err_str(r->error));
+	} else if (r->error) {
+		fail(l, "no connection to %.60s port %u: %.60s", r->error == ERR_CLOSED ? "refused" : err_str(r->error));
+	} else {
+		log_debug("connected to the mail server", kv_ep("address", &r->peer));
+		open_socket(l, r->fd);
 	}
-	l->phase = PHASE_RACE;
-	l->watch = loop_fd_add(l->cfg.loop, tcp_race_fd(&l->race), LOOP_READ, on_race, l);
-	if (!l->watch) {
-		fail(l, "no connection to %.60s port %u: %.60s", "out of memory");
-		return;
-	}
-	loop_timer_set(l->cfg.loop, &l->timer, time_add(loop_now(l->cfg.loop), SMTP_LINK_TCP_TIMEOUT));
-	poll_race(l);
-}
-
-static void poll_resolver(struct smtp_link *l)
-{
-	struct resolver_answer a;
-
-	while (l->phase == PHASE_LOOKUP && resolver_poll(l->resolver, &a)) {
-		if (a.id != l->lookup_id)
-			continue;
-		l->phase = PHASE_START;
-		loop_timer_clear(l->cfg.loop, &l->timer);
-		if (a.error || a.count == 0)
-			fail(l, "the address of %.60s (port %u) cannot be found: %.60s", err_str(a.error ? a.error : ERR_NOT_FOUND));
-		else
-			begin_race(l, a.addresses, a.count);
-	}
-	if (l->phase == PHASE_LOOKUP)
-		loop_timer_set(l->cfg.loop, &l->timer, resolver_next_timeout(l->resolver));
-}
-
-static void on_resolver(void *ctx, int fd, unsigned events, u64 now)
-{
-	struct smtp_link *l = ctx;
-
-	(void)fd;
-	(void)events;
-	resolver_input(l->resolver, now);
-	poll_resolver(l);
 	service(l);
 }
 
 static void begin(struct smtp_link *l)
 {
-	int rc;
-
-	if (l->literal.family) {
-		begin_race(l, &l->literal, 1);
-		return;
-	}
-	rc = resolver_start(l->resolver, loop_now(l->cfg.loop), l->cfg.host, l, &l->lookup_id);
-	if (rc) {
-		fail(l, "the address of %.60s (port %u) cannot be found: %.60s", err_str(rc));
-		return;
-	}
-	l->phase = PHASE_LOOKUP;
-	poll_resolver(l);
+	dial_start(l->dialler, &l->dial,
+		   &(struct dial_request){ .host = l->cfg.host, .port = l->cfg.port, .race_timeout = SMTP_LINK_TCP_TIMEOUT, .done = on_dialled,
+					   .ctx = l });
 }
 
 /* ---- all -------------------------------------------------------------------------------------------------------------------------------------- */
 
-static void on_timer(void *ctx, u64 now)
+static void on_tls_timer(void *ctx, u64 now)
 {
 	struct smtp_link *l = ctx;
 
-	switch (l->phase) {
-	case PHASE_LOOKUP:
-		resolver_timeout(l->resolver, now);
-		poll_resolver(l);
-		break;
-	case PHASE_RACE:
-		fail(l, "no connection to %.60s port %u: %.60s", err_str(ERR_TIMEOUT));
-		break;
-	case PHASE_OPEN:
+	(void)now;
+	if (l->phase == PHASE_OPEN)
 		fail(l, "no TLS with %.60s port %u: %.60s", err_str(ERR_TIMEOUT));
-		break;
-	case PHASE_START:
-	case PHASE_OVER:
-		break;
-	}
 	service(l);
 }
 
@@ -388,19 +287,6 @@ static void on_task(void *ctx, u64 now)
 	service(l);
 }
 
-static bool set_up_resolver(struct smtp_link *l)
-{
-	struct resolver_config cfg = { .rng = l->cfg.rng, .resolv_conf = l->cfg.resolv_conf, .hosts = l->cfg.hosts };
-
-	if (ip_parse(SPAN(l->cfg.host, strlen(l->cfg.host)), &l->literal) == 0)
-		return true;
-	l->literal = (struct ip){ .family = 0 };
-	l->resolver = resolver_new(&cfg);
-	if (l->resolver)
-		l->resolver_watch = loop_fd_add(l->cfg.loop, resolver_fd(l->resolver), LOOP_READ, on_resolver, l);
-	return l->resolver_watch != NULL;
-}
-
 struct smtp_link *smtp_link_new(const struct smtp_link_config *cfg)
 {
 	struct smtp_config smtp = { .helo = cfg->helo, .user = cfg->user, .password = cfg->password, .wants_starttls = cfg->is_starttls,
@@ -411,11 +297,13 @@ struct smtp_link *smtp_link_new(const struct smtp_link_config *cfg)
 		return NULL;
 	l->cfg = *cfg;
 	l->fd = -1;
-	l->timer = (struct loop_timer){ .cb = on_timer, .ctx = l };
+	l->timer = (struct loop_timer){ .cb = on_tls_timer, .ctx = l };
 	l->smtp_timer = (struct loop_timer){ .cb = on_smtp_timer, .ctx = l };
 	l->task = (struct loop_task){ .cb = on_task, .ctx = l };
 	l->smtp = smtp_new(&smtp);
-	if (!l->smtp || !set_up_resolver(l)) {
+	l->dialler = dialler_new(&(struct dialler_config){ .loop = cfg->loop, .needs_no_names = dial_is_literal(cfg->host),
+							   .resolver = { .rng = cfg->rng, .resolv_conf = cfg->resolv_conf, .hosts = cfg->hosts } });
+	if (!l->smtp || !l->dialler) {
 		smtp_link_free(l);
 		return NULL;
 	}
@@ -430,9 +318,7 @@ void smtp_link_free(struct smtp_link *l)
 	drop_transport(l);
 	loop_timer_clear(l->cfg.loop, &l->smtp_timer);
 	loop_task_cancel(l->cfg.loop, &l->task);
-	loop_fd_del(l->resolver_watch);
-	if (l->resolver)
-		resolver_free(l->resolver);
+	dialler_free(l->dialler);
 	smtp_free(l->smtp);
 	free(l);
 }

@@ -1,4 +1,4 @@
-/* One connection of a fetch: name, race of addresses, TLS, bytes; kept for another fetch of the same origin when it ended well. */
+/* One connection of a fetch: a dial, TLS, bytes; kept for another fetch of the same origin when it ended well. */
 #include "applets/portal/outbound/fetch_int.h"
 
 #include "applets/common/ca.h"
@@ -17,14 +17,6 @@
 
 static void on_socket(void *ctx, int fd, unsigned events, u64 now);
 
-static void end_race(struct wire *w)
-{
-	loop_timer_clear(w->fetcher->loop, &w->timer);
-	loop_fd_del(w->watch);
-	w->watch = NULL;
-	tcp_race_end(&w->race);
-}
-
 static void flush_tls(struct wire *w)
 {
 	struct span out;
@@ -38,10 +30,7 @@ void wire_free(struct wire *w)
 {
 	struct fetcher *f = w->fetcher;
 
-	if (w->phase == WIRE_LOOKUP)
-		resolver_cancel(f->resolver, w->lookup_id);
-	if (w->phase == WIRE_RACE)
-		end_race(w);
+	dial_cancel(&w->dial);
 	if (w->phase == WIRE_IDLE)
 		f->n_idle--;
 	if (w->tls) {
@@ -264,101 +253,33 @@ static void open_socket(struct wire *w, int fd)
 
 /* --- the way there ---------------------------------------------------------------------------------------------------------------------------- */
 
-static void race_failed(struct wire *w, int err)
+static void on_idle_timer(void *ctx, u64 now)
 {
-	w->phase = WIRE_OPEN; /* without a socket */
-	fail(w, err,
-	     err == ERR_CLOSED	 ? "the connection is refused" :
-	     err == ERR_NO_ROUTE ? "there is no route to it" :
-	     err == ERR_TIMEOUT	 ? "the connection was not answered in time" :
-				   err_str(err));
+	(void)now;
+	wire_free(ctx);
 }
 
-static void poll_race(struct wire *w)
+static bool refuses(void *ctx, const struct ip *ip)
 {
-	struct endpoint winner;
-	int fd = tcp_race_poll(&w->race, &winner);
+	const struct wire *w = ctx;
 
-	if (fd == ERR_AGAIN)
-		return;
-	end_race(w);
-	if (fd < 0)
-		race_failed(w, fd);
-	else
-		open_socket(w, fd);
+	return !w->fetcher->allow_internal && guard_refuses(ip);
 }
 
-static void on_race(void *ctx, int fd, unsigned events, u64 now)
-{
-	(void)fd, (void)events, (void)now;
-	poll_race(ctx);
-}
-
-static void on_timer(void *ctx, u64 now)
+static void on_dialled(void *ctx, const struct dial_result *r)
 {
 	struct wire *w = ctx;
 
-	(void)now;
-	if (w->phase == WIRE_RACE) {
-		end_race(w);
-		race_failed(w, ERR_TIMEOUT);
-	} else if (w->phase == WIRE_IDLE) {
-		wire_free(w);
-	}
-}
-
-static void begin_race(struct wire *w, const struct ip *ips, size_t n)
-{
-	struct fetcher *f = w->fetcher;
-	struct endpoint dsts[RESOLVER_ADDRESSES_MAX];
-	size_t allowed = 0;
-
-	for (size_t i = 0; i < n && allowed < ARRAY_LEN(dsts); i++)
-		if (f->allow_internal || !guard_refuses(&ips[i]))
-			dsts[allowed++] = (struct endpoint){ ips[i], w->port };
-	w->phase = WIRE_OPEN; /* without a socket */
-	if (allowed == 0) {
-		f->stats.refused++;
+	w->phase = WIRE_OPEN; /* perhaps without a socket */
+	if (r->error == 0) {
+		open_socket(w, r->fd);
+	} else if (r->step == DIAL_ALLOWED) {
+		w->fetcher->stats.refused++;
 		log_warn("a connection to an internal address was refused", kv_s("host", w->host));
-		fail(w, ERR_DENIED, "this name leads to an internal address, which is not allowed (see --allow-internal-idps)");
-		return;
+		fail(w, r->error, "this name leads to an internal address, which is not allowed (see --allow-internal-idps)");
+	} else {
+		fail(w, r->error, dial_reason(r));
 	}
-	int rc = tcp_race_start(&w->race, dsts, allowed, 0);
-	if (rc) {
-		race_failed(w, rc);
-		return;
-	}
-	w->phase = WIRE_RACE;
-	w->watch = loop_fd_add(f->loop, tcp_race_fd(&w->race), LOOP_READ, on_race, w);
-	if (!w->watch) {
-		end_race(w);
-		race_failed(w, ERR_NOMEM);
-		return;
-	}
-	loop_timer_set(f->loop, &w->timer, loop_now(f->loop) + FETCH_DIAL_TIMEOUT);
-	poll_race(w);
-}
-
-void wire_poll_resolver(struct fetcher *f)
-{
-	struct resolver_answer a;
-
-	while (resolver_poll(f->resolver, &a)) {
-		struct wire *w = f->wires;
-		while (w && !(w->phase == WIRE_LOOKUP && w->lookup_id == a.id))
-			w = w->next;
-		if (!w)
-			continue;
-		w->phase = WIRE_OPEN;
-		if (a.error || a.count == 0)
-			fail(w, a.error ? a.error : ERR_NOT_FOUND,
-			     a.error == ERR_UNSUPPORTED ? "no name server is configured" :
-			     a.error == ERR_TIMEOUT	? "no name server answered" :
-							  "there is no such name");
-		else
-			begin_race(w, a.addresses, a.count);
-	}
-	loop_timer_set(f->loop, &f->resolver_timer, resolver_next_timeout(f->resolver));
 }
 
 static struct wire *find_idle(const struct fetch *x)
@@ -394,7 +315,7 @@ static struct wire *wire_new(struct fetch *x)
 	w->port = x->port;
 	w->is_tls = x->is_tls;
 	memcpy(w->host, x->host, sizeof(w->host));
-	w->timer = (struct loop_timer){ .cb = on_timer, .ctx = w };
+	w->timer = (struct loop_timer){ .cb = on_idle_timer, .ctx = w };
 	w->phase = WIRE_OPEN;
 	w->next = f->wires;
 	w->link = &f->wires;
@@ -420,15 +341,8 @@ void wire_begin(struct fetch *x)
 		return;
 	}
 	fetch_is_busy(x, w);
-	if (x->literal.family) {
-		begin_race(w, &x->literal, 1);
-		return;
-	}
-	int rc = resolver_start(f->resolver, loop_now(f->loop), x->host, w, &w->lookup_id);
-	if (rc) {
-		fail(w, rc, rc == ERR_INVAL ? "this is no host name" : err_str(rc));
-		return;
-	}
-	w->phase = WIRE_LOOKUP;
-	wire_poll_resolver(f);
+	w->phase = WIRE_DIAL;
+	dial_start(f->dialler, &w->dial,
+		   &(struct dial_request){ .host = w->host, .port = w->port, .race_timeout = FETCH_DIAL_TIMEOUT, .refuses = refuses,
+					   .done = on_dialled, .ctx = w });
 }
