@@ -69,6 +69,22 @@ TEST(spec60_18_a_gui_sign_in_ends_in_one_deep_link)
 	http_free(w);
 }
 
+/* Apple's client decodes twice: what is left after the first time must be no broken percent sequence. */
+TEST(a_deep_link_names_nobody_with_a_percent_sign)
+{
+	u8 secret[TOTP_SECRET_LEN];
+	struct http_world *w = sign_in_world_with_user(secret);
+	const char *link;
+
+	EXPECT_EQ(admin(w->portal, "actor update ann@acme.example --name '50% Ann'"), 0);
+	(void)type_password(w, "/acme?as=gui-client&nonce=0123abcd&state=s", "ann@acme.example", SIGN_IN_PASSWORD);
+	REQUIRE(give_code(w, code_of(secret))->status == 200);
+	link = http_get(w, "/acme/sign_in/client_redirect")->location;
+	EXPECT_STR(parameter(link, "actor_name"), "50\xef\xbc\x85 Ann");
+	EXPECT_STR(parameter(link, "state"), "s");
+	http_free(w);
+}
+
 TEST(spec60_19_a_headless_sign_in_ends_in_a_page_with_the_token)
 {
 	u8 secret[TOTP_SECRET_LEN];

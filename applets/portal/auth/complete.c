@@ -194,6 +194,25 @@ static bool split(u8 *content, size_t n, const char *part[static LINK_PARTS])
 	return n == 0;
 }
 
+/* Apple's client decodes the name twice and gives the sign-in up over a '%' that stands alone then: U+FF05 looks the same (spec 60 §3.8). */
+static const char *name_for_apple(struct exchange *x, const char *name)
+{
+	size_t n = strlen(name), at = 0;
+	char *out = exchange_alloc(x, 3 * n + 1);
+
+	if (!out)
+		return "";
+	for (size_t i = 0; i < n; i++)
+		if (name[i] == '%') {
+			memcpy(out + at, "\xef\xbc\x85", 3);
+			at += 3;
+		} else {
+			out[at++] = name[i];
+		}
+	out[at] = '\0';
+	return out;
+}
+
 /* GET /:account/sign_in/client_redirect: 302 to the client, also when the page is loaded again. */
 void page_client_redirect(struct exchange *x)
 {
@@ -216,7 +235,7 @@ void page_client_redirect(struct exchange *x)
 	const struct {
 		const char *name, *value;
 	} query[] = {
-		{ "account_name", s.account->name },	   { "account_slug", s.account->slug }, { "actor_name", part[1] }, { "fragment", part[2] },
+		{ "account_name", s.account->name },	   { "account_slug", s.account->slug }, { "actor_name", name_for_apple(x, part[1]) }, { "fragment", part[2] },
 		{ "identity_provider_identifier", part[3] }, { "state", part[4] },
 	};
 	wr_str(&w, SIGNIN_DEEP_LINK "?");
