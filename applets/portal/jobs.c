@@ -285,9 +285,12 @@ static void on_minute(void *ctx, u64 now)
 {
 	struct jobs *j = ctx;
 	u64 secs = wall(j) / NSEC_PER_SEC;
+	bool is_set_back = secs < j->done_until && j->done_until - secs < WEEK_SECS;
 	u32 due = jobs_due(j->done_until, secs);
 
 	loop_timer_set(j->loop, &j->minute, now + SEC(MINUTE_SECS - secs % MINUTE_SECS));
+	if (is_set_back)
+		return; /* that time was here before: nobody is told twice. From further ahead it was never right */
 	j->done_until = secs;
 	if (due)
 		look_at_all(j, due);

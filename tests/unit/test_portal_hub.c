@@ -286,3 +286,59 @@ TEST(spec10_34_connects_are_limited_by_address_and_token_before_the_token_is_jud
 	w->portal.hub = usual;
 	portal_free(w);
 }
+
+/* ---- the wall clock is set ------------------------------------------------------------------------------------------------------------ */
+
+TEST(a_clock_set_forward_ends_what_expired_thereby_and_nothing_else)
+{
+	struct scene s = scene_without_peers();
+	struct fake *month = join_client(s.w, token_for(s.w, "--actor jo@acme.example --expires 30d"), "phone", 'p');
+	struct fake *years = join_client(s.w, token_for(s.w, "--actor jo@acme.example --expires 1000d"), "desk", 'q');
+
+	EXPECT_EVENT(month, "init");
+	EXPECT_EVENT(years, "init");
+	portal_wall += SEC(365 * 86400ull);
+	say_topic(years, "phoenix", "heartbeat", "{}"); /* whoever speaks first brings it to light */
+	tick(s.w, SEC(1));
+	EXPECT_EVENT(years, "phx_reply");
+	EXPECT_EVENT(month, "disconnect");
+	EXPECT_STR(heard(month, "reason"), "token_expired");
+	EXPECT_NOTHING(years);
+	portal_wall -= SEC(366 * 86400ull);
+	tick(s.w, SEC(30));
+	EXPECT_NOTHING(years);
+	portal_free(s.w);
+}
+
+static int count_one(void *ctx, enum kind k, const void *row)
+{
+	(void)k;
+	(void)row;
+	++*(u32 *)ctx;
+	return 0;
+}
+
+static u32 links(struct portal_world *w)
+{
+	u32 n = 0;
+
+	EXPECT_EQ(store_list(w->portal.store, KIND_LINK, NULL, count_one, &n), 0);
+	return n;
+}
+
+TEST(what_expired_before_the_clock_was_set_back_stays_expired)
+{
+	struct scene s = scene_without_peers();
+	u32 before = links(s.w);
+
+	EXPECT_EQ(admin(s.w, "link add --actor jo@acme.example --expires 2d"), 0);
+	EXPECT_EQ(links(s.w), before + 1);
+	tick(s.w, SEC(61)); /* a purge */
+	EXPECT_EQ(links(s.w), before + 1);
+	portal_now += SEC(3 * 86400ull); /* nobody purged meanwhile */
+	portal_wall += SEC(3 * 86400ull);
+	portal_wall -= SEC(2 * 86400ull);
+	tick(s.w, SEC(61));
+	EXPECT_EQ(links(s.w), 0);
+	portal_free(s.w);
+}

@@ -178,6 +178,14 @@ out:
 	free(inbound);
 }
 
+/* By the wall clock, which may be set: looked at again each minute. */
+void client_judge_expiry(struct peer *p)
+{
+	const struct hub *h = p->hub;
+
+	p->client.expires_due = time_add(h->now, time_since((u64)p->client.subject.expires_at * NSEC_PER_SEC, h->wall));
+}
+
 void client_peer_join(struct peer *p)
 {
 	struct hub *h = p->hub;
@@ -198,7 +206,7 @@ void client_peer_join(struct peer *p)
 	p->is_registered = true;
 	hub_tell_presence(p, true);
 	p->next_minute = h->now + RECOMPUTE_INTERVAL;
-	p->client.expires_due = time_add(h->now, time_since((u64)p->client.subject.expires_at * NSEC_PER_SEC, h->wall));
+	client_judge_expiry(p);
 	push_init(p, list, n);
 	free(list);
 	device_recheck(h, &p->account_id, &p->id);
@@ -239,6 +247,7 @@ void client_peer_timeout(struct peer *p)
 	flow_timeout(p);
 	if (now >= p->next_minute) {
 		p->next_minute = now + RECOMPUTE_INTERVAL;
+		client_judge_expiry(p);
 		client_peer_recompute(p, NULL, 0);
 		device_recheck(p->hub, &p->account_id, &p->id);
 	}

@@ -6,6 +6,8 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#define CLOCK_SET SEC(10) /* a difference between the clocks that is no correction */
+
 static int by_key(const void *a, const void *b)
 {
 	const struct peer *x = a, *y = b;
@@ -198,15 +200,25 @@ static void flush_sessions(struct hub *h)
 		h->n_sessions = 0;
 }
 
+/* What expired before the clock was set back stays expired: what it said then is looked at once more. */
+static u64 purge_wall(const struct hub *h)
+{
+	return h->purged_wall ? MAX(h->wall, time_add(h->purged_wall, time_since(h->now, h->purged_at))) : h->wall;
+}
+
 static void purge(struct hub *h)
 {
 	int rc = store_begin(h->cfg.store, STORE_EAGER);
 	bool is_more = false;
 
-	rc = rc ? rc : store_purge_expired(h->cfg.store, h->wall);
+	rc = rc ? rc : store_purge_expired(h->cfg.store, purge_wall(h));
 	is_more = rc > 0;
 	rc = is_more ? 0 : rc;
 	h->purge_due = h->now + (is_more ? PURGE_PAUSE : PURGE_INTERVAL);
+	if (!is_more) {
+		h->purged_at = h->now;
+		h->purged_wall = h->wall;
+	}
 	rc = rc ? store_rollback(h->cfg.store, rc) : store_commit(h->cfg.store);
 	if (rc)
 		hub_store_failed(h, "expired rows could not be deleted", rc);
@@ -221,12 +233,31 @@ u64 hub_next_timeout(const struct hub *h)
 	return time_min(time_min(heap_next(&h->due), h->relay_change_due), writes);
 }
 
+void hub_at(struct hub *h, u64 now, u64 wall)
+{
+	u64 expected = time_add(h->clock_wall, time_since(now, h->clock_now));
+	bool is_set = h->clock_now && MAX(wall, expected) - MIN(wall, expected) > CLOCK_SET;
+
+	h->now = h->clock_now = now;
+	h->wall = h->clock_wall = wall;
+	if (!is_set)
+		return;
+	log_warn("the clock was set", kv_i("seconds", ((i64)wall - (i64)expected) / (i64)NSEC_PER_SEC));
+	for (u32 i = 0; i < h->all.n; i++) {
+		struct peer *p = h->all.at[i];
+
+		if (p->is_registered && p->role == MSG_ROLE_CLIENT) {
+			client_judge_expiry(p);
+			peer_arm(p);
+		}
+	}
+}
+
 void hub_timeout(struct hub *h, u64 now, u64 wall)
 {
 	struct heap_node *node;
 
-	h->now = now;
-	h->wall = wall;
+	hub_at(h, now, wall);
 	/* each peer at most once, so that one whose deadline stays in the past cannot hold the loop */
 	for (u32 n = h->due.count; n > 0 && (node = heap_pop_due(&h->due, now)); n--)
 		peer_timeout(container_of(node, struct peer, due));

@@ -104,6 +104,8 @@ struct hub {
 	struct hub_config cfg;
 	struct directory dir;
 	u64 now, wall;
+	u64 purged_at, purged_wall; /* when, by both clocks */
+	u64 clock_now, clock_wall;  /* of the last hub_at() */
 	struct heap due;
 	struct index joined[3]; /* by role: (account, id) */
 	struct index all;	/* every peer, by address */
@@ -127,6 +129,8 @@ static inline i64 hub_secs(const struct hub *h)
 }
 
 /* ---- hub.c ---- */
+/* What time it is. When the wall clock was set, by more than it is corrected by the way, clients whose token expired thereby are gone at once. */
+void hub_at(struct hub *h, u64 now, u64 wall);
 struct peer *hub_find(const struct hub *h, enum msg_role role, const struct uuid *account, const struct uuid *id);
 /* Joined peers of a role in an account: *n of them. */
 void *const *hub_peers(const struct hub *h, enum msg_role role, const struct uuid *account, u32 *n);
@@ -146,6 +150,7 @@ void peer_arm(struct peer *p);
 void peer_wake(struct peer *p);
 
 /* ---- client.c ---- */
+void client_judge_expiry(struct peer *p); /* by the wall clock, for the monotonic one */
 void client_peer_join(struct peer *p);
 void client_peer_leave(struct peer *p);
 void client_peer_free(struct peer *p);

@@ -142,8 +142,7 @@ static void serve_events(struct peer *p)
 
 static void at(struct peer *p, u64 now, u64 wall)
 {
-	p->hub->now = now;
-	p->hub->wall = wall;
+	hub_at(p->hub, now, wall);
 }
 
 void peer_input(struct peer *p, u64 now, u64 wall, struct span bytes)

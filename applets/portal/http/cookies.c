@@ -7,7 +7,9 @@
 #include <stdio.h>
 
 #define TIMES_LEN 16u
-#define CLOCK_SLACK 60u /* seconds a cookie may come from the future: the clock was set back */
+/* Seconds a cookie may come from the future: the clock was set back, and nobody is to sign in anew for that. What must be over sooner is judged by the row or
+ * the list of used ones behind the cookie. */
+#define CLOCK_SLACK (7u * 86400u)
 #define RAW_MAX (TIMES_LEN + EXCHANGE_COOKIE_MAX + SHA256_LEN)
 
 static_assert(COOKIE_STRLEN >= BASE64URL_SIZE(RAW_MAX), "a cookie of the greatest content fits");
