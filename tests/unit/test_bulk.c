@@ -103,6 +103,21 @@ TEST(a_deletion_of_many_is_asked_once_and_names_what_goes_with_them)
 	http_free(w);
 }
 
+TEST(a_deletion_of_one_leads_to_what_goes_with_it)
+{
+	struct http_world *w = signed_in();
+	char id[64], want[128];
+
+	policies(w, 1);
+	snprintf(id, sizeof(id), "%s", id_of(w, "resource show web0"));
+	snprintf(want, sizeof(want), "/acme/policies?resource=%s", id);
+	EXPECT_HAS(get(w, path("/acme/resources/%s/delete", id), 200)->body, want);
+	EXPECT_EQ(http_get(w, want)->status, 200);
+	snprintf(id, sizeof(id), "%s", id_of(w, "site show Berlin"));
+	EXPECT_HAS(get(w, path("/acme/sites/%s/delete", id), 200)->body, "/acme/resources?site=");
+	http_free(w);
+}
+
 TEST(what_the_rules_refuse_is_told_row_by_row)
 {
 	struct http_world *w = signed_in();

@@ -197,7 +197,7 @@ static bool is_sure(struct web *w, const struct bulk *b)
 		web_store_failed(w);
 		return false;
 	}
-	c = web_confirm(w, b->kind->kind, b->kind->one, &found);
+	c = web_confirm(w, b->kind->kind, b->kind->one, &found, NULL);
 	if (b->kind->is_typed && c.n_dependents > 0)
 		c.typed = web_text(w, "%s %u", b->verb->verb, b->n);
 	if (sure && (!c.typed || (typed && strcmp(typed, c.typed) == 0)))

@@ -155,7 +155,28 @@ static bool loses_access(const struct dependents *d)
 	return false;
 }
 
-struct confirm web_confirm(struct web *w, enum kind k, const char *one, const struct dependents *found)
+/* Where those that go with it are to be seen; NULL: nowhere in particular. */
+static const char *link_of(struct web *w, const struct web_deletion *d, enum kind dependent)
+{
+	static const struct {
+		enum kind of, dependent;
+		const char *before, *after;
+	} links[] = {
+		{ KIND_SITE, KIND_RESOURCE, "/resources?site=", "" },
+		{ KIND_SITE, KIND_POLICY, "/policies?site=", "" },
+		{ KIND_SITE, KIND_GATEWAY, "/sites/", "/gateways" },
+		{ KIND_RESOURCE, KIND_POLICY, "/policies?resource=", "" },
+		{ KIND_GROUP, KIND_POLICY, "/policies?group=", "" },
+		{ KIND_GROUP, KIND_MEMBERSHIP, "/groups/", "" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(links); i++)
+		if (links[i].of == d->kind && links[i].dependent == dependent)
+			return web_path(w, "%s%s%s", links[i].before, web_id(w, d->id), links[i].after);
+	return d->kind == KIND_ACTOR ? d->href : NULL;
+}
+
+struct confirm web_confirm(struct web *w, enum kind k, const char *one, const struct dependents *found, const struct web_deletion *d)
 {
 	struct confirm_item *items = exchange_alloc(w->x, DEPENDENTS_MAX * sizeof(*items));
 	struct confirm c = { .kind = one, .dependents = items };
@@ -163,7 +184,7 @@ struct confirm web_confirm(struct web *w, enum kind k, const char *one, const st
 	for (u32 i = 0; items && i < found->n; i++)
 		if (found->at[i].n > 0)
 			items[c.n_dependents++] = (struct confirm_item){ .n = (u64)found->at[i].n, .one = found->at[i].one, .many = found->at[i].many,
-									 .what = what_happens(k, found->at[i].one, (u64)found->at[i].n) };
+									 .what = what_happens(k, found->at[i].one, (u64)found->at[i].n), .href = d ? link_of(w, d, found->at[i].kind) : NULL };
 	return c;
 }
 
@@ -176,7 +197,7 @@ static void ask_before_deletion(struct web *w, const struct web_deletion *d, con
 		web_store_failed(w);
 		return;
 	}
-	c = web_confirm(w, d->kind, d->noun ? d->noun : kinds[d->kind].name, &found);
+	c = web_confirm(w, d->kind, d->noun ? d->noun : kinds[d->kind].name, &found, d);
 	c.name = d->name;
 	c.action = web_text(w, "%s/delete", d->href);
 	c.cancel_href = d->href;

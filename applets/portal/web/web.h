@@ -159,8 +159,8 @@ struct web_deletion {
 	const struct undo *undo; /* makes it again (undo.h); offered when nothing went with it. NULL: nothing can */
 };
 
-/* What goes with it, in words: the body of a page that asks before. */
-struct confirm web_confirm(struct web *w, enum kind k, const char *one, const struct dependents *found);
+/* What goes with it, in words: the body of a page that asks before. With links when it is of one thing (`d`). */
+struct confirm web_confirm(struct web *w, enum kind k, const char *one, const struct dependents *found, const struct web_deletion *d);
 
 /* GET: the page that names what goes with it; POST: does it. Answers. */
 void web_delete(struct web *w, const struct web_deletion *d);
