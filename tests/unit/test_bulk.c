@@ -118,6 +118,28 @@ TEST(a_deletion_of_one_leads_to_what_goes_with_it)
 	http_free(w);
 }
 
+/* Nothing on the page that asks leads nowhere. */
+TEST(who_keeps_it_is_back_where_it_is_shown)
+{
+	struct http_world *w = signed_in();
+	const char *at;
+	char where[256], back[128];
+
+	EXPECT_EQ(admin(w->portal, "directory add --type entra --name Entra --tenant-id 0b8c1d2e-0000-4000-8000-000000000001 --client-id c --client-secret s --verified on"), 0);
+	make(w, 0, "directory show Entra", 0);
+	make(w, 1, "provider show 'Email (OTP)'", 0);
+	make(w, 2, "site show Berlin", 0);
+	for (u32 i = 0; i < 3; i++) {
+		snprintf(where, sizeof(where), "/acme/%s/%s/delete", i == 0 ? "settings/directory_sync/entra" : i == 1 ? "settings/authentication/email_otp" : "sites", made[i]);
+		at = strstr(get(w, where, 200)->body, "<a class=button href=\"");
+		if (EXPECT(at)) {
+			snprintf(back, sizeof(back), "%.*s", (int)strcspn(at + 22, "\""), at + 22);
+			(void)get(w, back, 200);
+		}
+	}
+	http_free(w);
+}
+
 TEST(what_the_rules_refuse_is_told_row_by_row)
 {
 	struct http_world *w = signed_in();

@@ -155,6 +155,11 @@ static bool loses_access(const struct dependents *d)
 	return false;
 }
 
+static const char *page_of(const struct web_deletion *d)
+{
+	return d->has_no_page ? d->list_href : d->href;
+}
+
 /* Where those that go with it are to be seen; NULL: nowhere in particular. */
 static const char *link_of(struct web *w, const struct web_deletion *d, enum kind dependent)
 {
@@ -200,14 +205,15 @@ static void ask_before_deletion(struct web *w, const struct web_deletion *d, con
 	c = web_confirm(w, d->kind, d->noun ? d->noun : kinds[d->kind].name, &found, d);
 	c.name = d->name;
 	c.action = web_text(w, "%s/delete", d->href);
-	c.cancel_href = d->href;
+	c.cancel_href = page_of(d);
 	c.sent = sent;
 	c.error = error;
 	if (d->is_typed && loses_access(&found))
 		c.typed = d->name;
 	c.submit = web_text(w, "Delete %s", c.kind);
 	page_crumb(&w->page, d->list_label, d->list_href);
-	page_crumb(&w->page, d->name, d->href);
+	if (!d->has_no_page)
+		page_crumb(&w->page, d->name, d->href);
 	w->page.title = web_text(w, "Delete %s?", d->name);
 	w->page.lead = d->note;
 	template_confirm(&w->x->out, &w->page, &c);
@@ -242,7 +248,7 @@ void web_delete(struct web *w, const struct web_deletion *d)
 		exchange_redirect(w->x, "%s", d->list_href);
 	} else {
 		exchange_flash(w->x, FLASH_ERROR, "%s", a.reply.reason);
-		exchange_redirect(w->x, "%s", d->href);
+		exchange_redirect(w->x, "%s", page_of(d));
 	}
 	action_end(&a);
 }

@@ -438,6 +438,7 @@ void page_directory_delete(struct exchange *x)
 						       .href = web_path(&w, "/settings/directory_sync/%s/%s", directory_type_names[d->type], web_id(&w, &d->e.id)),
 						       .list_href = web_path(&w, "/settings/directory_sync"),
 						       .list_label = "Directories",
+						       .has_no_page = true,
 						       .note = "The people and groups that came from it go with it.",
 						       .is_typed = true });
 	web_end(&w);

@@ -464,6 +464,7 @@ void page_provider_delete(struct exchange *x)
 						       .href = web_path(&w, "/settings/authentication/%s/%s", provider_type_names[p->type], web_id(&w, &p->e.id)),
 						       .list_href = web_path(&w, "/settings/authentication"),
 						       .list_label = "Sign-in",
+						       .has_no_page = true,
 						       .is_typed = true });
 	web_end(&w);
 }

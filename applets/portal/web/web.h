@@ -154,6 +154,7 @@ struct web_deletion {
 	const char *name;	/* "Berlin" */
 	const char *href;	/* its page; POST to <href>/delete */
 	const char *list_href, *list_label; /* where one is afterwards */
+	bool has_no_page;	/* it is shown in its list only */
 	const char *note;	/* a sentence more; NULL: none */
 	bool is_typed;		/* people lose access: the name must be typed when anything depends on it */
 	const struct undo *undo; /* makes it again (undo.h); offered when nothing went with it. NULL: nothing can */
