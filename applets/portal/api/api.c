@@ -478,3 +478,37 @@ void api_put_metadata(struct api_call *c, const struct store_page *page, u32 lim
 	json_put_str(&c->out, "prev_page", page->has_prev ? page->prev : NULL);
 	json_close(&c->out);
 }
+
+bool api_read_ids(const struct cJSON *list, const char *member, void (*each)(void *ctx, const struct uuid *id), void *ctx)
+{
+	struct json_get g = JSON_GET;
+
+	if (!json_is_array(list))
+		return false;
+	json_each(one, list) {
+		const struct cJSON *v = !member ? one : json_is_object(one) ? json_member(&g, one, member) : NULL;
+		struct uuid id;
+
+		if (!v || g.err || json_value_uuid(v, &id))
+			return false;
+		each(ctx, &id);
+	}
+	return true;
+}
+
+void api_send_page(struct api_call *c, const struct store_query *q, store_each put, void *ctx)
+{
+	struct store_page page;
+
+	json_open(&c->out, NULL);
+	json_open_array(&c->out, "data");
+	int rc = store_page(c->x->portal->store, q, put, ctx, &page);
+	json_close_array(&c->out);
+	if (rc) {
+		api_fail_store(c, rc);
+		return;
+	}
+	api_put_metadata(c, &page, q->limit);
+	json_close(&c->out);
+	api_send(c, 200);
+}

@@ -110,6 +110,8 @@ bool api_query(struct api_call *c, const char *name, const char **value) MUST_CH
 /* "limit" and "page_cursor" of the query; false: 400 was answered. */
 bool api_page_query(struct api_call *c, struct store_query *q) MUST_CHECK;
 void api_put_metadata(struct api_call *c, const struct store_page *page, u32 limit);
+/* {"data":[…],"metadata":{…}} with what `put` writes to c->out for each row of the page. Sends. */
+void api_send_page(struct api_call *c, const struct store_query *q, store_each put, void *ctx);
 bool api_has_column(const struct api_resource *r, const struct api_field *f, const void *row);
 
 /* ---- handlers ---- */

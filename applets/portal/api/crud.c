@@ -222,13 +222,9 @@ static bool read_fields(struct api_call *c, const struct cJSON *root, struct act
 
 /* ---- list, show -------------------------------------------------------------------------------------------------------------------------- */
 
-struct listing {
-	struct api_call *c;
-};
-
 static int list_row(void *ctx, enum kind k, const void *row)
 {
-	struct api_call *c = ((struct listing *)ctx)->c;
+	struct api_call *c = ctx;
 
 	(void)k;
 	json_open(&c->out, NULL);
@@ -277,9 +273,7 @@ bool api_parent(struct api_call *c, struct uuid *parent)
 void api_list(struct exchange *x)
 {
 	struct api_call c;
-	struct listing l = { &c };
 	struct store_query q = { .kind = KIND_COUNT };
-	struct store_page page;
 	struct uuid parent;
 	char parent_text[UUID_STRLEN], number[4][12];
 	u32 n_numbers = 0;
@@ -308,17 +302,7 @@ void api_list(struct exchange *x)
 		if (value)
 			narrow(&q, c.r->fields[i].column, value);
 	}
-	json_open(&c.out, NULL);
-	json_open_array(&c.out, "data");
-	int rc = store_page(x->portal->store, &q, list_row, &l, &page);
-	json_close_array(&c.out);
-	if (rc) {
-		api_fail_store(&c, rc);
-		return;
-	}
-	api_put_metadata(&c, &page, q.limit);
-	json_close(&c.out);
-	api_send(&c, 200);
+	api_send_page(&c, &q, list_row, &c);
 }
 
 /* The row of the last parameter, below its parent and of the right type; false: answered. */
