@@ -272,13 +272,13 @@ struct msg_access *device_inbound(const struct peer *to, size_t *n)
 	struct msg_access *list;
 
 	*n = 0;
-	for (u32 i = 0; i < h->n_accesses; i++)
+	for (u32 i = 0; to->version == MSG_V2 && i < h->n_accesses; i++)
 		*n += is_inbound(&h->accesses[i], to);
 	list = malloc((*n + 1) * sizeof(*list));
 	if (!list)
 		return NULL;
 	*n = 0;
-	for (u32 i = 0; i < h->n_accesses; i++)
+	for (u32 i = 0; to->version == MSG_V2 && i < h->n_accesses; i++)
 		if (is_inbound(&h->accesses[i], to))
 			list[(*n)++] = (struct msg_access){ h->accesses[i].from, h->accesses[i].pool, (u64)MAX(h->accesses[i].expires_at, 0) };
 	return list;

@@ -186,7 +186,7 @@ bool device_knows_pools(const struct peer *p);
 /* A request for a pool that was granted; what it may not is answered here too. */
 void device_create(struct peer *from, const struct resource *pool, const struct grant *g, const struct msg_create_flow *m);
 u64 device_pool_stamp(struct hub *h, const struct resource *pool);
-/* Who may reach a client: *n of them, the caller's to free; NULL without memory. */
+/* Who may reach a client, for its init on v2: *n of them, the caller's to free; NULL without memory. */
 struct msg_access *device_inbound(const struct peer *to, size_t *n);
 /* Tells whoever is reached through a pool of its filters. */
 void device_filters_changed(struct hub *h, const struct resource *pool);
