@@ -59,28 +59,28 @@ static int take_online(void *ctx, const struct hub_presence *p)
 	return 0;
 }
 
-static bool load_sites(struct web *w, struct sites_view *v, struct form *filters)
+/* `l` holds the cursors that the view shows. */
+static bool load_sites(struct web *w, struct web_list *l, struct sites_view *v, struct form *filters)
 {
 	static const struct column columns[] = { { .label = "Site", .sort = "name" }, { .label = "Gateways" }, { .label = "Resources", .is_number = true },
 						 { .label = "Policies", .is_number = true } };
 	static const enum store_tally tallies[] = { TALLY_RESOURCES_OF_SITE, TALLY_POLICIES_OF_SITE, TALLY_GATEWAYS_OF_SITE };
-	struct web_list l;
 	u32 n;
 	void *const *all = directory_all(dir_of(w), KIND_SITE, &w->account->e.id, &n);
 	int rc;
 
-	web_list_begin(w, &l, KIND_SITE, "sites", web_path(w, "/sites"), columns, ARRAY_LEN(columns), filters, NULL, 0);
-	if (!l.query.sort)
-		l.query.sort = l.list.sort = "name";
-	l.query.filters[l.query.n_filters++] = (struct store_filter){ "managed_by", FILTER_IS, "account" };
-	if (!web_list_load(w, &l))
+	web_list_begin(w, l, KIND_SITE, "sites", web_path(w, "/sites"), columns, ARRAY_LEN(columns), filters, NULL, 0);
+	if (!l->query.sort)
+		l->query.sort = l->list.sort = "name";
+	l->query.filters[l->query.n_filters++] = (struct store_filter){ "managed_by", FILTER_IS, "account" };
+	if (!web_list_load(w, l))
 		return false;
-	v->list = l.list;
+	v->list = l->list;
 	v->filters = filters;
-	v->sites = exchange_alloc(w->x, (l.n + 1) * sizeof(*v->sites));
+	v->sites = exchange_alloc(w->x, (l->n + 1) * sizeof(*v->sites));
 	rc = v->sites ? 0 : ERR_NOMEM;
-	for (u32 i = 0; !rc && i < l.n; i++) {
-		const struct site *s = l.rows[i];
+	for (u32 i = 0; !rc && i < l->n; i++) {
+		const struct site *s = l->rows[i];
 		v->sites[v->n++] = (struct site_row){ .site = s, .href = web_path(w, "/sites/%s", web_id(w, &s->e.id)) };
 	}
 	for (u32 i = 0; !rc && i < n; i++)
@@ -105,6 +105,7 @@ void page_sites(struct exchange *x)
 	struct form_field fields[] = { { .name = "q", .label = "Name" } };
 	struct form f = { FORM_FIELDS(fields) };
 	struct sites_view v = { .n = 0 };
+	struct web_list l;
 	struct web w;
 
 	if (!web_begin(&w, x, SECTION_SITES))
@@ -113,7 +114,7 @@ void page_sites(struct exchange *x)
 	w.page.action = "New site";
 	w.page.action_href = web_path(&w, "/sites/new");
 	w.page.live_topics = "gateways,sites";
-	if (load_sites(&w, &v, &f)) {
+	if (load_sites(&w, &l, &v, &f)) {
 		template_sites(&x->out, &w.page, &v);
 		web_send(&w, 200);
 	}
