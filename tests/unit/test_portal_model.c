@@ -303,6 +303,9 @@ TEST(spec60_40_touching_ranges_are_merged_before_the_expiry)
 	EXPECT_EQ(until("current_utc_datetime is_in_day_of_week_time_ranges R/12-17,9-12/Test/2", &s, ten), 15 * 3600);
 	EXPECT_EQ(until("current_utc_datetime is_in_day_of_week_time_ranges R/9-11,12-17/Test/2", &s, ten), 9 * 3600);
 	EXPECT_EQ(until("current_utc_datetime is_in_day_of_week_time_ranges R/true/Test/2", &s, ten), 22 * 3600 - 1);
+	/* a client that asks again in the very second in which its access ended */
+	EXPECT_EQ(until("current_utc_datetime is_in_day_of_week_time_ranges R/9-17/Test/2", &s, 15 * 3600 - 1), 15 * 3600);
+	EXPECT_EQ(until("current_utc_datetime is_in_day_of_week_time_ranges R/9-17/Test/2", &s, 15 * 3600), -1);
 	EXPECT_EQ(until("current_utc_datetime is_in_day_of_week_time_ranges R/11-17/Test/2", &s, ten), -1);
 	EXPECT_EQ(until("current_utc_datetime is_in_day_of_week_time_ranges F/9-17/Test/2", &s, ten), -1);
 	EXPECT_EQ(until("current_utc_datetime is_in_day_of_week_time_ranges R/9-17/No/Zone", &s, ten), -1);

@@ -78,7 +78,7 @@ static bool time_holds(const struct condition *c, const struct subject *s, i64 n
 		if ((int)(((day + 4) % 7 + 7) % 7) != weekday) /* 1970-01-01 was a Thursday */
 			continue;
 		for (int i = 0; i < n; i++)
-			if (ranges[i].first <= second && second <= ranges[i].last)
+			if (ranges[i].first <= second && second < ranges[i].last) /* not what would be over when it is granted */
 				until = MAX(until, local_to_utc(s->zones, zone, day * DAY + ranges[i].last, offset));
 	}
 	if (until >= 0)
