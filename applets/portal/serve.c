@@ -126,11 +126,19 @@ static void rearm(struct server *server)
 		loop_timer_set(server->loop, &s->hub_timer, hub_next_timeout(server->portal->hub));
 }
 
+static void on_hub_wants_time(void *server)
+{
+	rearm(server);
+}
+
 static void on_hub_timer(void *ctx, u64 now)
 {
 	struct serving *s = ctx;
+	struct hub *hub = s->server.portal->hub;
 
-	hub_timeout(s->server.portal->hub, now, loop_wall(s->server.loop));
+	hub_timeout(hub, now, loop_wall(s->server.loop));
+	if (hub_next_timeout(hub) <= now)
+		loop_yield(s->server.loop);
 	rearm(&s->server);
 }
 
@@ -375,7 +383,8 @@ static void init(struct serving *s, const struct serve_config *cfg)
 {
 	s->hub = (struct hub_config){ .api_url = cfg->api_url, .wants_service = conn_service, .ctx = &s->server,
 				      .rate_capacity = cfg->rate_capacity, .rate_refill = cfg->rate_refill,
-				      .news = &live_news, .news_ctx = &s->state.portal };
+				      .news = &live_news, .news_ctx = &s->state.portal, .clock = sys_now,
+				      .wants_time = on_hub_wants_time };
 	s->state.lock_fd = -1;
 	s->state.portal.rng = sys_rng();
 	s->server = (struct server){ .portal = &s->state.portal, .cfg = cfg, .areas = router_areas, .changed = rearm, .is_starting = true };

@@ -32,6 +32,7 @@ struct loop {
 	u64 now;
 	bool is_stopping;
 	bool runs_timers;
+	bool yields;
 	u64 rest; /* wished before the next poll */
 
 	struct loop_timer *timers;
@@ -105,6 +106,11 @@ void loop_stop(struct loop *l)
 void loop_rest(struct loop *l, u64 ns)
 {
 	l->rest = time_min(ns, LOOP_REST_MAX);
+}
+
+void loop_yield(struct loop *l)
+{
+	l->yields = true;
 }
 
 u64 loop_now(const struct loop *l)
@@ -392,12 +398,13 @@ static bool iterate(struct loop *l)
 static bool corridor(struct loop *l)
 {
 	u64 start = 0;
+	l->yields = false;
 	for (unsigned i = 0; i < LOOP_TURN_ITERATIONS; i++) {
 		if (!iterate(l))
 			return false;
 		if (i == 0)
 			start = l->now;
-		if (time_since(l->now, start) >= LOOP_TURN_TIME) {
+		if (l->yields || time_since(l->now, start) >= LOOP_TURN_TIME) {
 			l->stats.yields_time++;
 			return true;
 		}

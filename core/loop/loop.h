@@ -57,6 +57,9 @@ void loop_turn(struct loop *l, u64 latest);
  * does a signal; with queued calls or a lane that has work there is none. */
 void loop_rest(struct loop *l, u64 ns);
 
+/* For a callback that has done its share and wants to go on later: after this iteration descriptors and signals are asked, before anything else runs. */
+void loop_yield(struct loop *l);
+
 /* The instant of the present iteration: one clock reading serves all callbacks in it. */
 u64 loop_now(const struct loop *l);
 u64 loop_wall(const struct loop *l);

@@ -230,6 +230,8 @@ static void note_session(struct hub *h, const struct peer *p, const struct hub_r
 	snprintf(s->user_agent, sizeof(s->user_agent), "%s", p->user_agent);
 	if (h->session_flush_due == TIME_NEVER)
 		h->session_flush_due = h->now + SESSION_FLUSH_INTERVAL;
+	if (h->n_sessions >= SESSION_BUFFER_MAX / 2)
+		h->session_flush_due = h->now;
 }
 
 /* ---- the peer ----------------------------------------------------------------------------------------------------------------------------- */
@@ -317,6 +319,7 @@ static int make_peer(struct hub *h, const struct token *token, const struct hub_
 	if (!rc) {
 		p->socket = phx_socket_new(p->role, p->version, h->cfg.rng, h->now);
 		rc = p->socket ? index_put(&h->all, p) : ERR_NOMEM;
+		rc = rc ? rc : index_put(&h->by_token, p);
 	}
 	if (rc) {
 		peer_free(p);

@@ -70,6 +70,8 @@ static void push_resource(struct peer *p, const struct resource *r)
 
 static bool is_among(const struct uuid *id, const struct uuid *list, u32 n)
 {
+	if (n == TOGGLED_ALL)
+		return true;
 	for (u32 i = 0; i < n; i++)
 		if (uuid_eq(id, &list[i]))
 			return true;
@@ -204,6 +206,7 @@ void client_peer_join(struct peer *p)
 		return;
 	}
 	p->is_registered = true;
+	p->told_seq = h->tell_seq;
 	hub_tell_presence(p, true);
 	p->next_minute = h->now + RECOMPUTE_INTERVAL;
 	client_judge_expiry(p);

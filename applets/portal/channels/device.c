@@ -246,14 +246,17 @@ static bool is_over(struct hub *h, struct device_access *a)
 	return true;
 }
 
+void device_recheck_one(struct hub *h, const struct uuid *account, u32 i)
+{
+	if (uuid_eq(&h->accesses[i].account_id, account) && is_over(h, &h->accesses[i]))
+		h->accesses[i] = h->accesses[--h->n_accesses];
+}
+
 void device_recheck(struct hub *h, const struct uuid *account, const struct uuid *from)
 {
-	for (u32 i = h->n_accesses; i-- > 0;) {
-		struct device_access *a = &h->accesses[i];
-
-		if (uuid_eq(&a->account_id, account) && (!from || uuid_eq(&a->from, from)) && is_over(h, a))
-			h->accesses[i] = h->accesses[--h->n_accesses];
-	}
+	for (u32 i = h->n_accesses; i-- > 0;)
+		if (uuid_eq(&h->accesses[i].from, from))
+			device_recheck_one(h, account, i);
 }
 
 bool device_may_signal(const struct peer *a, const struct uuid *b)
@@ -292,23 +295,18 @@ static bool is_reached_through(const struct hub *h, const struct peer *to, const
 	return false;
 }
 
-void device_filters_changed(struct hub *h, const struct resource *pool)
+void device_filters_changed(struct peer *to, const struct uuid *pool)
 {
+	struct hub *h = to->hub;
+	const struct resource *r = directory_get(&h->dir, KIND_RESOURCE, &to->account_id, pool);
 	struct portal_message m = { .type = MSG_RESOURCE_FILTERS_UPDATED };
 	struct rendered mem;
-	u32 n;
-	void *const *members = directory_all(&h->dir, KIND_POOL_MEMBER, &pool->e.account_id, &n);
 
-	if (render_resource(h, pool, &mem))
+	if (!r || !device_knows_pools(to) || !is_member(h, &to->account_id, pool, &to->id) || !is_reached_through(h, to, pool) ||
+	    render_resource(h, r, &mem))
 		return;
 	m.resource = mem.resource;
-	for (u32 i = 0; i < n; i++) {
-		const struct pool_member *member = members[i];
-		struct peer *to = hub_find(h, MSG_ROLE_CLIENT, &pool->e.account_id, &member->client_id);
-
-		if (to && uuid_eq(&member->resource_id, &pool->e.id) && device_knows_pools(to) && is_reached_through(h, to, &pool->e.id))
-			(void)peer_push(to, &m);
-	}
+	(void)peer_push(to, &m);
 	rendered_free(&mem);
 }
 

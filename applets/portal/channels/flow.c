@@ -139,7 +139,7 @@ static int choose_gateway(struct peer *client, const struct resource *r, const s
 		struct peer *g = list[i];
 		int order;
 
-		if (!uuid_eq(&g->owner_id, &r->site_id))
+		if (!uuid_eq(&g->owner_id, &r->site_id) || g->ending_link)
 			continue;
 		online++;
 		if (!can_serve(client, g, r))
@@ -339,6 +339,9 @@ static enum msg_reason try_create(struct peer *client, const struct msg_create_f
 	if (rc)
 		return rc == ERR_UNSUPPORTED ? MSG_REASON_VERSION_MISMATCH : MSG_REASON_OFFLINE;
 
+	tell_now(gateway); /* of what is revoked, before anything new */
+	if (!gateway->is_registered)
+		return MSG_REASON_OFFLINE;
 	f.gateway_id = gateway->id;
 	f.policy_id = grant.policy->e.id;
 	f.authorization_id = hub_new_id(h);
@@ -427,6 +430,8 @@ bool flow_authorized(struct peer *gateway, const char *ref, const struct phx_ref
 		return false;
 	phx_ok(gateway->socket, reply);
 	client = hub_find(h, MSG_ROLE_CLIENT, &gateway->account_id, &client_id);
+	if (client)
+		tell_now(client);
 	for (u32 i = 0; client && i < client->client.n_pending; i++) {
 		struct pending_flow f = client->client.pending[i];
 

@@ -106,6 +106,25 @@ void gateway_peer_init(struct peer *p)
 	free(access);
 }
 
+static int read_held(struct peer *p)
+{
+	struct hub *h = p->hub;
+
+	drop_all(p);
+	int rc = store_gateway_authorizations(h->cfg.store, &p->account_id, &p->id, h->wall, hold_row, p);
+	if (rc)
+		hub_store_failed(h, "authorizations of a gateway could not be read", rc);
+	return rc;
+}
+
+void gateway_peer_reload(struct peer *p)
+{
+	if (read_held(p))
+		peer_end(p, NULL); /* it comes back and asks again */
+	else
+		gateway_peer_init(p);
+}
+
 void gateway_peer_join(struct peer *p)
 {
 	struct hub *h = p->hub;
@@ -119,16 +138,14 @@ void gateway_peer_join(struct peer *p)
 	}
 	p->gateway.held.cmp = by_pair;
 	reports_join(p);
-	drop_all(p);
-	rc = store_gateway_authorizations(h->cfg.store, &p->account_id, &p->id, h->wall, hold_row, p);
-	if (rc)
-		hub_store_failed(h, "authorizations of a gateway could not be read", rc);
+	rc = read_held(p);
 	rc = rc ? rc : index_put(&h->joined[MSG_ROLE_GATEWAY], p);
 	if (rc) {
 		peer_end(p, NULL);
 		return;
 	}
 	p->is_registered = true;
+	p->told_seq = h->tell_seq;
 	hub_tell_presence(p, true);
 	p->next_minute = h->now + RECOMPUTE_INTERVAL;
 	gateway_peer_init(p);
@@ -319,18 +336,17 @@ static int reauthorize(struct peer *p, const struct held *pair)
 	return rc;
 }
 
-void gateway_peer_authorization_deleted(struct hub *h, const struct change *c)
+void gateway_peer_authorization_deleted(struct peer *p, const struct tell *revoked)
 {
-	struct peer *p = hub_find(h, MSG_ROLE_GATEWAY, &c->account_id, &c->gateway_id);
-	struct held key = { c->client_id, c->resource_id, c->id, 0 };
-	struct held *held = p ? index_take(&p->gateway.held, &key) : NULL;
+	struct held key = { revoked->client_id, revoked->resource_id, revoked->id, 0 };
+	struct held *held = index_take(&p->gateway.held, &key);
 	i64 expires_at;
 
 	if (!held)
 		return;
 	key = *held;
 	free(held);
-	if (key.expires_at <= hub_secs(h))
+	if (key.expires_at <= hub_secs(p->hub))
 		return;
 	bool is_left = longest_left(p, &key, &expires_at);
 	if (p->version == MSG_V2) {

@@ -16,6 +16,15 @@ static int by_key(const void *a, const void *b)
 	return c ? c : uuid_cmp(&x->id, &y->id);
 }
 
+static int by_token(const void *a, const void *b)
+{
+	const struct peer *x = a, *y = b;
+	int c = uuid_cmp(&x->account_id, &y->account_id);
+
+	c = c ? c : uuid_cmp(&x->token_id, &y->token_id);
+	return c ? c : x < y ? -1 : x > y;
+}
+
 static int by_address(const void *a, const void *b)
 {
 	return a < b ? -1 : a > b;
@@ -47,6 +56,9 @@ int hub_new(struct hub **out, const struct hub_config *cfg, u64 now, u64 wall)
 	for (int role = 0; role < 3; role++)
 		h->joined[role].cmp = by_key;
 	h->all.cmp = by_address;
+	h->by_token.cmp = by_token;
+	h->ending_end = &h->ending;
+	tell_init(h);
 	h->relay_change_due = h->session_flush_due = h->traffic_due = TIME_NEVER;
 	h->purge_due = now + PURGE_INTERVAL;
 	rng_fill(cfg->rng, h->flow_key, sizeof(h->flow_key));
@@ -72,6 +84,8 @@ void hub_free(struct hub *h)
 	for (int role = 0; role < 3; role++)
 		index_free(&h->joined[role]);
 	index_free(&h->all);
+	index_free(&h->by_token);
+	tell_deinit(h);
 	lru_deinit(&h->rate);
 	lru_deinit(&h->addresses);
 	free(h->sessions);
@@ -176,16 +190,17 @@ void hub_stats(const struct hub *h, struct hub_stats *out)
 
 /* ---- time ---------------------------------------------------------------------------------------------------------------------- */
 
-static void flush_sessions(struct hub *h)
+static void flush_sessions(struct hub *h, u32 max)
 {
 	struct store *s = h->cfg.store;
+	u32 n = MIN(h->n_sessions, max);
 	int rc;
 
 	h->session_flush_due = TIME_NEVER;
-	if (h->n_sessions == 0)
+	if (n == 0)
 		return;
 	rc = store_begin(s, STORE_EAGER);
-	for (u32 i = 0; i < h->n_sessions && !rc; i++) {
+	for (u32 i = 0; i < n && !rc; i++) {
 		rc = store_insert_session(s, &h->sessions[i]);
 		/* its device or token was deleted meanwhile */
 		if (rc == ERR_NOT_FOUND)
@@ -194,10 +209,14 @@ static void flush_sessions(struct hub *h)
 	rc = rc ? store_rollback(s, rc) : store_commit(s);
 	if (rc)
 		hub_store_failed(h, "sessions could not be stored", rc);
-	if (rc == ERR_IO && h->n_sessions < SESSION_BUFFER_MAX)
+	if (rc == ERR_IO && h->n_sessions < SESSION_BUFFER_MAX) {
 		h->session_flush_due = h->now + SESSION_FLUSH_INTERVAL;
-	else
-		h->n_sessions = 0;
+		return;
+	}
+	h->n_sessions -= n;
+	memmove(h->sessions, h->sessions + n, h->n_sessions * sizeof(*h->sessions));
+	if (h->n_sessions > 0)
+		h->session_flush_due = h->now;
 }
 
 /* What expired before the clock was set back stays expired: what it said then is looked at once more. */
@@ -230,6 +249,8 @@ u64 hub_next_timeout(const struct hub *h)
 {
 	u64 writes = time_min(time_min(h->session_flush_due, h->purge_due), h->traffic_due);
 
+	if (tell_is_pending(h))
+		return h->now;
 	return time_min(time_min(heap_next(&h->due), h->relay_change_due), writes);
 }
 
@@ -258,18 +279,24 @@ void hub_timeout(struct hub *h, u64 now, u64 wall)
 	struct heap_node *node;
 
 	hub_at(h, now, wall);
+	u64 until = tell_until(h, HUB_SLICE);
 	/* each peer at most once, so that one whose deadline stays in the past cannot hold the loop */
-	for (u32 n = h->due.count; n > 0 && (node = heap_pop_due(&h->due, now)); n--)
+	for (u32 n = h->due.count; n > 0 && (node = heap_pop_due(&h->due, now)); n--) {
 		peer_timeout(container_of(node, struct peer, due));
+		if (tell_until(h, 0) >= until && until != TIME_NEVER)
+			break;
+	}
 	if (now >= h->relay_change_due) {
 		h->relay_change_due = TIME_NEVER;
-		relays_changed(h);
+		h->relay_walk = (struct relay_walk){ .is_under_way = true, .role = MSG_ROLE_CLIENT };
 	}
-	if (now >= h->session_flush_due || h->n_sessions == SESSION_BUFFER_MAX)
-		flush_sessions(h);
-	if (now >= h->traffic_due)
+	tell_slice(h, tell_until(h, HUB_SLICE));
+	/* one of them at once; the others are due still */
+	if (now >= h->session_flush_due)
+		flush_sessions(h, SESSION_SLICE);
+	else if (now >= h->traffic_due)
 		traffic_flush(h, TRAFFIC_SLICE);
-	if (now >= h->purge_due)
+	else if (now >= h->purge_due)
 		purge(h);
 }
 
@@ -279,7 +306,7 @@ u32 hub_restart(struct hub *h, u64 now, u64 wall, u32 max)
 
 	h->now = now;
 	h->wall = wall;
-	flush_sessions(h);
+	flush_sessions(h, UINT32_MAX);
 	traffic_flush(h, TRAFFIC_MAX);
 	for (u32 i = h->all.n; i-- > 0;) {
 		struct peer *p = h->all.at[i];
@@ -292,6 +319,7 @@ u32 hub_restart(struct hub *h, u64 now, u64 wall, u32 max)
 		}
 		max--;
 		p->is_restarting = true;
+		tell_now(p);
 		phx_restart(p->socket, now);
 		peer_leave(p);
 		peer_arm(p);

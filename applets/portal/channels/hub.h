@@ -27,6 +27,8 @@
 #define RELAYS_OF_PEER 2u		/* spec 60 §4.6 */
 #define SESSION_FLUSH_INTERVAL SEC(5)	/* spec 60 §1.8 */
 #define SESSION_BUFFER_MAX 1000u
+#define SESSION_SLICE 16u		/* stored at once */
+#define HUB_SLICE USEC(1500)		/* of each kind of work, before others have their turn */
 #define PURGE_INTERVAL SEC(60)		/* spec 60 §12 */
 #define PURGE_PAUSE MSEC(20)		/* between slices, while there is more to purge */
 #define REPORT_INTERVAL_SECS 60u	/* what gateways are asked for (spec 10 §15) */
@@ -68,6 +70,10 @@ struct hub_config {
 	/* For pages that are open; NULL: nobody wants to know. Called in the middle of things: they must not call the hub back. */
 	const struct hub_news *news;
 	void *news_ctx;
+	/* What many are to be told is told in slices: by this clock (monotonic, ns); NULL: at once. */
+	u64 (*clock)(void);
+	/* hub_next_timeout() is nearer now, for something that was neither input nor timeout; NULL: the owner asks often enough. */
+	void (*wants_time)(void *ctx);
 };
 
 /* Reads the directory from the store. */
@@ -116,10 +122,12 @@ void peer_free(struct peer *p);
 u64 hub_next_timeout(const struct hub *h);
 void hub_timeout(struct hub *h, u64 now, u64 wall);
 
-/* Tells peers of everything committed since the last call. */
+/* What was committed since the last call holds from now on: it is in the directory, whatever is judged is judged by it, and peers are told in
+ * the order of commits, the first of them now, the others by hub_timeout(), which is due until all are told (tell.c). */
 int hub_publish(struct hub *h, u64 now, u64 wall);
 
-/* Shutdown: Close(1012) to at most `max` more, and how many are still to be told. Sessions are stored, relays that leave are not announced. */
+/* Shutdown: what still waits to be said, then Close(1012), to at most `max` more, and how many are still to be told. Sessions are stored, relays
+ * that leave are not announced. */
 u32 hub_restart(struct hub *h, u64 now, u64 wall, u32 max);
 
 /* ---- presence ---- */

@@ -44,6 +44,32 @@ struct relay_state {
 	struct endpoint v4, v6;
 };
 
+/* What a change means to peers that are connected: an item of the queue of tell.c. */
+enum tell_what {
+	TELL_CONFIG,	 /* clients: the account's resolvers */
+	TELL_TOGGLED,	 /* clients: the resource `id` is deleted and created anew */
+	TELL_POOL,	 /* clients that are reached through the pool `id`: its filters */
+	TELL_ACTOR,	 /* clients of the actor `id`: their lists */
+	TELL_INIT,	 /* gateways: their init anew */
+	TELL_REJECTED,	 /* gateways: nobody may use the resource `id` any more */
+	TELL_FILTERS,	 /* gateways: those of the resource `id` */
+	TELL_REVOKED,	 /* the gateway of the authorization `id`, which is gone */
+	TELL_EVERYTHING, /* all of it anew */
+};
+
+struct tell {
+	u64 seq;
+	enum tell_what what;
+	struct uuid id;
+	struct uuid gateway_id, client_id, resource_id; /* of an authorization */
+};
+
+#define TELL_ITEMS_MAX 16384u /* of one account */
+#define TELL_ACTORS_MAX 64u   /* more are everybody */
+#define TELL_TOGGLED_MAX 256u /* more are all */
+#define TELL_LOOK_BACK 64u
+#define TOGGLED_ALL UINT32_MAX
+
 struct peer {
 	struct uuid account_id, id; /* first: key of the registry; relays have account 0 */
 	struct hub *hub;
@@ -64,6 +90,9 @@ struct peer {
 	struct version peer_version;
 	char *user_agent;
 	u64 next_minute; /* recompute, prune */
+	u64 told_seq;	 /* of changes, up to here (tell.c) */
+	struct peer *next_ending, **ending_link; /* NULL: it is not to end */
+	const char *ending_reason;
 	struct uuid relays[RELAYS_OF_PEER];
 	u32 n_relays;
 	union {
@@ -100,6 +129,15 @@ struct pool_stamp {
 	u64 stamp;
 };
 
+/* Everybody hears that relays came or went. */
+struct relay_walk {
+	bool is_under_way, is_begun;
+	enum msg_role role;
+	struct uuid account, last;
+};
+
+struct telling;
+
 struct hub {
 	struct hub_config cfg;
 	struct directory dir;
@@ -109,6 +147,13 @@ struct hub {
 	struct heap due;
 	struct index joined[3]; /* by role: (account, id) */
 	struct index all;	/* every peer, by address */
+	struct index by_token;	/* every peer, by (account, token, address) */
+	u64 tell_seq;		/* number of the newest change that somebody is to be told of */
+	u64 publish_seq;	/* of the newest before this publish */
+	struct index tellings;	/* by account */
+	struct telling *first_telling, *last_telling;
+	struct peer *ending, **ending_end; /* who is to be disconnected */
+	struct relay_walk relay_walk;
 	struct lru rate;
 	u64 relay_change_due, session_flush_due, purge_due, traffic_due;
 	struct traffic *traffic; /* not stored yet: reports.c */
@@ -135,10 +180,28 @@ struct peer *hub_find(const struct hub *h, enum msg_role role, const struct uuid
 /* Joined peers of a role in an account: *n of them. */
 void *const *hub_peers(const struct hub *h, enum msg_role role, const struct uuid *account, u32 *n);
 struct uuid hub_new_id(struct hub *h);
-/* Notes a failed write of the store. */
 /* Tells open pages that a peer came or went. */
 void hub_tell_presence(const struct peer *p, bool is_online);
+/* Notes a failed write of the store. */
 void hub_store_failed(struct hub *h, const char *what, int rc);
+
+/* ---- tell.c: changes reach peers in slices ---- */
+void tell_init(struct hub *h);
+void tell_deinit(struct hub *h);
+/* All clients' lists must be judged anew, or those of an actor's clients. */
+int tell_lists(struct hub *h, const struct uuid *account);
+int tell_lists_of(struct hub *h, const struct uuid *account, const struct uuid *actor);
+int tell_item(struct hub *h, const struct uuid *account, const struct tell *item);
+/* The peer is to be disconnected; the reason is a literal, or NULL: closed without a word. */
+void tell_end(struct peer *p, const char *reason);
+void tell_forget(struct peer *p);
+/* Tells a peer everything that waits for it, or ends it: before it is answered anything. */
+void tell_now(struct peer *p);
+/* When the hub's clock will have gone on by `ns`; without a clock never. */
+u64 tell_until(const struct hub *h, u64 ns);
+/* Tells at least one, and others until then. */
+void tell_slice(struct hub *h, u64 until);
+bool tell_is_pending(const struct hub *h);
 
 /* ---- peer.c ---- */
 int peer_push(struct peer *p, const struct portal_message *m);
@@ -157,7 +220,8 @@ void client_peer_free(struct peer *p);
 void client_peer_message(struct peer *p, const struct portal_message *m);
 u64 client_peer_next_timeout(const struct peer *p);
 void client_peer_timeout(struct peer *p);
-/* Tells the client what changed in its list. Resources named in `toggled` (ids of policies' resources) are deleted and created anew. */
+/* Tells the client what changed in its list. Resources named in `toggled` (ids of policies' resources) are deleted and created anew; n_toggled
+ * TOGGLED_ALL: all. */
 void client_peer_recompute(struct peer *p, const struct uuid *toggled, u32 n_toggled);
 void client_peer_config_changed(struct peer *p);
 
@@ -177,8 +241,9 @@ bool flow_authorized(struct peer *gateway, const char *ref, const struct phx_ref
 
 /* ---- device.c ---- */
 void device_request(struct peer *from, const struct ip *ipv4);
-/* Judges again what was allowed in an account, or to one of its clients. */
+/* Judges again what was allowed to a client; the access number i, when it is one of the account. */
 void device_recheck(struct hub *h, const struct uuid *account, const struct uuid *from);
+void device_recheck_one(struct hub *h, const struct uuid *account, u32 i);
 /* Whether candidates may pass between two clients. */
 bool device_may_signal(const struct peer *a, const struct uuid *b);
 /* Does it know device pools? They are withheld from clients of the pin (spec 60 §4.2). */
@@ -188,8 +253,8 @@ void device_create(struct peer *from, const struct resource *pool, const struct 
 u64 device_pool_stamp(struct hub *h, const struct resource *pool);
 /* Who may reach a client, for its init on v2: *n of them, the caller's to free; NULL without memory. */
 struct msg_access *device_inbound(const struct peer *to, size_t *n);
-/* Tells whoever is reached through a pool of its filters. */
-void device_filters_changed(struct hub *h, const struct resource *pool);
+/* Tells a client that is reached through a pool of its filters. */
+void device_filters_changed(struct peer *to, const struct uuid *pool);
 
 /* ---- gateway.c ---- */
 void gateway_peer_join(struct peer *p);
@@ -200,7 +265,9 @@ void gateway_peer_init(struct peer *p);
 int gateway_peer_hold(struct peer *p, const struct uuid *client, const struct uuid *resource, const struct uuid *id, i64 expires_at);
 /* Whether an authorization of the client's is held, whatever for. */
 bool gateway_peer_holds(const struct peer *p, const struct uuid *client);
-void gateway_peer_authorization_deleted(struct hub *h, const struct change *c);
+/* Authorizations as they are stored, and init. */
+void gateway_peer_reload(struct peer *p);
+void gateway_peer_authorization_deleted(struct peer *p, const struct tell *revoked);
 void gateway_peer_resource_updated(struct peer *p, const struct resource *r);
 void gateway_peer_reject_resource(struct peer *p, const struct uuid *resource);
 
@@ -226,7 +293,7 @@ struct relay_list {
 /* Chooses relays for a peer, remembers them as sent. */
 void relays_select(struct peer *p, struct relay_list *out);
 void relays_reselect(struct peer *p); /* no_relays */
-void relays_changed(struct hub *h);   /* the debounce ran out */
+void relays_tell(struct peer *p);     /* what changed of them */
 
 /* ---- render.c: entities as messages ---- */
 struct rendered {

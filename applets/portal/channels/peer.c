@@ -66,6 +66,7 @@ void peer_leave(struct peer *p)
 
 void peer_end(struct peer *p, const char *disconnect_reason)
 {
+	tell_forget(p);
 	peer_leave(p);
 	phx_end(p->socket, p->hub->now, disconnect_reason, CLOSE_NORMAL);
 	peer_arm(p);
@@ -74,6 +75,10 @@ void peer_end(struct peer *p, const char *disconnect_reason)
 
 static void join(struct peer *p, const struct phx_event *e)
 {
+	if (p->ending_link) {
+		peer_end(p, p->ending_reason);
+		return;
+	}
 	if (p->role == MSG_ROLE_RELAY && !e->stamp_secret[0]) {
 		phx_join_refuse(p->socket, "join crashed");
 		return;
@@ -94,6 +99,7 @@ static void join(struct peer *p, const struct phx_event *e)
 
 static void message(struct peer *p, struct phx_event *e)
 {
+	tell_now(p);
 	if (p->is_registered) {
 		switch (p->role) {
 		case MSG_ROLE_CLIENT:
@@ -192,8 +198,10 @@ void peer_free(struct peer *p)
 	if (!p)
 		return;
 	peer_leave(p);
+	tell_forget(p);
 	heap_disarm(&p->hub->due, &p->due);
 	index_take(&p->hub->all, p);
+	index_take(&p->hub->by_token, p);
 	switch (p->role) {
 	case MSG_ROLE_CLIENT:
 		client_peer_free(p);

@@ -1,8 +1,6 @@
-/* What a commit means to those who are connected (spec 60 §5, spec 10 §11).
- *
- * A batch of changes is worked off in three passes: (1) all rows reach the directory, and devices and tokens that are gone lose their
- * sockets; (2) gateways hear of resources and revoked authorizations, so that what may still be granted is judged by the new state;
- * (3) clients hear what became of their lists, deletions before everything else. */
+/* What a commit means to those who are connected (spec 60 §5, spec 10 §11): each change reaches the directory at once, and becomes something to be
+ * told (tell.c): whose devices and tokens are gone is disconnected, gateways hear of resources and revoked authorizations, and clients what became
+ * of their lists. */
 #define LOG_TARGET "portal::publish"
 
 #include "applets/portal/channels/internal.h"
@@ -17,12 +15,6 @@ struct stale {
 
 struct batch {
 	struct hub *hub;
-	struct change *revoked; /* deleted authorizations */
-	u32 n_revoked, cap_revoked;
-	struct uuid *accounts; /* whose clients are to be told */
-	u32 n_accounts, cap_accounts;
-	struct uuid *toggled; /* resources whose policies changed in what they demand */
-	u32 n_toggled, cap_toggled;
 	struct stale *stale; /* what open pages show no longer as it is */
 	u32 n_stale, cap_stale;
 };
@@ -39,27 +31,6 @@ static int grow(void *list, u32 *cap, u32 n, size_t size)
 	*p = more;
 	*cap = *cap * 2 + 8;
 	return 0;
-}
-
-static int add_id(struct uuid **list, u32 *n, u32 *cap, const struct uuid *id)
-{
-	for (u32 i = 0; i < *n; i++)
-		if (uuid_eq(&(*list)[i], id))
-			return 0;
-	int rc = grow(list, cap, *n, sizeof(**list));
-	if (!rc)
-		(*list)[(*n)++] = *id;
-	return rc;
-}
-
-static int tell_clients_of(struct batch *b, const struct uuid *account)
-{
-	return add_id(&b->accounts, &b->n_accounts, &b->cap_accounts, account);
-}
-
-static int toggle(struct batch *b, const struct uuid *resource)
-{
-	return add_id(&b->toggled, &b->n_toggled, &b->cap_toggled, resource);
 }
 
 static int note_stale(struct batch *b, const struct change *c)
@@ -82,89 +53,83 @@ static bool text_eq(const char *a, const char *b)
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
-static void each_peer(struct hub *h, enum msg_role role, const struct uuid *account, void (*f)(struct peer *p))
-{
-	u32 n;
-	void *const *list = hub_peers(h, role, account, &n);
-
-	for (u32 i = n; i-- > 0;)
-		f(list[i]);
-}
-
-/* ---- pass 1 ------------------------------------------------------------------------------------------------------------------- */
-
-static void account_changed(struct hub *h, const struct account *old, const struct account *now)
-{
-	if (old->dns_type != now->dns_type || old->doh_provider != now->doh_provider ||
-	    !text_eq(old->search_domain, now->search_domain) || !text_eq(old->dns_addresses, now->dns_addresses))
-		each_peer(h, MSG_ROLE_CLIENT, &now->e.id, client_peer_config_changed);
-	if (!text_eq(old->slug, now->slug))
-		each_peer(h, MSG_ROLE_GATEWAY, &now->e.id, gateway_peer_init);
-}
-
-static int policy_changed(struct batch *b, const struct policy *old, const struct policy *now)
+static int account_changed(struct hub *h, const struct account *old, const struct account *now)
 {
 	int rc = 0;
 
-	if (!text_eq(old->conditions, now->conditions) || !uuid_eq(&old->group_id, &now->group_id) ||
-	    !uuid_eq(&old->resource_id, &now->resource_id))
-		rc = toggle(b, &now->resource_id);
+	if (old->dns_type != now->dns_type || old->doh_provider != now->doh_provider ||
+	    !text_eq(old->search_domain, now->search_domain) || !text_eq(old->dns_addresses, now->dns_addresses))
+		rc = tell_item(h, &now->e.id, &(struct tell){ .what = TELL_CONFIG });
+	if (!rc && !text_eq(old->slug, now->slug))
+		rc = tell_item(h, &now->e.id, &(struct tell){ .what = TELL_INIT });
+	if (!rc && old->client_to_client_at != now->client_to_client_at)
+		rc = tell_lists(h, &now->e.id);
 	return rc;
 }
 
-static void resource_changed(struct hub *h, const struct resource *old, const struct resource *now)
+static int policy_changed(struct hub *h, const struct policy *old, const struct policy *now)
 {
-	u32 n;
-	void *const *gateways = hub_peers(h, MSG_ROLE_GATEWAY, &now->e.account_id, &n);
-	bool is_other = !text_eq(old->address, now->address) || old->type != now->type || old->ip_stack != now->ip_stack;
+	int rc = 0;
 
-	for (u32 i = 0; i < n; i++) {
-		if (is_other)
-			gateway_peer_reject_resource(gateways[i], &now->e.id);
-		else if (!text_eq(old->filters, now->filters))
-			gateway_peer_resource_updated(gateways[i], now);
-	}
-	if (now->type == RESOURCE_POOL && !text_eq(old->filters, now->filters))
-		device_filters_changed(h, now);
+	if (old && (!text_eq(old->conditions, now->conditions) || !uuid_eq(&old->group_id, &now->group_id) ||
+		    !uuid_eq(&old->resource_id, &now->resource_id)))
+		rc = tell_item(h, &now->e.account_id, &(struct tell){ .what = TELL_TOGGLED, .id = now->resource_id });
+	return rc ? rc : tell_lists(h, &now->e.account_id);
 }
 
-static int compare(struct batch *b, enum kind k, const void *old, const void *now)
+static int resource_changed(struct hub *h, const struct resource *old, const struct resource *now)
+{
+	bool is_other = old && (!text_eq(old->address, now->address) || old->type != now->type || old->ip_stack != now->ip_stack);
+	int rc = 0;
+
+	if (is_other || (old && !text_eq(old->filters, now->filters)))
+		rc = tell_item(h, &now->e.account_id, &(struct tell){ .what = is_other ? TELL_REJECTED : TELL_FILTERS, .id = now->e.id });
+	if (!rc && old && now->type == RESOURCE_POOL && !text_eq(old->filters, now->filters))
+		rc = tell_item(h, &now->e.account_id, &(struct tell){ .what = TELL_POOL, .id = now->e.id });
+	return rc ? rc : tell_lists(h, &now->e.account_id);
+}
+
+static int compare(struct hub *h, enum kind k, const void *old, const void *now)
 {
 	const struct entity *e = now;
 
 	switch ((int)k) {
 	case KIND_ACCOUNT:
-		if (!old)
-			return 0;
-		account_changed(b->hub, old, now);
-		if (((const struct account *)old)->client_to_client_at == ((const struct account *)now)->client_to_client_at)
-			return 0;
-		break;
+		return old ? account_changed(h, old, now) : 0;
 	case KIND_POLICY:
-		if (old && policy_changed(b, old, now))
-			return ERR_NOMEM;
-		break;
+		return policy_changed(h, old, now);
 	case KIND_RESOURCE:
-		if (old)
-			resource_changed(b->hub, old, now);
-		break;
+		return resource_changed(h, old, now);
+	case KIND_ACTOR:
+		return tell_lists_of(h, &e->account_id, &e->id);
+	case KIND_MEMBERSHIP:
+		return tell_lists_of(h, &e->account_id, &((const struct membership *)now)->actor_id);
 	case KIND_GROUP: /* its name is nobody's business */
 		return 0;
 	}
-	return tell_clients_of(b, &e->account_id);
+	return tell_lists(h, &e->account_id);
 }
 
-static int mirror(struct batch *b, const struct change *c)
+static int vanished(struct hub *h, const struct change *c, const void *old)
 {
-	struct hub *h = b->hub;
+	if (!old)
+		return 0;
+	if (c->kind == KIND_MEMBERSHIP)
+		return tell_lists_of(h, &c->account_id, &((const struct membership *)old)->actor_id);
+	return tell_lists(h, &c->account_id);
+}
+
+static int mirror(struct hub *h, const struct change *c)
+{
 	union any_entity row;
 	void *old;
 	int rc;
 
 	if (c->op == CHANGE_DELETE) {
 		old = directory_take(&h->dir, c->kind, &c->account_id, &c->id);
+		rc = vanished(h, c, old);
 		entity_free(c->kind, old);
-		return old ? tell_clients_of(b, &c->account_id) : 0;
+		return rc;
 	}
 	rc = store_get(h->cfg.store, c->kind, &c->account_id, &c->id, &row);
 	if (rc == ERR_NOT_FOUND) /* deleted later in the batch */
@@ -173,26 +138,40 @@ static int mirror(struct batch *b, const struct change *c)
 		return rc;
 	rc = directory_put(&h->dir, c->kind, &row, &old);
 	if (!rc)
-		rc = compare(b, c->kind, old, directory_get(&h->dir, c->kind, &c->account_id, &c->id));
+		rc = compare(h, c->kind, old, directory_get(&h->dir, c->kind, &c->account_id, &c->id));
 	entity_free(c->kind, old);
 	entity_deinit(c->kind, &row);
 	return rc;
 }
 
+static int token_order(const struct peer *p, const struct change *c)
+{
+	int order = uuid_cmp(&p->account_id, &c->account_id);
+	return order ? order : uuid_cmp(&p->token_id, &c->id);
+}
+
 static void end_by_token(struct hub *h, enum msg_role role, const struct change *c, const char *reason)
 {
-	for (u32 i = h->joined[role].n; i-- > 0;) {
-		struct peer *p = h->joined[role].at[i];
+	u32 lo = 0, hi = h->by_token.n;
 
-		if (uuid_eq(&p->token_id, &c->id) && uuid_eq(&p->account_id, &c->account_id))
-			peer_end(p, reason);
+	while (lo < hi) {
+		u32 mid = lo + (hi - lo) / 2;
+		if (token_order(h->by_token.at[mid], c) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < h->by_token.n && token_order(h->by_token.at[lo], c) == 0; lo++) {
+		struct peer *p = h->by_token.at[lo];
+
+		if (p->role == role)
+			tell_end(p, reason);
 	}
 }
 
 /* The row of a connected device changed or went. A deleted one is only closed: it may come back as a new row (spec 60 §5.2). */
-static int device_changed(struct batch *b, const struct change *c)
+static int device_changed(struct hub *h, const struct change *c)
 {
-	struct hub *h = b->hub;
 	enum msg_role role = c->kind == KIND_CLIENT ? MSG_ROLE_CLIENT : MSG_ROLE_GATEWAY;
 	struct peer *p = hub_find(h, role, &c->account_id, &c->id);
 	union any_entity row;
@@ -202,7 +181,7 @@ static int device_changed(struct batch *b, const struct change *c)
 	if (!p)
 		return 0;
 	if (c->op == CHANGE_DELETE) {
-		peer_end(p, NULL);
+		tell_end(p, NULL);
 		return 0;
 	}
 	rc = store_get(h->cfg.store, c->kind, &c->account_id, &c->id, &row);
@@ -217,7 +196,15 @@ static int device_changed(struct batch *b, const struct change *c)
 	if (role != MSG_ROLE_CLIENT)
 		return 0;
 	p->client.subject.is_verified = ((struct client *)copy)->verified_at != 0;
-	return tell_clients_of(b, &c->account_id);
+	return tell_lists_of(h, &c->account_id, &p->owner_id);
+}
+
+static int revoked(struct hub *h, const struct change *c)
+{
+	if (!hub_find(h, MSG_ROLE_GATEWAY, &c->account_id, &c->gateway_id))
+		return 0;
+	return tell_item(h, &c->account_id,
+		    &(struct tell){ .what = TELL_REVOKED, .id = c->id, .gateway_id = c->gateway_id, .client_id = c->client_id, .resource_id = c->resource_id });
 }
 
 static int sort_out(void *ctx, const struct change *c)
@@ -228,11 +215,11 @@ static int sort_out(void *ctx, const struct change *c)
 	if (rc)
 		return rc;
 	if (directory_holds(c->kind))
-		return mirror(b, c);
+		return mirror(b->hub, c);
 	switch ((int)c->kind) {
 	case KIND_CLIENT:
 	case KIND_GATEWAY:
-		return device_changed(b, c);
+		return device_changed(b->hub, c);
 	case KIND_CLIENT_TOKEN:
 		if (c->op == CHANGE_DELETE)
 			end_by_token(b->hub, MSG_ROLE_CLIENT, c, "token_expired");
@@ -246,10 +233,7 @@ static int sort_out(void *ctx, const struct change *c)
 			end_by_token(b->hub, MSG_ROLE_RELAY, c, NULL);
 		return 0;
 	case KIND_AUTHORIZATION:
-		rc = grow(&b->revoked, &b->cap_revoked, b->n_revoked, sizeof(*b->revoked));
-		if (!rc)
-			b->revoked[b->n_revoked++] = *c;
-		return rc;
+		return revoked(b->hub, c);
 	}
 	return 0;
 }
@@ -263,23 +247,14 @@ int hub_publish(struct hub *h, u64 now, u64 wall)
 
 	h->now = now;
 	h->wall = wall;
+	h->publish_seq = h->tell_seq;
 	rc = store_drain(h->cfg.store, sort_out, &b);
-	for (u32 i = 0; i < b.n_revoked; i++)
-		gateway_peer_authorization_deleted(h, &b.revoked[i]);
-	for (u32 i = 0; i < b.n_accounts; i++) {
-		u32 n;
-		void *const *clients = hub_peers(h, MSG_ROLE_CLIENT, &b.accounts[i], &n);
-
-		for (u32 j = 0; j < n; j++)
-			client_peer_recompute(clients[j], b.toggled, b.n_toggled);
-		device_recheck(h, &b.accounts[i], NULL);
-	}
+	tell_slice(h, tell_until(h, HUB_SLICE));
 	for (u32 i = 0; i < b.n_stale; i++)
 		h->cfg.news->changed(h->cfg.news_ctx, &b.stale[i].account_id, b.stale[i].kind);
 	free(b.stale);
-	free(b.revoked);
-	free(b.accounts);
-	free(b.toggled);
+	if (tell_is_pending(h) && h->cfg.wants_time)
+		h->cfg.wants_time(h->cfg.ctx);
 	if (rc)
 		log_error("a change could not be published", kv_err(rc), kv_s("reason", store_reason(h->cfg.store)));
 	return rc;

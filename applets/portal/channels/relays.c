@@ -104,7 +104,7 @@ void relays_reselect(struct peer *p)
 	push_presence(p, NULL, 0);
 }
 
-static void tell(struct peer *p)
+void relays_tell(struct peer *p)
 {
 	const struct uuid none = { 0 };
 	struct uuid gone[RELAYS_OF_PEER];
@@ -115,11 +115,4 @@ static void tell(struct peer *p)
 			gone[n_gone++] = p->relays[i];
 	if (n_gone > 0 || (p->n_relays < RELAYS_OF_PEER && p->hub->joined[MSG_ROLE_RELAY].n > 0))
 		push_presence(p, gone, n_gone);
-}
-
-void relays_changed(struct hub *h)
-{
-	for (int role = MSG_ROLE_CLIENT; role <= MSG_ROLE_GATEWAY; role++)
-		for (u32 i = 0; i < h->joined[role].n; i++)
-			tell(h->joined[role].at[i]);
 }
