@@ -33,6 +33,8 @@ struct loop {
 	bool is_stopping;
 	bool runs_timers;
 	bool yields;
+	bool is_measured;
+	u64 longest;
 	u64 rest; /* wished before the next poll */
 
 	struct loop_timer *timers;
@@ -57,6 +59,42 @@ static void read_clock(struct loop *l)
 	u64 now = l->clock.now(l->clock.ctx);
 	if (now > l->now)
 		l->now = now;
+}
+
+/* ---- how long callbacks take ---- */
+
+const u64 loop_spans[LOOP_SPANS] = { USEC(100), USEC(500), MSEC(1), USEC(2500), MSEC(5), MSEC(10), MSEC(50) };
+
+void loop_measure(struct loop *l)
+{
+	l->is_measured = true;
+}
+
+u64 loop_longest(struct loop *l)
+{
+	u64 longest = l->longest;
+
+	l->longest = 0;
+	return longest;
+}
+
+static u64 begin(const struct loop *l)
+{
+	return l->is_measured ? l->clock.now(l->clock.ctx) : 0;
+}
+
+static void end(struct loop *l, u64 began)
+{
+	unsigned i = 0;
+
+	if (!l->is_measured)
+		return;
+	u64 ns = time_since(l->clock.now(l->clock.ctx), began);
+	while (i < LOOP_SPANS && ns > loop_spans[i])
+		i++;
+	l->stats.took[i]++;
+	l->stats.took_ns += ns;
+	l->longest = ns > l->longest ? ns : l->longest;
 }
 
 static void alarm_cb(struct ev_loop *ev, struct ev_timer *w, int events)
@@ -169,7 +207,9 @@ static void fd_ready(struct ev_loop *ev, struct ev_io *io, int events)
 	}
 	l->stats.fd_events++;
 	read_clock(l);
+	u64 began = begin(l);
 	w->cb(w->ctx, io->fd, (events & EV_READ ? LOOP_READ : 0) | (events & EV_WRITE ? LOOP_WRITE : 0), l->now);
+	end(l, began);
 }
 
 static struct loop_fd *fd_new(struct loop *l, int fd)
@@ -248,7 +288,9 @@ static bool run_timers(struct loop *l)
 		loop_timer_clear(l, t);
 		l->stats.timers++;
 		worked = true;
+		u64 began = begin(l);
 		t->cb(t->ctx, l->now);
+		end(l, began);
 	}
 	l->runs_timers = false;
 	return worked;
@@ -287,7 +329,9 @@ static bool run_tasks(struct loop *l)
 		struct loop_task *t = l->tasks;
 		loop_task_cancel(l, t);
 		l->stats.tasks++;
+		u64 began = begin(l);
 		t->cb(t->ctx, l->now);
+		end(l, began);
 	}
 	loop_task_cancel(l, &mark);
 	return true;

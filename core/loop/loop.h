@@ -143,6 +143,8 @@ void loop_lane_want_write(struct loop_fd *w, bool wants);
 
 /* --- what it did ------------------------------------------------------------------------------------------------------------- */
 
+#define LOOP_SPANS 7u
+
 struct loop_stats {
 	u64 turns, iterations;
 	u64 tasks, timers;                    /* callbacks run */
@@ -154,5 +156,13 @@ struct loop_stats {
 	u64 polls, sleeps;                    /* polls in all; those that were allowed to sleep */
 	u64 rests;                            /* loop_rest() that was granted */
 	u64 fd_events, signals;
+	u64 took[LOOP_SPANS + 1]; /* callbacks by how long they took: up to each of loop_spans[], and longer; ordinary ones, while measured */
+	u64 took_ns;		  /* all of them */
 };
 const struct loop_stats *loop_stats(const struct loop *l);
+
+/* A server whose every callback shall be short watches them: two more readings of the clock for each of them. */
+extern const u64 loop_spans[LOOP_SPANS];
+void loop_measure(struct loop *l);
+/* The longest since the last time this was asked, ns. */
+u64 loop_longest(struct loop *l);

@@ -588,6 +588,67 @@ TEST(run_ends_after_stop)
 	loop_free(f.l);
 }
 
+static void timer_yields(void *ctx, u64 now)
+{
+	struct fake *f = ctx;
+
+	timer_probe(ctx, now);
+	loop_yield(f->l);
+}
+
+TEST(a_timer_that_yields_goes_on_after_descriptors_were_served)
+{
+	struct fake f;
+	int fds[2];
+	fake_init(&f);
+	make_pair(fds);
+	struct loop_fd *w = loop_fd_add(f.l, fds[0], LOOP_READ, fd_probe, &f);
+	f.timer.cb = timer_yields;
+	f.timer_rearm = 0;
+	EXPECT_EQ(write(fds[1], "abc", 3), 3);
+	loop_timer_set(f.l, &f.timer, f.clock);
+	for (u64 turn = 1; turn <= 3; turn++) {
+		loop_turn(f.l, 0);
+		EXPECT_EQ(f.timers_run, turn);
+		EXPECT_EQ(f.fd_calls, turn);
+	}
+	f.timer.cb = timer_probe; /* without: as often as a turn allows */
+	loop_turn(f.l, 0);
+	EXPECT(f.timers_run > 100);
+	loop_timer_clear(f.l, &f.timer);
+	loop_fd_del(w);
+	close_pair(fds);
+	loop_free(f.l);
+}
+
+static void timer_takes_3_ms(void *ctx, u64 now)
+{
+	struct fake *f = ctx;
+	(void)now;
+	f->clock += MSEC(3);
+}
+
+TEST(how_long_callbacks_take_is_measured_on_demand)
+{
+	struct fake f;
+	fake_init(&f);
+	f.timer.cb = timer_takes_3_ms;
+	for (int is_measured = 0; is_measured < 2; is_measured++) {
+		if (is_measured)
+			loop_measure(f.l);
+		loop_timer_set(f.l, &f.timer, f.clock);
+		loop_task_queue(f.l, &f.task);
+		loop_turn(f.l, 0);
+	}
+	EXPECT_EQ(loop_stats(f.l)->took[0], 1); /* the task */
+	EXPECT_EQ(loop_stats(f.l)->took[4], 1); /* over 2.5 ms, up to 5 */
+	EXPECT_EQ(loop_spans[4], MSEC(5));
+	EXPECT_EQ(loop_stats(f.l)->took_ns, MSEC(3) + 2);
+	EXPECT_EQ(loop_longest(f.l), MSEC(3) + 1);
+	EXPECT_EQ(loop_longest(f.l), 0);
+	loop_free(f.l);
+}
+
 struct suicide {
 	struct loop_fd *self, *other;
 	int calls;

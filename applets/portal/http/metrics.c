@@ -44,6 +44,11 @@ static void one(struct strbuf *b, const char *name, const char *type, const char
 	strbuf_printf(b, NS "%s %" PRIu64 "\n", name, value);
 }
 
+static void put_seconds(struct strbuf *b, const char *name, u64 ns)
+{
+	strbuf_printf(b, NS "%s %" PRIu64 ".%09" PRIu64 "\n", name, (u64)(ns / NSEC_PER_SEC), (u64)(ns % NSEC_PER_SEC));
+}
+
 struct labelled {
 	const char *label;
 	u64 value;
@@ -118,10 +123,31 @@ static void put_hub(struct strbuf *b, const struct hub *hub)
 	one(b, "store_errors_total", "counter", "writes of the hub that the database refused", st.store_errors);
 }
 
-static void put_loop(struct strbuf *b, const struct loop_stats *st)
+/* Whether somebody had to wait for something that took its time: nothing shall take longer than 5 ms. */
+static void put_callbacks(struct strbuf *b, struct loop *loop)
 {
+	static const char *const secs[LOOP_SPANS + 1] = { "0.0001", "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.05", "+Inf" };
+	const struct loop_stats *st = loop_stats(loop);
+	u64 sum = 0, longest = loop_longest(loop);
+
+	head(b, "loop_callback_seconds", "histogram", "what the event loop did in one go");
+	for (u32 i = 0; i <= LOOP_SPANS; i++) {
+		sum += st->took[i];
+		strbuf_printf(b, NS "loop_callback_seconds_bucket{le=\"%s\"} %" PRIu64 "\n", secs[i], sum);
+	}
+	put_seconds(b, "loop_callback_seconds_sum", st->took_ns);
+	strbuf_printf(b, NS "loop_callback_seconds_count %" PRIu64 "\n", sum);
+	head(b, "loop_callback_longest_seconds", "gauge", "the longest of these since this was last asked");
+	put_seconds(b, "loop_callback_longest_seconds", longest);
+}
+
+static void put_loop(struct strbuf *b, struct loop *loop)
+{
+	const struct loop_stats *st = loop_stats(loop);
+
 	one(b, "loop_turns_total", "counter", "turns of the event loop", st->turns);
 	one(b, "loop_yields_total", "counter", "turns cut short because there was too much to do", st->yields_iterations + st->yields_time);
+	put_callbacks(b, loop);
 }
 
 /* ---- who may ask --------------------------------------------------------------------------------------------------------------------- */
@@ -170,7 +196,7 @@ void metrics_serve(struct exchange *x)
 	put_http(b, s);
 	if (!s->is_starting)
 		one(b, "store_writable", "gauge", "0 while nothing can be saved: disk full or read-only, file gone", store_trouble(s->portal->store) == NULL);
-	put_loop(b, loop_stats(s->loop));
+	put_loop(b, s->loop);
 	if (s->portal->hub)
 		put_hub(b, s->portal->hub);
 	exchange_send(x);
