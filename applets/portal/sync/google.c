@@ -17,7 +17,12 @@
 #define EMAIL_PREFIX "firezone-sync"
 #define NAME_PREFIX "[firezone-sync]"
 
-enum { ASK_USERS, ASK_GROUPS, READ_ALL, DONE };
+/* Of one go, so that others are served between: some 1 ms on one core of a small server. */
+#define GROUPS_ASKED 100u
+#define USERS_LOOKED_AT 5000u
+#define PAIRS_FLATTENED 3000u
+
+enum { ASK_USERS, ASK_GROUPS, READ_ALL, FLATTEN };
 
 static void on_token(void *ctx, const struct fetch_answer *a)
 {
@@ -229,19 +234,24 @@ static int on_org_units(struct pull *p, const struct pull_get *g, const struct c
 	return get.err;
 }
 
-/* An org unit holds whoever is in it or in those below it. */
-static int fill_org_unit(struct pull *p, u32 group)
+/* An org unit holds whoever is in it or in those below it. 1: not all users were looked at. */
+static int fill_org_unit(struct pull *p, u32 group, u32 *left)
 {
 	const char *path = p->snap.groups[group].path;
 	size_t n = path ? strlen(path) : 0;
 	int rc = 0;
 
-	for (u32 i = 0; i < p->snap.n_users && n > 0 && !rc; i++) {
-		const char *of = p->snap.users[i].path;
+	for (; p->user_at < p->snap.n_users && n > 0 && !rc && *left > 0; p->user_at++, --*left) {
+		const char *of = p->snap.users[p->user_at].path;
 		if (of && strncmp(of, path, n) == 0 && (of[n] == '\0' || of[n] == '/' || n == 1))
-			rc = snapshot_member(&p->snap, group, i);
+			rc = snapshot_member(&p->snap, group, p->user_at);
 	}
-	return rc;
+	if (rc)
+		return rc;
+	if (n > 0 && p->user_at < p->snap.n_users)
+		return 1;
+	p->user_at = 0;
+	return 0;
 }
 
 static void ask_groups(struct pull *p)
@@ -255,34 +265,55 @@ static void ask_groups(struct pull *p)
 		pull_get(p, on_org_units, 0, GET_MUST_EXIST, "%s" API "/customer/my_customer/orgunits?type=all", p->cfg->google_api_url);
 }
 
-static int read_all(struct pull *p)
+/* 1: there are more. Groups that are found meanwhile come with their members. */
+static int read_some(struct pull *p)
 {
+	u32 asked = 0, left = USERS_LOOKED_AT;
 	int rc = 0;
 
-	for (u32 i = 0; i < p->snap.n_groups && !rc; i++) {
-		if (p->snap.groups[i].entity_type == ENTITY_ORG_UNIT)
-			rc = fill_org_unit(p, i);
-		else
-			ask_members(p, i, GET_MAY_LACK_404);
+	if (p->cursor == 0)
+		p->n_listed = p->snap.n_groups;
+	for (; p->cursor < p->n_listed && asked < GROUPS_ASKED && left > 0; p->cursor++) {
+		if (p->snap.groups[p->cursor].entity_type == ENTITY_ORG_UNIT) {
+			rc = fill_org_unit(p, p->cursor, &left);
+			if (rc)
+				return rc;
+		} else {
+			ask_members(p, p->cursor, GET_MAY_LACK_404);
+			asked++;
+		}
 	}
-	return rc;
+	return p->cursor < p->n_listed;
 }
 
 static int next(struct pull *p)
 {
-	switch (p->phase++) {
+	int rc;
+
+	switch (p->phase) {
 	case ASK_USERS:
+		p->phase++;
 		pull_get(p, on_users, 0, GET_MUST_EXIST, "%s" API "/users?customer=my_customer&domain=%s&maxResults=%u&query=isSuspended%%3Dfalse%%20isArchived%%3Dfalse",
 			 p->cfg->google_api_url, pull_encoded(p, 1, p->dir.domain ? p->dir.domain : ""), p->is_probe ? 1u : 500u);
 		return 0;
 	case ASK_GROUPS:
+		p->phase++;
 		ask_groups(p);
 		return 0;
 	case READ_ALL:
-		return p->is_probe ? 1 : read_all(p);
+		if (p->is_probe)
+			return 1;
+		rc = read_some(p);
+		p->phase += rc == 0;
+		break;
+	default:
+		rc = snapshot_flatten(&p->snap, PAIRS_FLATTENED);
+		if (rc == 0)
+			return 1;
+		break;
 	}
-	int rc = snapshot_flatten(&p->snap);
-	return rc ? rc : 1;
+	loop_yield(p->cfg->loop);
+	return rc < 0 ? rc : 0;
 }
 
 const struct pull_ops google_ops = { .what = "Google", .authorize = authorize, .next = next, .headers = headers };

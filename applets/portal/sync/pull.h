@@ -85,6 +85,7 @@ struct pull {
 	char nonce[256];   /* okta: DPoP */
 	char service_principal[64];
 	u32 cursor;
+	u32 n_listed, user_at; /* google: groups that the directory listed; whom the org unit at the cursor is compared with */
 	char *scratch[4];
 
 	/* the engine's */

@@ -8,6 +8,9 @@
 
 #define ID_MAX 255u
 
+struct flattening;
+static void flattening_free(struct flattening *f);
+
 void snapshot_key(u8 key[static SNAPSHOT_KEY_LEN], const char *idp_id)
 {
 	u8 digest[SHA256_LEN];
@@ -62,6 +65,7 @@ void snapshot_deinit(struct snapshot *s)
 	table_deinit(&s->by_user);
 	table_deinit(&s->by_group);
 	table_deinit(&s->by_pair);
+	flattening_free(s->flattening);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -180,67 +184,157 @@ int snapshot_nest(struct snapshot *s, u32 group, u32 inner)
 	return rc;
 }
 
-static int by_group(const void *a, const void *b)
-{
-	const struct snap_pair *x = a, *y = b;
+/* ---- groups in groups ------------------------------------------------------------------------------------------------------------------ */
 
-	return x->group < y->group ? -1 : x->group > y->group;
+/* Pairs in order of their groups, by counting: linear, and can be done in parts. A group's begin where those of the one before end. */
+struct buckets {
+	struct snap_pair *pairs;
+	u32 *end; /* of each group */
+	u32 n, at;
+};
+
+struct flattening {
+	enum { COUNT_MEMBERS, PLACE_MEMBERS, COUNT_NESTED, PLACE_NESTED, WALK } phase;
+	struct buckets direct, inner;
+	u32 *queue, head, tail; /* groups below `root` */
+	u32 root, at;		/* at: the next member of the group at the head */
+	bool is_entered;	/* that group's inner groups are queued */
+};
+
+static void flattening_free(struct flattening *f)
+{
+	if (!f)
+		return;
+	free(f->direct.pairs);
+	free(f->direct.end);
+	free(f->inner.pairs);
+	free(f->inner.end);
+	free(f->queue);
+	free(f);
 }
 
-/* The first pair of a group in a sorted list. */
-static u32 first_of(const struct snap_pair *pairs, u32 n, u32 group)
+static int buckets_new(struct buckets *b, u32 n, u32 n_groups)
 {
-	u32 low = 0, high = n;
+	b->n = n;
+	b->pairs = malloc((n + 1) * sizeof(*b->pairs));
+	b->end = calloc(n_groups + 1, sizeof(*b->end));
+	return b->pairs && b->end ? 0 : ERR_NOMEM;
+}
 
-	while (low < high) {
-		u32 middle = low + (high - low) / 2;
-		if (pairs[middle].group < group)
-			low = middle + 1;
-		else
-			high = middle;
+static struct flattening *flattening_new(const struct snapshot *s)
+{
+	struct flattening *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->queue = malloc((s->n_groups + 1) * sizeof(*f->queue));
+	if (!f->queue || buckets_new(&f->direct, s->n_members, s->n_groups) || buckets_new(&f->inner, s->n_nested, s->n_groups)) {
+		flattening_free(f);
+		return NULL;
 	}
-	return low;
+	return f;
 }
 
-/* Everybody in the groups below `root`, which has some. */
-static int flatten_one(struct snapshot *s, u32 root, const struct snap_pair *direct, u32 n_direct, u32 *queue)
+/* True when all are counted: the ends are where the groups begin, until their pairs are placed. */
+static bool count(struct buckets *b, const struct snap_pair *from, u32 n_groups, u32 work)
 {
-	u32 head = 0, tail = 0;
+	u32 sum = 0;
+
+	for (; b->at < b->n && work > 0; work--)
+		b->end[from[b->at++].group]++;
+	if (b->at < b->n)
+		return false;
+	for (u32 g = 0; g < n_groups; g++) {
+		u32 n = b->end[g];
+		b->end[g] = sum;
+		sum += n;
+	}
+	b->at = 0;
+	return true;
+}
+
+static bool place(struct buckets *b, const struct snap_pair *from, u32 work)
+{
+	for (; b->at < b->n && work > 0; work--, b->at++)
+		b->pairs[b->end[from[b->at].group]++] = from[b->at];
+	return b->at == b->n;
+}
+
+static u32 first_of(const struct buckets *b, u32 group)
+{
+	return group > 0 ? b->end[group - 1] : 0;
+}
+
+/* Its inner groups, which were not met below this root, are looked at later. */
+static void enter(struct snapshot *s, struct flattening *f, u32 group)
+{
+	for (u32 i = first_of(&f->inner, group); i < f->inner.end[group]; i++) {
+		u32 inner = f->inner.pairs[i].member;
+		if (s->groups[inner].seen == f->root + 1)
+			continue;
+		s->groups[inner].seen = f->root + 1;
+		f->queue[f->tail++] = inner;
+	}
+	f->at = group == f->root ? f->direct.end[group] : first_of(&f->direct, group);
+	f->is_entered = true;
+}
+
+/* Everybody in the groups below each one that has some. True: that was all. */
+static int walk(struct snapshot *s, struct flattening *f, u32 work)
+{
 	int rc = 0;
 
-	s->groups[root].seen = root + 1;
-	queue[tail++] = root;
-	while (head < tail && !rc) {
-		u32 g = queue[head++];
-		for (u32 i = first_of(s->nested, s->n_nested, g); i < s->n_nested && s->nested[i].group == g; i++) {
-			u32 inner = s->nested[i].member;
-			if (s->groups[inner].seen == root + 1)
+	for (; work > 0 && f->root < s->n_groups && !rc; work--) {
+		if (f->head == f->tail) {
+			f->head = f->tail = 0;
+			if (s->groups[f->root].seen == f->root + 1 || first_of(&f->inner, f->root) == f->inner.end[f->root]) {
+				f->root++;
 				continue;
-			s->groups[inner].seen = root + 1;
-			queue[tail++] = inner;
+			}
+			s->groups[f->root].seen = f->root + 1;
+			f->queue[f->tail++] = f->root;
 		}
-		for (u32 i = g == root ? n_direct : first_of(direct, n_direct, g); !rc && i < n_direct && direct[i].group == g; i++)
-			rc = snapshot_member(s, root, direct[i].member);
+		u32 group = f->queue[f->head];
+		if (!f->is_entered)
+			enter(s, f, group);
+		if (f->at < f->direct.end[group]) {
+			rc = snapshot_member(s, f->root, f->direct.pairs[f->at++].member);
+		} else {
+			f->head++;
+			f->is_entered = false;
+		}
 	}
-	return rc;
+	return rc ? rc : f->root < s->n_groups;
 }
 
-int snapshot_flatten(struct snapshot *s)
+int snapshot_flatten(struct snapshot *s, u32 work)
 {
-	u32 n = s->n_members, *queue = malloc((s->n_groups + 1) * sizeof(*queue));
-	struct snap_pair *direct = malloc((n + 1) * sizeof(*direct));
-	int rc = queue && direct ? 0 : ERR_NOMEM;
+	struct flattening *f = s->flattening ? s->flattening : flattening_new(s);
+	int rc = 1;
 
-	if (!rc && n > 0)
-		memcpy(direct, s->members, n * sizeof(*direct));
-	if (!rc && n > 0)
-		qsort(direct, n, sizeof(*direct), by_group);
-	if (!rc && s->n_nested > 0)
-		qsort(s->nested, s->n_nested, sizeof(*s->nested), by_group);
-	for (u32 i = 0; !rc && i < s->n_nested; i++)
-		if (i == 0 || s->nested[i].group != s->nested[i - 1].group)
-			rc = flatten_one(s, s->nested[i].group, direct, n, queue);
-	free(queue);
-	free(direct);
+	s->flattening = f;
+	if (!f)
+		return ERR_NOMEM;
+	switch (f->phase) {
+	case COUNT_MEMBERS:
+		f->phase += count(&f->direct, s->members, s->n_groups, work);
+		break;
+	case PLACE_MEMBERS:
+		f->phase += place(&f->direct, s->members, work);
+		break;
+	case COUNT_NESTED:
+		f->phase += count(&f->inner, s->nested, s->n_groups, work);
+		break;
+	case PLACE_NESTED:
+		f->phase += place(&f->inner, s->nested, work);
+		break;
+	case WALK:
+		rc = walk(s, f, work);
+		break;
+	}
+	if (rc != 1) {
+		flattening_free(f);
+		s->flattening = NULL;
+	}
 	return rc;
 }

@@ -35,6 +35,7 @@ struct snapshot {
 	struct snap_pair *members, *nested;
 	u32 n_users, cap_users, n_groups, cap_groups, n_members, cap_members, n_nested, cap_nested;
 	struct table by_user, by_group, by_pair;
+	struct flattening *flattening; /* while it is under way */
 };
 
 void snapshot_init(struct snapshot *s, struct rng *rng);
@@ -48,8 +49,9 @@ int snapshot_find_user(const struct snapshot *s, const char *idp_id);
 int snapshot_find_group(const struct snapshot *s, const char *idp_id);
 int snapshot_member(struct snapshot *s, u32 group, u32 user) MUST_CHECK; /* twice is once */
 int snapshot_nest(struct snapshot *s, u32 group, u32 inner) MUST_CHECK;
-/* Breadth first from each group; circles are harmless. */
-int snapshot_flatten(struct snapshot *s) MUST_CHECK;
+/* Breadth first from each group; circles are harmless. In parts of `work` pairs or groups; nothing is added between them. 1: there is more to do,
+ * call again; 0: done. */
+int snapshot_flatten(struct snapshot *s, u32 work) MUST_CHECK;
 bool snapshot_has_member(const struct snapshot *s, u32 group, u32 user);
 
 void snapshot_key(u8 key[static SNAPSHOT_KEY_LEN], const char *idp_id);
