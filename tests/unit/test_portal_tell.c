@@ -6,7 +6,7 @@
 
 #define CROWD 20u
 #define GLANCE USEC(500)
-#define SLICE_PEERS 3u /* HUB_SLICE / GLANCE */
+#define SLICE_PEERS 2u /* HUB_SLICE / GLANCE */
 
 static u64 hub_clock;
 

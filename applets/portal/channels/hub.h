@@ -28,7 +28,7 @@
 #define SESSION_FLUSH_INTERVAL SEC(5)	/* spec 60 §1.8 */
 #define SESSION_BUFFER_MAX 1000u
 #define SESSION_SLICE 16u		/* stored at once */
-#define HUB_SLICE USEC(1500)		/* of each kind of work, before others have their turn */
+#define HUB_SLICE USEC(1000)		/* of each kind of work, before others have their turn */
 #define PURGE_INTERVAL SEC(60)		/* spec 60 §12 */
 #define PURGE_PAUSE MSEC(20)		/* between slices, while there is more to purge */
 #define REPORT_INTERVAL_SECS 60u	/* what gateways are asked for (spec 10 §15) */

@@ -387,6 +387,8 @@ static void trim(struct telling *t)
 {
 	u32 done = first_after(t, MIN(t->walk[GATEWAYS].told, t->walk[CLIENTS].told));
 
+	if (done == 0)
+		return;
 	for (u32 i = 0; i < done; i++)
 		t->n_actors -= t->items[i].what == TELL_ACTOR;
 	t->n -= done;
