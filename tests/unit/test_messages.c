@@ -575,7 +575,7 @@ TEST(spec10_7_1_unknown_reasons_are_kept_as_text)
 	msg_free(&m);
 }
 
-TEST(spec10_14_second_version_has_other_names_and_needs_its_tokens)
+TEST(second_version_has_other_names_and_needs_its_tokens)
 {
 	struct msg_wire v2 = { MSG_ROLE_CLIENT, MSG_TO_PEER, MSG_V2 }, v2_out = { MSG_ROLE_GATEWAY, MSG_TO_PORTAL, MSG_V2 };
 	struct portal_message m = { .type = MSG_FLOW_CREATED };

@@ -346,7 +346,7 @@ TEST(spec60_44_peers_of_both_versions_meet)
 		}
 }
 
-TEST(spec10_14_init_tells_v2_peers_not_to_upload)
+TEST(init_tells_v2_peers_not_to_upload)
 {
 	for (enum msg_version v = MSG_V1; v <= MSG_V2; v++) {
 		struct scene s = scene_without_peers();
@@ -370,7 +370,7 @@ static void expect_unknown(struct fake *f, const char *event, const char *payloa
 	EXPECT_STR(heard(f, "response.reason"), "unknown_message");
 }
 
-TEST(spec10_14_names_of_the_other_version_are_unknown_messages)
+TEST(names_of_the_other_version_are_unknown_messages)
 {
 	for (enum msg_version v = MSG_V1; v <= MSG_V2; v++) {
 		struct scene s = scene_without_peers();
