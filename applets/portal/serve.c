@@ -217,7 +217,7 @@ static int listen_all(struct serving *s, const struct serve_config *cfg)
 			continue;
 		if (fd < 0) {
 			fprintf(stderr, "emberbox portal: cannot listen on %s: %s\n", text,
-				fd == ERR_EXISTS ? "the port is in use" :
+				fd == ERR_EXISTS ? "the port is in use: stop the other program or choose another --listen (quickstart: --port)" :
 				fd == ERR_DENIED ? "not permitted (ports below 1024 need root or CAP_NET_BIND_SERVICE)" :
 						   strerror(errno));
 			return fd;
