@@ -21,7 +21,7 @@ const server = createServer((q, a) => {
 	const answer = (type, body) => { a.writeHead(200, { "Content-Type": type }); a.end(body); };
 	if (q.method === "POST") {
 		let body = "";
-		q.on("data", d => { body += d; }).on("end", () => { posts.push(new URLSearchParams(body)); answer("text/html", "<!doctype html><title>posted</title>"); });
+		q.on("data", d => { body += d; }).on("end", () => { posts.push(new URLSearchParams(body)); answer("text/html", "<!doctype html><title>posted</title><link rel=icon href=data:,>"); });
 	} else if (url.pathname.endsWith("/live")) {
 		a.writeHead(200, { "Content-Type": "text/event-stream" });
 		a.write("retry: 300\n\n");

@@ -173,3 +173,4 @@ server_gives refuses_tls11 'Cipher is \(NONE\)' -tls1_1
 server_gives refuses_tls13_only 'Cipher is \(NONE\)' -tls1_3
 server_gives refuses_cbc 'alert handshake failure' -tls1_2 -cipher ECDHE-ECDSA-AES128-SHA256
 server_gives lives_on "$switched" -CAfile "$work/ca.pem" -verify_return_error -quiet
+exit 0

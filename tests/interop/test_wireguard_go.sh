@@ -4,6 +4,7 @@
 # needs: root
 # packages: ip:iproute2 ping:iputils-ping wg:wireguard-tools
 # timeout: 420
+# timed: a machine that is too busy loses packets
 # lasts: 60
 #
 # wireguard-go comes through the Go module proxy, once, into $WIREGUARD_GO_DIR (default build/interop); where it cannot be had, all
