@@ -180,6 +180,15 @@ int hub_each(const struct hub *h, enum msg_role role, const struct uuid *account
 	return rc;
 }
 
+u32 hub_count(const struct hub *h, enum msg_role role, const struct uuid *account)
+{
+	u32 n = h->joined[role].n;
+
+	if (role != MSG_ROLE_RELAY)
+		(void)hub_peers(h, role, account, &n);
+	return n;
+}
+
 void hub_stats(const struct hub *h, struct hub_stats *out)
 {
 	*out = h->stats;

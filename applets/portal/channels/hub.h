@@ -27,7 +27,7 @@
 #define RELAYS_OF_PEER 2u		/* spec 60 §4.6 */
 #define SESSION_FLUSH_INTERVAL SEC(5)	/* spec 60 §1.8 */
 #define SESSION_BUFFER_MAX 1000u
-#define SESSION_SLICE 16u		/* stored at once */
+#define SESSION_SLICE 8u		/* stored at once */
 #define HUB_SLICE USEC(1000)		/* of each kind of work, before others have their turn */
 #define PURGE_INTERVAL SEC(60)		/* spec 60 §12 */
 #define PURGE_PAUSE MSEC(20)		/* between slices, while there is more to purge */
@@ -143,6 +143,9 @@ struct hub_presence {
 };
 int hub_each(const struct hub *h, enum msg_role role, const struct uuid *account, int (*each)(void *ctx, const struct hub_presence *p),
 	     void *ctx);
+
+/* How many there are: of relays `account` is ignored. */
+u32 hub_count(const struct hub *h, enum msg_role role, const struct uuid *account);
 
 struct hub_stats {
 	u64 connects, refused_token, refused_rate, refused_other;

@@ -24,7 +24,7 @@
 #define CONN_ANSWER_TIMEOUT MINUTES(3) /* for a page that answers later; then it is 503 */
 #define CONN_CLOSING_TIMEOUT SEC(5)
 #define CONN_AHEAD_MAX 32768u
-#define CONN_UPGRADES_PER_TURN 8u /* some 2 ms: pages come between */
+#define CONN_UPGRADES_PER_TURN 4u /* some 1 ms: pages come between */
 #define CONN_CROWD_TOLD MINUTES(1) /* between warnings that one address has too many */
 #define CONN_TURN_TIME MSEC(5)	    /* of a turn of the loop, then sockets wait for the next */
 

@@ -73,7 +73,7 @@ int store_gateway_authorizations(struct store *s, const struct uuid *account, co
 				 void *ctx);
 
 /* Deletes rows that are over, PURGE_SLICE at most, so that nobody waits for it. 1: there may be more, call again soon; 0: that was all. */
-#define PURGE_SLICE 50 /* some 3 ms of authorizations or tokens on one core of a small server */
+#define PURGE_SLICE 20 /* some 1 ms of authorizations or tokens on one core of a small server, 5 ms at worst */
 int store_purge_expired(struct store *s, u64 wall) MUST_CHECK;
 
 /* Rows that lose their right to exist by a change of something else (§5.2). */

@@ -41,6 +41,16 @@ static bool is_away(void *ctx, const struct uuid *id)
 	return !web_is_online(ctx, KIND_CLIENT, id);
 }
 
+static u64 count_clients(const struct web *w, bool is_online)
+{
+	u32 n = hub_count(w->x->portal->hub, MSG_ROLE_CLIENT, &w->account->e.id);
+	i64 all;
+
+	if (is_online)
+		return n;
+	return store_rows(w->x->portal->store, KIND_CLIENT, &w->account->e.id, &all) == 0 && all > n ? (u64)all - n : 0;
+}
+
 void page_clients(struct exchange *x)
 {
 	static const struct column columns[] = { { .label = "Client", .sort = "name" }, { .label = "Whose" }, { .label = "Version" }, { .label = "Status" }, { .label = "Last started", .sort = "last_seen_at" }, { .label = "Since", .sort = "inserted_at" } };
@@ -56,6 +66,7 @@ void page_clients(struct exchange *x)
 	struct clients_view v = { .n = 0 };
 	struct web_list l;
 	struct web w;
+	bool is_counted = false;
 
 	if (!web_begin(&w, x, SECTION_CLIENTS))
 		return;
@@ -65,8 +76,13 @@ void page_clients(struct exchange *x)
 	if (*form_value(&f, "online")) {
 		l.query.keep = strcmp(form_value(&f, "online"), "no") == 0 ? is_away : is_online;
 		l.query.keep_ctx = &w;
+		/* of all clients it is known how many are online: none is asked to count them */
+		is_counted = !*form_value(&f, "q") && !*form_value(&f, "verified");
+		l.query.wants_count = !is_counted;
 	}
 	if (web_list_load(&w, &l)) {
+		if (is_counted)
+			l.list.total = count_clients(&w, l.query.keep == is_online);
 		v.list = l.list;
 		v.list.bulk = bulk_bar(&w, "clients", NULL);
 		v.filters = &f;

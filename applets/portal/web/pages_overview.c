@@ -176,13 +176,6 @@ const struct topology *topology_of(struct web *w)
 
 /* ---- the page ----------------------------------------------------------------------------------------------------------------------- */
 
-static int count_presence(void *ctx, const struct hub_presence *p)
-{
-	(void)p;
-	++*(u32 *)ctx;
-	return 0;
-}
-
 /* The newest whose path is known tells most. */
 static const struct connection_row *latest_of(const struct connections *c)
 {
@@ -207,9 +200,9 @@ void page_overview(struct exchange *x)
 	v.sites = count_known(&w, KIND_SITE, is_own_site);
 	v.people = count_known(&w, KIND_ACTOR, is_person);
 	fill_steps(&w, &v);
-	(void)hub_each(x->portal->hub, MSG_ROLE_CLIENT, &w.account->e.id, count_presence, &v.clients);
-	(void)hub_each(x->portal->hub, MSG_ROLE_GATEWAY, &w.account->e.id, count_presence, &v.gateways);
-	(void)hub_each(x->portal->hub, MSG_ROLE_RELAY, NULL, count_presence, &v.relays);
+	v.clients = hub_count(x->portal->hub, MSG_ROLE_CLIENT, &w.account->e.id);
+	v.gateways = hub_count(x->portal->hub, MSG_ROLE_GATEWAY, &w.account->e.id);
+	v.relays = hub_count(x->portal->hub, MSG_ROLE_RELAY, NULL);
 	if (connections_of(&w, KIND_COUNT, NULL, &connections) && fill_charts(&w, &v)) {
 		v.connections = &connections;
 		v.is_first = connections.n == 1;
