@@ -4,8 +4,10 @@
 # needs: root
 # packages: ip:iproute2 curl:curl python3:python3
 # timeout: 150
+# lasts: 20
 [ -n "${IN_MOUNTS:-}" ] || IN_MOUNTS=1 exec unshare -m --propagation private "$0" "$@"
 . "$(dirname "$0")/lib.sh"
+export PYTHONDONTWRITEBYTECODE=1
 must place portal
 
 mkdir "$E2E/small" && mount -t tmpfs -o size=8m none "$E2E/small" || { skip all "no tmpfs here"; finish; }

@@ -4,7 +4,9 @@
 # needs: root
 # packages: ip:iproute2 curl:curl python3:python3
 # timeout: 150
+# lasts: 25
 . "$(dirname "$0")/lib.sh"
+export PYTHONDONTWRITEBYTECODE=1
 must place portal evil good
 must wire portal evil0 198.51.100.1/25 evil eth0 198.51.100.2/25
 must wire portal good0 198.51.100.129/25 good eth0 198.51.100.130/25

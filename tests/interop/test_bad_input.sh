@@ -1,10 +1,13 @@
 #!/bin/bash
 # Bad input, found by itself: every field of every form that the pages show, and every field of every operation of the API's own document, with
-# hostile values (issue's "bad input"; lists of values and what is asked of the answers: bad_forms.py, bad_json.py).
+# hostile values (lists of them and what is asked of the answers: bad_forms.py, bad_json.py). Before that: cookies that were tampered with, what is
+# used twice, two admins at one row (bad_sessions.py).
 #
 # packages: python3:python3 curl:curl
-# timeout: 240
+# timeout: 300
+# lasts: 60
 set -u
+export PYTHONDONTWRITEBYTECODE=1
 cd "$(dirname "$0")/../.."
 emberbox=${EMBERBOX:-$PWD/build/static/all/emberbox}
 work=$(mktemp -d)
@@ -62,7 +65,10 @@ export EMBERBOX_ACCOUNT=acme
 token=$(portal api-token add --actor 'Our program' --name test --json | fields token)
 client=$(portal token add --actor jo@acme.example --json | fields token)
 gateway=$(portal token add --site 'Our Berlin' --json | fields token)
-link=$(portal link add --actor jo@acme.example --json | fields url)
+portal actor add --type admin --email lee@acme.example --name Lee >>"$work/setup" 2>&1 || fail bad_input_setup "$work/setup"
+link_of() { portal link add --account "$1" --actor "$2" --purpose recovery --json | fields url; }
+links="$(link_of acme jo@acme.example) $(link_of other kim@other.example) $(link_of acme lee@acme.example) $(link_of acme jo@acme.example)"
+link=$(link_of acme lee@acme.example)
 "$emberbox" portal --dir "$work/state" serve --listen "127.0.0.1:$port" --web-url "http://127.0.0.1:$port/" --api-url "http://127.0.0.1:$port/" \
 	--api-refill-rate 0 --web-refill-rate 0 --mail smtp://127.0.0.1:9 --mail-from portal@acme.example --sign-up --socket-capacity 100 --socket-refill-rate 100 >"$work/serve" 2>&1 &
 pid=$!
@@ -78,6 +84,7 @@ for _ in $(seq 100); do
 done
 [ "$(grep -c joined "$work/peers")" -ge 2 ] || fail bad_input_peers "$work/peers"
 
+check bad_input_sessions python3 tests/interop/bad_sessions.py "$port" $links "$token"
 before=$(portal export --account other | grep -v exported_at | sha256sum)
 check bad_input_forms python3 tests/interop/bad_forms.py "$port" "$link" "$foreign" Qwertz
 check bad_input_api python3 tests/interop/bad_json.py "$port" "$token" "$foreign" Qwertz

@@ -3,8 +3,10 @@
 # the real one but for clock_gettime() (clock_driver.c says why).
 #
 # packages: python3:python3 curl:curl
-# timeout: 120
+# timeout: 180
+# lasts: 30
 set -u
+export PYTHONDONTWRITEBYTECODE=1
 cd "$(dirname "$0")/../.."
 driver=${INTEROP_BIN:-$PWD/build/static/tests/interop}/clock_driver
 work=$(mktemp -d)
@@ -35,7 +37,7 @@ spare=$(portal link add --actor jo@acme.example --purpose recovery --json | json
 short=$(portal token add --actor jo@acme.example --expires 30d --json | json token)
 long=$(portal token add --actor jo@acme.example --expires 1800d --json | json token)
 gateway=$(portal token add --site Berlin --json | json token)
-portal serve --listen "127.0.0.1:$port" --web-url "http://127.0.0.1:$port/" --web-refill-rate 0 --socket-capacity 100 --socket-refill-rate 100 --mail none >"$work/serve.log" 2>&1 &
+"$driver" --dir "$work/state" serve --listen "127.0.0.1:$port" --web-url "http://127.0.0.1:$port/" --web-refill-rate 0 --socket-capacity 100 --socket-refill-rate 100 --mail none >"$work/serve.log" 2>&1 &
 pid=$!
 for _ in $(seq 200); do
 	curl -s "http://127.0.0.1:$port/readyz" | grep -q '"ready"' && break
