@@ -166,7 +166,7 @@ const struct topology *topology_of(struct web *w)
 	struct drawing d = { w, t };
 	u32 rows = 0;
 
-	if (!t || store_all_connections(w->x->portal->store, &w->account->e.id, TOPO_LINES_MAX, take_connection, &d))
+	if (!t || store_all_connections(w->x->portal->store, &w->account->e.id, TOPO_CONNECTIONS, take_connection, &d))
 		return NULL;
 	for (u32 c = 0; c < TOPO_COLUMNS; c++)
 		rows = MAX(rows, t->n[c] + (t->more[c] > 0));
