@@ -52,7 +52,7 @@ client=$(portal token add --actor jo@acme.example --json 2>>"$work/setup" | valu
 gateway=$(portal token add --site Berlin --json 2>>"$work/setup" | value token)
 [ -n "$resource" ] && [ -n "$client" ] && [ -n "$gateway" ] || fail portal_versions_setup "$work/setup"
 
-portal serve --listen "127.0.0.1:$port" --api-url "http://127.0.0.1:$port/" --mail none >"$work/serve" 2>&1 &
+"$emberbox" portal --dir "$work/state" serve --listen "127.0.0.1:$port" --api-url "http://127.0.0.1:$port/" --mail none >"$work/serve" 2>&1 &
 pid=$!
 for _ in $(seq 200); do
 	curl -s "http://127.0.0.1:$port/readyz" | grep -q '"ready"' && break
