@@ -165,6 +165,8 @@ def sweep_form(browser, page_path, action, kinds):
                 check_refusal(where, browser, action, name, shape, value, may_show, answer, shape in CHOSEN)
             elif answer.status in (200, 303):
                 counts["taken"] += 1
+            if answer.status < 400 and case in ("NUL", "invalid UTF-8"):
+                fault(where, "was taken", answer)
             if answer.status == 303 or answer.status in (404, 409):
                 again = browser.get(page_path)
                 check_answer(f"{kind_of(page_path)} after {where}", again)

@@ -273,6 +273,16 @@ TEST(fields_that_cannot_be_text_are_absent)
 	EXPECT_STR(http_ask(w, "POST", "/hook", type, "&&=&a&b")->body, "form a=\nform b=\nbody 7\n");
 	EXPECT_STR(http_ask(w, "POST", "/hook", "application/json", "a=1")->body, "body 3\n");
 	EXPECT_STR(http_ask(w, "POST", "/hook", NULL, "a=1")->body, "body 3\n");
+	/* a page that took it for absent would keep what it has and say that it was saved */
+	EXPECT_EQ(http_get(w, "/page")->status, 200);
+	EXPECT_EQ(http_post(w, "/form", "a=1&b=")->status, 200);
+	EXPECT_EQ(http_post(w, "/form", "a=1&b=%00")->status, 400);
+	EXPECT_EQ(http_post(w, "/form", "a=1&%ff=b")->status, 400);
+	EXPECT_EQ(http_post(w, "/form", "a=1&b=\xc0\xaf")->status, 400);
+	char many[2 * (EXCHANGE_PAIRS_MAX + 1) + 1];
+	for (u32 i = 0; i <= EXCHANGE_PAIRS_MAX; i++)
+		memcpy(many + 2 * i, "a&", 3);
+	EXPECT_EQ(http_post(w, "/form", many)->status, 400);
 	http_free(w);
 }
 

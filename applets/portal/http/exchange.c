@@ -223,6 +223,10 @@ void exchange_run(struct run *r, struct span body)
 			exchange_refuse(r, 403, reason);
 			return;
 		}
+		if (exchange_form_is_spoiled(r)) { /* a field that is absent keeps what it was: "saved" would be a lie */
+			exchange_refuse(r, 400, "Something in this form is no text, or there is too much of it. Nothing was changed.");
+			return;
+		}
 	}
 	r->match.route->handler(x);
 	if (r->answer == ANSWER_NONE) {

@@ -26,6 +26,7 @@ struct pairs {
 	struct pair *at;
 	u32 n;
 	bool is_read;
+	bool is_spoiled; /* there was what is no text, or more than is taken */
 };
 
 /* What the cookie _firezone_key holds. */
@@ -61,6 +62,9 @@ struct run {
 	char form_action[128];
 	u64 started;
 };
+
+/* Whether a field of the form could not be read (forms.c). */
+bool exchange_form_is_spoiled(struct run *r);
 
 static inline struct run *run_of(const struct exchange *x)
 {

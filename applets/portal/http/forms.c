@@ -20,8 +20,12 @@ static void read_pairs(struct exchange *x, struct span text, struct pairs *out)
 	for (size_t i = 0; i < text.n; i++)
 		n += text.p[i] == '&';
 	out->at = exchange_alloc(x, MIN(n, EXCHANGE_PAIRS_MAX) * sizeof(*out->at));
-	while (out->at && out->n < EXCHANGE_PAIRS_MAX && out->n < n && form_next(&text, &name, &value) == 1)
-		out->at[out->n++] = (struct pair){ decode(x, name), decode(x, value) };
+	while (out->at && out->n < EXCHANGE_PAIRS_MAX && out->n < n && form_next(&text, &name, &value) == 1) {
+		struct pair *p = &out->at[out->n++];
+		*p = (struct pair){ decode(x, name), decode(x, value) };
+		out->is_spoiled = out->is_spoiled || !p->name || !p->value;
+	}
+	out->is_spoiled = out->is_spoiled || !out->at || text.n > 0;
 }
 
 static const char *nth(const struct pairs *p, const char *name, u32 i)
@@ -52,6 +56,13 @@ const char *exchange_form_nth(struct exchange *x, const char *name, u32 i)
 	if (!r->form.is_read)
 		read_pairs(x, is_form(x) ? x->body : SPAN_NONE, &r->form);
 	return nth(&r->form, name, i);
+}
+
+bool exchange_form_is_spoiled(struct run *r)
+{
+	if (!r->form.is_read)
+		read_pairs(&r->x, is_form(&r->x) ? r->x.body : SPAN_NONE, &r->form);
+	return r->form.is_spoiled;
 }
 
 const char *exchange_form(struct exchange *x, const char *name)
