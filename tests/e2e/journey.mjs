@@ -152,7 +152,7 @@ try {
 	check("the_overview_shows_it_live", await admin.until(() => /1 client/.test(document.querySelector("dl.facts").textContent) ||
 		!document.querySelector("[data-stale=overview]")?.hidden).catch(() => false));
 	/* the page that was open all the time: when the gateway reports the first path, the steps end and it says who reached what, how and how fast */
-	check("the_steps_end_with_the_first_connection", await admin.until(() => /first connection[^]* of Ben reaches [^]*: (direct|relayed) (\d+|under 1) ms/
+	check("the_steps_end_with_the_first_connection", await admin.until(() => /first connection[^]* of Ben reaches [^]*: (direct|relayed) (\d+|under 1)\sms/
 		.test(document.querySelector("main").innerText.replace(/\s+/g, " "))).catch(() => false), await text(admin, "main"));
 	await admin.go(`${home}/overview`);
 	check("the_overview_shows_the_connection", await admin.run(() => document.querySelector("main").innerText.includes("Intranet") &&

@@ -19,7 +19,7 @@ const pause = ms => new Promise(r => setTimeout(r, ms));
 export async function launch(folder) {
 	for (const binary of BINARIES) {
 		const child = spawn(binary, ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-			"--disable-background-networking", "--disable-component-update", "--force-color-profile=srgb", "--lang=en-GB",
+			"--disable-background-networking", "--hide-scrollbars", "--disable-component-update", "--force-color-profile=srgb", "--lang=en-GB",
 			"--remote-debugging-pipe", `--user-data-dir=${folder}/profile`, "about:blank"], { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
 		const is_there = await new Promise(r => { child.once("error", () => r(false)); child.once("spawn", () => r(true)); });
 		if (is_there)

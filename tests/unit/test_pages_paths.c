@@ -64,11 +64,11 @@ TEST(a_client_page_says_over_which_path_how_fast_and_through_whom)
 	EXPECT_HAS(r->body, "not connected to a gateway that reports it");
 	report(&l, "direct", "'rtt_ms':12,'rx_bytes':1,'tx_bytes':1");
 	r = get(l.w, path("/acme/clients/%s", l.client), 200);
-	EXPECT_HAS(r->body, ">direct</span> 12 ms through <a href=\"/acme/gateways/");
+	EXPECT_HAS(r->body, ">direct</span> 12&nbsp;ms through <a href=\"/acme/gateways/");
 	EXPECT_HAS(r->body, ">gw</a>");
 	report(&l, "relayed", "'rtt_ms':0,'rx_bytes':1,'tx_bytes':1");
 	r = get(l.w, path("/acme/clients/%s", l.client), 200);
-	EXPECT_HAS(r->body, ">relayed</span> under 1 ms through");
+	EXPECT_HAS(r->body, ">relayed</span> under 1&nbsp;ms through");
 	report(&l, "gone", "'rx_bytes':1,'tx_bytes':1");
 	r = get(l.w, path("/acme/clients/%s", l.client), 200);
 	EXPECT_HAS(r->body, "not connected to a gateway that reports it");
@@ -83,7 +83,7 @@ TEST(a_gateway_page_lists_who_is_connected_or_says_why_nobody_is)
 	EXPECT_HAS(r->body, "an original Firezone gateway does not");
 	report(&l, "relayed", "'rtt_ms':70,'rx_bytes':1,'tx_bytes':1");
 	r = get(l.w, path("/acme/gateways/%s", l.gateway), 200);
-	EXPECT_HAS(r->body, ">relayed</span> 70 ms");
+	EXPECT_HAS(r->body, ">relayed</span> 70&nbsp;ms");
 	EXPECT_HAS(r->body, ">laptop</a>");
 	report(&l, "gone", "'rx_bytes':1,'tx_bytes':1");
 	r = get(l.w, path("/acme/gateways/%s", l.gateway), 200);
@@ -119,7 +119,7 @@ TEST(open_pages_follow_what_gateways_report)
 	http_turn(l.w);
 	const char *text = http_recv(l.w, client, &is_closed);
 	EXPECT_HAS(text, "data: paths\n");
-	EXPECT_HAS(text, ">direct</span> 3 ms through <a href=\"/acme/gateways/");
+	EXPECT_HAS(text, ">direct</span> 3&nbsp;ms through <a href=\"/acme/gateways/");
 	snprintf(region, sizeof(region), "data: path-%s\n", l.client);
 	text = http_recv(l.w, gateway, &is_closed);
 	EXPECT_HAS(text, region);
@@ -153,7 +153,7 @@ TEST(the_overview_ends_its_steps_with_the_first_connection)
 	report(&l, "direct", "'rtt_ms':3,'rx_bytes':1,'tx_bytes':1");
 	r = get(l.w, "/acme/overview", 200);
 	EXPECT_HAS(r->body, ">lab</a> through <a href=\"/acme/gateways/");
-	EXPECT_HAS(r->body, ">direct</span> 3 ms");
+	EXPECT_HAS(r->body, ">direct</span> 3&nbsp;ms");
 	EXPECT(!strstr(r->body, "data-when=status"));
 	EXPECT(!strstr(r->body, "class=untold") && !strstr(r->body, "class=relayed"));
 	report(&l, "relayed", "'rtt_ms':30,'rx_bytes':1,'tx_bytes':1");
