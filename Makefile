@@ -37,9 +37,12 @@ COLD := $(addprefix core/,dns/blocklist% dns/doh% dns/forward% dns/lookup% dns/s
 	ip/udp_packet% peer/relays% tunnel/client.% tunnel/client_resources% tunnel/client_devices% tunnel/client_flows% \
 	tunnel/client_dns.% tunnel/client_dns_config% tunnel/client_dns_inside% tunnel/client_dns_tcp% tunnel/client_stub% \
 	tunnel/gateway_access% tunnel/convert% tunnel/control% tunnel/pending% tunnel/routes% wg/handshake% wg/local%)
+# What is seldom hurried is small by all means, where the compiler has them (GCC 12, clang).
+SMALL := applets/client/% applets/gateway/% applets/portal/% applets/quickstart/% core/http/% core/json/% core/phoenix/%
+SMALLEST := $(shell $(CC) -Oz -E -x c /dev/null >/dev/null 2>&1 && echo -Oz || echo -Os)
 # Kernels of intrinsics need their loops unrolled into registers.
 KERNELS := core/crypto/aead_%
-optimise = $(if $(SAN)$(FUZZ),-O1,$(if $(filter $(KERNELS),$1),-O3 -funroll-loops,$(if $(filter-out $(COLD),$(filter $(HOT),$1)),-O2,-Os)))
+optimise = $(if $(SAN)$(FUZZ),-O1,$(if $(filter $(KERNELS),$1),-O3 -funroll-loops,$(if $(filter-out $(COLD),$(filter $(HOT),$1)),-O2,$(if $(filter $(SMALL),$1),$(SMALLEST),-Os))))
 
 # FILE:PACKAGE: what contrib/build/tools.sh installs when FILE (a command or a path) is missing.
 TOOLS := gcc:gcc /usr/include/linux/if_tun.h:linux-libc-dev
@@ -154,7 +157,7 @@ say = $(if $V$(findstring s,$(firstword -$(MAKEFLAGS))),$(if $V,,@),@printf '  %
 keep = @mkdir -p $(@D); printf '%s\n' $1 | cmp -s - $@ || printf '%s\n' $1 > $@
 
 $O/flags: FORCE
-	$(call keep,'$(CC) $(CFLAGS_ALL) $(HOT) $(COLD) $(value optimise)')
+	$(call keep,'$(CC) $(CFLAGS_ALL) $(HOT) $(COLD) $(SMALL) $(SMALLEST) $(value optimise)')
 $S/objects: FORCE
 	$(call keep,$(OBJ_SET))
 $O/objects: FORCE
@@ -187,7 +190,7 @@ $(ASSETS_C): contrib/build/assets.sh $O/gen/assets $(ASSETS)
 	@mkdir -p $(@D)
 	$(call say,EMBED,$@)contrib/build/assets.sh $@ $(ASSETS)
 $(OBJ_TEMPLATES): %.o: %.c $O/flags
-	$(call say,CC,$<)$(CC) $(CFLAGS_ALL) -Os -MMD -MP -c $< -o $@
+	$(call say,CC,$<)$(CC) $(CFLAGS_ALL) $(SMALLEST) -MMD -MP -c $< -o $@
 
 # Appending (q) keeps members of equal base name apart.
 archive = $(call say,AR,$@)rm -f $@; $(AR) qcsT $@ $1
