@@ -17,10 +17,10 @@ HEADERS = {"date", "content-type", "set-cookie", "content-security-policy", "cro
            "cache-control", "content-length", "connection", "location", "retry-after", "allow", "content-disposition", "transfer-encoding", "vary",
            "strict-transport-security", "x-frame-options"}
 # what nobody types is compared with what there is, never shown
-FOR_# each hashes a password, known or not
-FOR_SLOW = ("empty", "missing", "100 kB", "NUL", "CR LF", "script", "SQL", "invalid UTF-8", "RTL and combining", "array")
-CHOSEN = ("empty", "missing", "100 kB", "NUL", "CR LF", "script", "SQL", "invalid UTF-8", "huge", "nil uuid", "foreign id", "twice", "array")
+FOR_CHOSEN = ("empty", "missing", "100 kB", "NUL", "CR LF", "script", "SQL", "invalid UTF-8", "huge", "nil uuid", "foreign id", "twice", "array")
 CHOSEN = ("unknown", "hidden", "select", "checkbox", "radio", "button", "submit", "image")
+# each hashes a password, known or not
+FOR_SLOW = ("empty", "missing", "100 kB", "NUL", "CR LF", "script", "SQL", "invalid UTF-8", "RTL and combining", "array")
 began = time.time()
 counts, faults, seen_faults = collections.Counter(), [], set()
 marker = 0
