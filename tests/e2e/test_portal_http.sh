@@ -4,6 +4,7 @@
 # needs: root
 # packages: ip:iproute2 curl:curl python3:python3 openssl:openssl
 # timeout: 240
+# timed: sockets are closed by the clock, and those who hold them must hear it
 . "$(dirname "$0")/lib.sh"
 must place portal
 
