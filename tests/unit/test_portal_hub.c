@@ -1,4 +1,5 @@
 /* The hub with peers of all roles: joining, presence, and who is refused. */
+#include "tests/unit/inner.h"
 #include "tests/unit/portal_scene.h"
 
 static bool says(struct portal_world *w, const char *command, const char *json)
@@ -110,6 +111,34 @@ TEST(spec60_6_devices_keep_row_name_and_addresses)
 	c = join_client(s.w, token_for(s.w, "--actor al@acme.example"), "laptop", 'f');
 	EXPECT_EVENT(c, "init");
 	EXPECT_STR(heard(c, "interface.ipv4"), "100.64.0.3");
+	portal_free(s.w);
+}
+
+TEST(spec10_14_a_device_keeps_both_addresses_of_the_ranges)
+{
+	static const char *const names[] = { "laptop", "phone", "desk" };
+	const struct cidr v4 = cidr_of("100.64.0.0/11"), v6 = cidr_of("fd00:2021:1111::/107");
+	char first[3][2][IP_STRLEN];
+	struct scene s = scene_without_peers();
+	struct ip ip;
+
+	for (unsigned i = 0; i < 2 * ARRAY_LEN(names); i++) { /* everybody comes twice, with another key and in another order */
+		unsigned d = i < 3 ? i : 5 - i;
+		struct fake *c = join_client(s.w, s.client_token, names[d], (char)('c' + i));
+		EXPECT_EVENT(c, "init");
+		for (unsigned f = 0; f < 2; f++) {
+			const char *text = heard(c, f ? "interface.ipv6" : "interface.ipv4");
+			REQUIRE(ip_parse(SPAN(text, strlen(text)), &ip) == 0);
+			EXPECT(cidr_contains(f ? &v6 : &v4, &ip));
+			if (i < 3)
+				snprintf(first[d][f], sizeof(first[d][f]), "%s", text);
+			else
+				EXPECT_STR(text, first[d][f]);
+			for (unsigned other = 0; other < 3 && i >= 3; other++)
+				EXPECT(other == d || strcmp(first[other][f], first[d][f]) != 0);
+		}
+		hang_up(c);
+	}
 	portal_free(s.w);
 }
 
