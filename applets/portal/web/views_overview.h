@@ -38,7 +38,7 @@ bool chart_is_empty(const struct chart *c);
 /* Columns People → Clients → Gateways → Resources; lines are connections that are allowed now, those between clients and gateways drawn by their path. */
 #define TOPO_NODES_MAX 24u /* in a column; the rest is one node that counts them */
 #define TOPO_LINES_MAX 200u
-#define TOPO_CONNECTIONS 75u /* the newest, which fill the columns: their names are asked for one by one */
+#define TOPO_CONNECTIONS 40u /* the newest, which fill the columns: their names are asked for one by one */
 #define TOPO_COLUMNS 4u
 
 struct topo_node {
