@@ -388,6 +388,7 @@ static void init(struct serving *s, const struct serve_config *cfg)
 	s->state.lock_fd = -1;
 	s->state.portal.rng = sys_rng();
 	s->server = (struct server){ .portal = &s->state.portal, .cfg = cfg, .areas = router_areas, .changed = rearm, .is_starting = true };
+	s->server.waiting_task = (struct loop_task){ .cb = conn_upgrade_some, .ctx = &s->server };
 	s->hub_timer.cb = on_hub_timer;
 	s->stop_timer.cb = on_stopping;
 	s->pause_timer.cb = on_pause_over;

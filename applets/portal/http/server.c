@@ -13,7 +13,8 @@ int server_init(struct server *s)
 
 	s->is_https = url && strncmp(url, "https:", 6) == 0;
 	hmac_sha256(s->cookie_key, key, SPAN_STR("emberbox cookies"));
-	s->waiting_task = (struct loop_task){ .cb = conn_upgrade_some, .ctx = s };
+	if (!s->waiting_task.cb) /* who listens before the state is open has set it, and may have queued it */
+		s->waiting_task = (struct loop_task){ .cb = conn_upgrade_some, .ctx = s };
 	s->portal->live = live_new(s->loop);
 	if (s->portal->live && rate_init(&s->web_rate, s->portal->rng) == 0 && rate_init(&s->api_rate, s->portal->rng) == 0)
 		return 0;
