@@ -38,7 +38,7 @@ ask(base + found(r'action="([^"]*/password)"', page), form)
 
 text, until = "", time.time() + seconds
 while time.time() < until:
-    text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", ask(base + path).split("<main", 1)[-1]))
+    text = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", ask(base + path).split("<main", 1)[-1])))
     if all(re.search(p, text) for p in patterns):
         sys.exit(0)
     time.sleep(0.3)
