@@ -37,12 +37,14 @@ COLD := $(addprefix core/,dns/blocklist% dns/doh% dns/forward% dns/lookup% dns/s
 	ip/udp_packet% peer/relays% tunnel/client.% tunnel/client_resources% tunnel/client_devices% tunnel/client_flows% \
 	tunnel/client_dns.% tunnel/client_dns_config% tunnel/client_dns_inside% tunnel/client_dns_tcp% tunnel/client_stub% \
 	tunnel/gateway_access% tunnel/convert% tunnel/control% tunnel/pending% tunnel/routes% wg/handshake% wg/local%)
-# What is seldom hurried is small by all means, where the compiler has them (GCC 12, clang).
-SMALL := applets/client/% applets/gateway/% applets/portal/% applets/quickstart/% core/http/% core/json/% core/phoenix/%
+# What is seldom hurried is small by all means, where the compiler has -Oz (GCC 12, clang); so is COLD.
+SMALL := applets/client/% applets/gateway/% applets/portal/% applets/quickstart/% core/http/% core/json/% core/phoenix/% \
+	$(addprefix applets/common/,ca% dial% health% httpd% ident% logging% net_watch% options% portal_link% startup% token%) \
+	$(addprefix platform/linux/,dbus% dns_% firewall% host_news% net% resolver% sockaddr% terminal% textfile%)
 SMALLEST := $(shell $(CC) -Oz -E -x c /dev/null >/dev/null 2>&1 && echo -Oz || echo -Os)
 # Kernels of intrinsics need their loops unrolled into registers.
 KERNELS := core/crypto/aead_%
-optimise = $(if $(SAN)$(FUZZ),-O1,$(if $(filter $(KERNELS),$1),-O3 -funroll-loops,$(if $(filter-out $(COLD),$(filter $(HOT),$1)),-O2,$(if $(filter $(SMALL),$1),$(SMALLEST),-Os))))
+optimise = $(if $(SAN)$(FUZZ),-O1,$(if $(filter $(KERNELS),$1),-O3 -funroll-loops,$(if $(filter-out $(COLD),$(filter $(HOT),$1)),-O2,$(if $(filter $(SMALL) $(COLD),$1),$(SMALLEST),-Os))))
 
 # FILE:PACKAGE: what contrib/build/tools.sh installs when FILE (a command or a path) is missing.
 TOOLS := gcc:gcc /usr/include/linux/if_tun.h:linux-libc-dev
