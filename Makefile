@@ -41,7 +41,8 @@ COLD := $(addprefix core/,dns/blocklist% dns/doh% dns/forward% dns/lookup% dns/s
 SMALL := applets/client/% applets/gateway/% applets/portal/% applets/quickstart/% core/http/% core/json/% core/phoenix/% \
 	$(addprefix applets/common/,ca% dial% health% httpd% ident% logging% net_watch% options% portal_link% startup% token%) \
 	$(addprefix platform/linux/,dbus% dns_% firewall% host_news% net% resolver% sockaddr% terminal% textfile%)
-SMALLEST := $(shell $(CC) -Oz -E -x c /dev/null >/dev/null 2>&1 && echo -Oz || echo -Os)
+# Asked when it is first needed: the compiler may be installed by this very make.
+SMALLEST = $(eval SMALLEST := $(shell $(CC) -Oz -E -x c /dev/null >/dev/null 2>&1 && echo -Oz || echo -Os))$(SMALLEST)
 # Kernels of intrinsics need their loops unrolled into registers.
 KERNELS := core/crypto/aead_%
 optimise = $(if $(SAN)$(FUZZ),-O1,$(if $(filter $(KERNELS),$1),-O3 -funroll-loops,$(if $(filter-out $(COLD),$(filter $(HOT),$1)),-O2,$(if $(filter $(SMALL) $(COLD),$1),$(SMALLEST),-Os))))
@@ -158,7 +159,7 @@ say = $(if $V$(findstring s,$(firstword -$(MAKEFLAGS))),$(if $V,,@),@printf '  %
 # Written anew only when the content changed, so that what depends on it is remade exactly then.
 keep = @mkdir -p $(@D); printf '%s\n' $1 | cmp -s - $@ || printf '%s\n' $1 > $@
 
-$O/flags: FORCE
+$O/flags: FORCE | $(TOOLS_READY)
 	$(call keep,'$(CC) $(CFLAGS_ALL) $(HOT) $(COLD) $(SMALL) $(SMALLEST) $(value optimise)')
 $S/objects: FORCE
 	$(call keep,$(OBJ_SET))

@@ -137,7 +137,7 @@ static void device(u8 what, struct span bytes)
 	struct ip ipv4 = ip4(100, 64, 0, 9);
 	char text[64] = "";
 	const char *list = text;
-	struct portal_message m = { .type = MSG_CLIENT_DEVICE_ACCESS_DENIED, .device_access_denied = { ipv4, MSG_REASON_OFFLINE } };
+	struct portal_message m = { .type = MSG_CLIENT_DEVICE_ACCESS_DENIED, .device_access_denied = { .ipv4 = ipv4, .reason = MSG_REASON_OFFLINE } };
 
 	fake->has_relay = !(what & 4u);
 	switch (what % 4u) {
