@@ -148,7 +148,7 @@ TEST(welcome_mails_to_one_person_are_limited)
 		mail_status(&w->portal->portal, &status);
 		EXPECT_EQ(status.queued, MIN(i, 3u));
 	}
-	EXPECT_HAS(http_get(w, "/acme/sites")->body, "Kim got enough mails for now.");
+	EXPECT_HAS(http_get(w, "/acme/sites")->body, "Kim got three mails within minutes.");
 	EXPECT_EQ(http_post(w, other, "")->status, 303);
 	mail_status(&w->portal->portal, &status);
 	EXPECT_EQ(status.queued, 4);

@@ -49,7 +49,7 @@ struct oidc_trial_result {
 	struct span form;   /* what the form had, urlencoded (form_get()) */
 	const struct auth_provider *row;
 };
-/* Of this session. The result is lent until the next turn of the loop. ERR_NOT_FOUND: none of that id. */
+/* Of the admin who asks, by the browser it was begun in. The result is lent until the next turn of the loop. ERR_NOT_FOUND: none of that id. */
 int oidc_verify_result(struct exchange *x, const struct principal *who, const char *id, struct oidc_trial_result *out) MUST_CHECK;
 /* Verified, and with the same type, discovery URI, domain, client id and secret (an empty secret in `row` means: the one that was tried)? */
 bool oidc_verify_covers(const struct oidc_trial_result *r, const struct auth_provider *row);

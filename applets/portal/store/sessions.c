@@ -9,28 +9,12 @@ static const char *table_of(bool is_gateway)
 	return is_gateway ? "gateway_sessions" : "client_sessions";
 }
 
-static void read_text(sqlite3_stmt *st, int i, char *out, size_t n)
-{
-	const char *text = (const char *)sqlite3_column_text(st, i);
-
-	snprintf(out, n, "%s", text ? text : "");
-}
-
 static void read_session(sqlite3_stmt *st, bool is_gateway, struct store_session *out)
 {
-	memset(out, 0, sizeof(*out));
+	sql_read_session(st, 3, out);
 	out->is_gateway = is_gateway;
 	sql_read_uuid(st, 1, &out->account_id);
 	sql_read_uuid(st, 2, &out->device_id);
-	sql_read_uuid(st, 3, &out->token_id);
-	out->at = sqlite3_column_int64(st, 4);
-	read_text(st, 5, out->public_key, sizeof(out->public_key));
-	read_text(st, 6, out->user_agent, sizeof(out->user_agent));
-	read_text(st, 7, out->version, sizeof(out->version));
-	read_text(st, 8, out->remote_ip, sizeof(out->remote_ip));
-	read_text(st, 9, out->region, sizeof(out->region));
-	read_text(st, 10, out->city, sizeof(out->city));
-	sql_read_place(st, 11, &out->place);
 }
 
 int store_sessions(struct store *s, const struct store_sessions_query *q, int (*each)(void *ctx, i64 seq, const struct store_session *x),

@@ -420,6 +420,20 @@ void sql_read_text(sqlite3_stmt *st, int i, char *out, size_t n)
 	snprintf(out, n, "%s", text ? text : "");
 }
 
+void sql_read_session(sqlite3_stmt *st, int i, struct store_session *out)
+{
+	memset(out, 0, sizeof(*out));
+	sql_read_uuid(st, i, &out->token_id);
+	out->at = sqlite3_column_int64(st, i + 1);
+	sql_read_text(st, i + 2, out->public_key, sizeof(out->public_key));
+	sql_read_text(st, i + 3, out->user_agent, sizeof(out->user_agent));
+	sql_read_text(st, i + 4, out->version, sizeof(out->version));
+	sql_read_text(st, i + 5, out->remote_ip, sizeof(out->remote_ip));
+	sql_read_text(st, i + 6, out->region, sizeof(out->region));
+	sql_read_text(st, i + 7, out->city, sizeof(out->city));
+	sql_read_place(st, i + 8, &out->place);
+}
+
 /* Runs a statement that yields no row. */
 int sql_run(struct store *s, sqlite3_stmt *st)
 {

@@ -91,6 +91,8 @@ void sql_read_place(sqlite3_stmt *st, int i, struct place *out);
 /* The expression of a field that is no column of its own row t; NULL: it is one, by its name. */
 const char *sql_computed(const struct field *f);
 void sql_read_text(sqlite3_stmt *st, int i, char *out, size_t n); /* cut short; null is "" */
+/* From column i on: token_id, inserted_at, public_key, user_agent, version, remote_ip, region, city, lat, lon. The rest is zero. */
+void sql_read_session(sqlite3_stmt *st, int i, struct store_session *out);
 int sql_exec(struct store *s, const char *sql);
 
 /* ---- triggers and functions of this connection; at opening ---- */

@@ -67,19 +67,10 @@ static int latest_session(struct store *s, enum statement which, const struct uu
 	sql_bind_uuid(st, 2, device);
 	step = sqlite3_step(st);
 	if (step == SQLITE_ROW) {
-		memset(out, 0, sizeof(*out));
+		sql_read_session(st, 0, out);
 		out->account_id = *account;
 		out->device_id = *device;
 		out->is_gateway = which == ST_LATEST_GATEWAY_SESSION;
-		sql_read_uuid(st, 0, &out->token_id);
-		out->at = sqlite3_column_int64(st, 1);
-		sql_read_text(st, 2, out->public_key, sizeof(out->public_key));
-		sql_read_text(st, 3, out->user_agent, sizeof(out->user_agent));
-		sql_read_text(st, 4, out->version, sizeof(out->version));
-		sql_read_text(st, 5, out->remote_ip, sizeof(out->remote_ip));
-		sql_read_text(st, 6, out->region, sizeof(out->region));
-		sql_read_text(st, 7, out->city, sizeof(out->city));
-		sql_read_place(st, 8, &out->place);
 	} else {
 		rc = step == SQLITE_DONE ? ERR_NOT_FOUND : sql_fail(s, sqlite3_extended_errcode(s->db));
 	}

@@ -18,25 +18,11 @@ static const char *client_id(const struct pull *p)
 	return p->dir.client_id && *p->dir.client_id ? p->dir.client_id : p->cfg->entra_client_id;
 }
 
-static void on_token(void *ctx, const struct fetch_answer *a)
-{
-	struct pull *p = ctx;
-	struct cJSON *root = NULL;
-
-	p->token_fetch = NULL;
-	const char *token = !a->error && a->status == 200 && json_parse(a->body, NULL, &root) == 0 ? pull_str(root, "access_token") : NULL;
-	if (token)
-		pull_has_token(p, token);
-	else
-		pull_fail_by(p, "signing in", a);
-	json_free(root);
-}
-
 static void authorize(struct pull *p)
 {
 	const char *id = client_id(p),
 		   *secret = p->dir.client_id && *p->dir.client_id ? p->dir.client_secret : p->cfg->entra_client_secret;
-	struct fetch_request rq = { .is_post = true, .done = on_token, .ctx = p };
+	struct fetch_request rq = { .is_post = true, .done = pull_on_token, .ctx = p };
 
 	if (!id || !secret || !p->dir.tenant_id) {
 		pull_fail(p, PULL_REFUSED, "Entra: the operator of this portal has not registered it for reading directories");

@@ -24,20 +24,6 @@
 
 enum { ASK_USERS, ASK_GROUPS, READ_ALL, FLATTEN };
 
-static void on_token(void *ctx, const struct fetch_answer *a)
-{
-	struct pull *p = ctx;
-	struct cJSON *root = NULL;
-
-	p->token_fetch = NULL;
-	const char *token = !a->error && a->status == 200 && json_parse(a->body, NULL, &root) == 0 ? pull_str(root, "access_token") : NULL;
-	if (token)
-		pull_has_token(p, token);
-	else
-		pull_fail_by(p, "signing in", a);
-	json_free(root);
-}
-
 /* The key file of the service account: the directory's own, else the portal's. */
 static bool load_key(struct pull *p)
 {
@@ -63,7 +49,7 @@ static void authorize(struct pull *p)
 	struct json_out claims = JSON_OUT;
 	struct strbuf body = { 0 };
 	u64 now = loop_wall(p->cfg->loop) / NSEC_PER_SEC;
-	struct fetch_request rq = { .url = p->cfg->google_token_url, .is_post = true, .done = on_token, .ctx = p };
+	struct fetch_request rq = { .url = p->cfg->google_token_url, .is_post = true, .done = pull_on_token, .ctx = p };
 
 	if (!load_key(p))
 		return;

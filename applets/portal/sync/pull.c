@@ -393,6 +393,20 @@ void pull_has_token(struct pull *p, const char *token)
 	loop_task_queue(p->cfg->loop, &p->task);
 }
 
+void pull_on_token(void *ctx, const struct fetch_answer *a)
+{
+	struct pull *p = ctx;
+	struct cJSON *root = NULL;
+
+	p->token_fetch = NULL;
+	const char *token = !a->error && a->status == 200 && json_parse(a->body, NULL, &root) == 0 ? pull_str(root, "access_token") : NULL;
+	if (token)
+		pull_has_token(p, token);
+	else
+		pull_fail_by(p, "signing in", a);
+	json_free(root);
+}
+
 static void on_timer(void *ctx, u64 now)
 {
 	(void)now;

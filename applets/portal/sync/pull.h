@@ -110,6 +110,8 @@ void pull_free(struct pull *p);
 /* ---- for the providers ---- */
 void pull_get(struct pull *p, pull_page *page, u32 group, enum get_lack lack, const char *fmt, ...) PRINTF_LIKE(5, 6);
 void pull_has_token(struct pull *p, const char *token);
+/* A fetch_done of p->token_fetch: has the access_token of the answer (RFC 6749 §5.1), or fails. */
+void pull_on_token(void *ctx, const struct fetch_answer *a);
 void pull_fail(struct pull *p, enum pull_failure f, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The failure that an answer is, said in the server's words. */
 void pull_fail_by(struct pull *p, const char *step, const struct fetch_answer *a);

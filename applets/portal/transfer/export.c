@@ -37,67 +37,57 @@ static bool put(struct json_out *o, const char *dir, const char *account, const 
 	return true;
 }
 
-/* What a list of things has inside, one by one: {key: id of the thing, other: id of what is inside}. */
-static bool put_inside(struct json_out *o, const char *dir, const char *account, const char *list, const char *noun, const char *verb,
-		       const char *option, const char *key, const char *other)
-{
-	struct cJSON *things = NULL;
-	bool ok = json_parse(SPAN(list, strlen(list)), NULL, &things) == 0;
+/* What is listed thing by thing, as {of_id: the thing, id: what is inside}: members of groups, of pools. */
+struct inside {
+	const char *key, *of, *noun, *verb, *option, *of_id, *id;
+};
+static const struct inside memberships = { "memberships", "group", "member", "list", "group", "group_id", "actor_id" };
+static const struct inside pools = { "pool_members", "resource", "pool", "members", "target", "resource_id", "client_id" };
 
-	if (!ok)
+static bool put_inside_one(struct json_out *o, const char *dir, const char *account, const struct inside *in, const char *id)
+{
+	struct json_get g = JSON_GET;
+	struct cJSON *inside = NULL;
+	struct admin_reply reply;
+
+	if (!ask(dir, account, in->noun, in->verb, in->option, id, &reply))
 		return false;
+	bool ok = json_parse(SPAN(reply.out, strlen(reply.out)), NULL, &inside) == 0;
+	admin_reply_free(&reply);
+	json_each(one, inside) {
+		json_open(o, NULL);
+		json_put_str(o, in->of_id, id);
+		json_put_str(o, in->id, json_str(&g, one, "id"));
+		json_close(o);
+	}
+	json_free(inside);
+	return ok;
+}
+
+static bool has_inside(const struct inside *in, const char *type)
+{
+	return !type || (strcmp(type, "managed") != 0 && (in != &pools || strcmp(type, "static_device_pool") == 0));
+}
+
+static bool put_inside(struct json_out *o, const char *dir, const char *account, const struct inside *in)
+{
+	struct admin_reply reply;
+	struct cJSON *things = NULL;
+
+	if (!ask(dir, account, in->of, "list", NULL, NULL, &reply))
+		return false;
+	bool ok = json_parse(SPAN(reply.out, strlen(reply.out)), NULL, &things) == 0;
+	admin_reply_free(&reply);
+	json_open_array(o, in->key);
 	json_each(thing, things) {
 		struct json_get g = JSON_GET;
-		const char *id = json_str(&g, thing, "id"), *type = json_str_null(&g, thing, "type");
-		struct cJSON *inside = NULL;
-		struct admin_reply reply;
+		const char *id = json_str(&g, thing, "id");
 
-		if (type && (strcmp(type, "managed") == 0 || (strcmp(noun, "pool") == 0 && strcmp(type, "static_device_pool") != 0)))
-			continue;
-		ok = ask(dir, account, noun, verb, option, id, &reply);
-		if (!ok)
-			break;
-		ok = json_parse(SPAN(reply.out, strlen(reply.out)), NULL, &inside) == 0;
-		admin_reply_free(&reply);
-		json_each(one, inside) {
-			json_open(o, NULL);
-			json_put_str(o, key, id);
-			json_put_str(o, other, json_str(&g, one, "id"));
-			json_close(o);
-		}
-		json_free(inside);
-		if (!ok)
-			break;
+		if (ok && has_inside(in, json_str_null(&g, thing, "type")))
+			ok = put_inside_one(o, dir, account, in, id);
 	}
+	json_close_array(o);
 	json_free(things);
-	return ok;
-}
-
-static bool put_members(struct json_out *o, const char *dir, const char *account)
-{
-	struct admin_reply reply;
-	bool ok = ask(dir, account, "group", "list", NULL, NULL, &reply);
-
-	if (!ok)
-		return false;
-	json_open_array(o, "memberships");
-	ok = put_inside(o, dir, account, reply.out, "member", "list", "group", "group_id", "actor_id");
-	json_close_array(o);
-	admin_reply_free(&reply);
-	return ok;
-}
-
-static bool put_pools(struct json_out *o, const char *dir, const char *account)
-{
-	struct admin_reply reply;
-	bool ok = ask(dir, account, "resource", "list", NULL, NULL, &reply);
-
-	if (!ok)
-		return false;
-	json_open_array(o, "pool_members");
-	ok = put_inside(o, dir, account, reply.out, "pool", "members", "target", "resource_id", "client_id");
-	json_close_array(o);
-	admin_reply_free(&reply);
 	return ok;
 }
 
@@ -118,7 +108,7 @@ int export_run(const char *dir, const char *account)
 	json_put_u64(&o, "version", TRANSFER_VERSION);
 	for (size_t i = 0; i < ARRAY_LEN(lists) && ok; i++)
 		ok = put(&o, dir, account, lists[i].key, lists[i].noun);
-	ok = ok && put_members(&o, dir, account) && put_pools(&o, dir, account);
+	ok = ok && put_inside(&o, dir, account, &memberships) && put_inside(&o, dir, account, &pools);
 	json_close(&o);
 	ok = ok && json_ok(&o);
 	if (ok) {

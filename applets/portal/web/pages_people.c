@@ -382,7 +382,7 @@ void page_actor_welcome(struct exchange *x)
 		bool may = auth_count(&x->portal->auth->mails, key, WELCOMES_MAX, WELCOMES_WINDOW, false, x->now);
 		int rc = !may ? ERR_AGAIN : actor->email ? mail_send(x->portal, &m) : ERR_INVAL;
 		if (rc == ERR_AGAIN)
-			exchange_flash(x, FLASH_ERROR, "%s got enough mails for now. Try again in some minutes.", actor->name);
+			exchange_flash(x, FLASH_ERROR, "%s got three mails within minutes. Try again a little later.", actor->name);
 		else if (rc)
 			exchange_flash(x, FLASH_ERROR, rc == ERR_LIMIT ? "Too many mails are waiting. Try again in some minutes." : "The mail cannot be sent: this portal has no mail server, or that is no address.");
 		else
