@@ -6,6 +6,7 @@
 #include "applets/portal/web/templates.h"
 #include "applets/portal/web/views_overview.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 struct lab {
@@ -88,6 +89,46 @@ TEST(a_gateway_page_lists_who_is_connected_or_says_why_nobody_is)
 	report(&l, "gone", "'rx_bytes':1,'tx_bytes':1");
 	r = get(l.w, path("/acme/gateways/%s", l.gateway), 200);
 	EXPECT_HAS(r->body, "No client is connected through it at present.");
+	http_free(l.w);
+}
+
+/* Every link of a page to a page of the account leads somewhere. */
+static void expect_links(struct http_world *w, const char *page)
+{
+	char *body = strdup(get(w, page, 200)->body);
+
+	for (const char *at = body; (at = strstr(at, "href=\"/acme/")); at++) {
+		char href[256];
+		snprintf(href, sizeof(href), "%.*s", (int)strcspn(at + 6, "\""), at + 6);
+		if (!strstr(href, "&amp;") && http_get(w, href)->status != 200)
+			test_fail(__FILE__, __LINE__, "%s links to %s: %d", page, href, w->reply.status);
+	}
+	free(body);
+}
+
+TEST(what_is_gone_is_named_but_not_linked)
+{
+	struct lab l = lab(true);
+	struct portal_world *p = l.w->portal;
+	char gateway[128];
+	const struct reply *r;
+
+	report(&l, "direct", "'rtt_ms':12,'rx_bytes':1,'tx_bytes':1");
+	snprintf(gateway, sizeof(gateway), "%s", path("/acme/gateways/%s", l.gateway));
+	EXPECT_EQ(admin(p, "group add --name Ops"), 0);
+	EXPECT_EQ(admin(p, "group delete Ops"), 0);
+	EXPECT_HAS(get(l.w, "/acme/activity?kind=client", 200)->body, path("href=\"/acme/clients/%s\"", l.client));
+	EXPECT_EQ(admin(p, path("client delete %s", l.client)), 0);
+	http_turn(l.w);
+	r = get(l.w, "/acme/activity", 200);
+	EXPECT_HAS(r->body, "made group Ops (deleted since)");
+	EXPECT_HAS(r->body, "made client laptop (deleted since)");
+	EXPECT(!strstr(r->body, "deleted group Ops (deleted since)") && !strstr(r->body, "made resource lab (deleted since)"));
+	report(&l, "direct", "'rtt_ms':12,'rx_bytes':1,'tx_bytes':1"); /* until the gateway hears of it */
+	EXPECT_HAS(get(l.w, gateway, 200)->body, l.client);
+	expect_links(l.w, "/acme/activity");
+	expect_links(l.w, "/acme/overview");
+	expect_links(l.w, gateway);
 	http_free(l.w);
 }
 

@@ -55,18 +55,19 @@ static int take_audit(void *ctx, const struct store_audit *a)
 	struct trail *t = ctx;
 	struct web *w = t->w;
 	const char *place = NULL;
+	bool is_gone = strcmp(a->op, "delete") == 0, is_gone_since = false;
 
 	for (int k = 0; k < KIND_COUNT; k++)
-		if (strcmp(kinds[k].name, a->kind) == 0)
-			place = place_of((enum kind)k);
+		if (strcmp(kinds[k].name, a->kind) == 0 && (place = place_of((enum kind)k)))
+			is_gone_since = !is_gone && !web_find(w, (enum kind)k, &a->id);
 	t->first = t->v->n == 0 ? a->seq : t->first;
 	t->last = a->seq;
 	t->v->rows[t->v->n++] = (struct audit_row){
 		.at = a->at,
 		.who = a->actor_name ? web_text(w, "%s", a->actor_name) : strcmp(a->principal, "operator") == 0 ? "the command line" : strcmp(a->principal, "setup") == 0 ? "a one-time link" : "the portal",
 		.from = a->remote_ip ? web_text(w, "%s", a->remote_ip) : "",
-		.what = web_text(w, "%s %s %s", verb_of(a->op), a->kind, a->name ? a->name : ""),
-		.href = place && strcmp(a->op, "delete") != 0 ? web_path(w, "/%s/%s", place, web_id(w, &a->id)) : NULL,
+		.what = web_text(w, "%s %s %s%s", verb_of(a->op), a->kind, a->name ? a->name : "", is_gone_since ? " (deleted since)" : ""),
+		.href = place && !is_gone && !is_gone_since ? web_path(w, "/%s/%s", place, web_id(w, &a->id)) : NULL,
 		.old_json = copy_or_null(w, a->old_json),
 		.new_json = copy_or_null(w, a->new_json),
 	};

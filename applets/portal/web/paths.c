@@ -32,7 +32,7 @@ void paths_of(struct web *w, enum kind of, const struct uuid *id, struct paths *
 			const struct client *c = web_find(w, KIND_CLIENT, &r->path.client_id);
 
 			r->client = c ? c->d.name : web_id(w, &r->path.client_id);
-			r->client_href = web_path(w, "/clients/%s", web_id(w, &r->path.client_id));
+			r->client_href = c ? web_path(w, "/clients/%s", web_id(w, &r->path.client_id)) : NULL;
 		}
 	}
 }

@@ -10,7 +10,7 @@
 
 struct path_row {
 	struct hub_path path; /* gateway_name is not of the hub's memory any more */
-	const char *client, *client_href; /* only where clients are listed */
+	const char *client, *client_href; /* only where clients are listed; no link when it was deleted */
 };
 
 struct paths {
