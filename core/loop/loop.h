@@ -11,7 +11,7 @@
  *      └────────────────────────────────────────────────────────────────┘◀─┘ LOOP_TURN_TIME long, then a forced yield
  *      poll: signals and ordinary fds, one callback each; sleeps only when the last iteration found nothing to do
  *
- * which gives these promises (spec 20 §4, tested by counting in tests/unit/test_loop.c):
+ * which gives these promises (spec 20 §4, tested by counting in tests/unit/test_loop_lane.c):
  *   - new input is taken only after the output of the former is gone: steps 3 and 4 are skipped while drain says LANE_BLOCKED;
  *   - a due timer is handled in the next iteration, whatever floods in; each timer runs at most once per iteration;
  *   - signals and ordinary fds are served at least once per turn, also when a timer or a queued call re-arms itself for ever;
