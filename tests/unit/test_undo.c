@@ -225,6 +225,31 @@ TEST(an_offer_ends_with_its_time_and_with_the_next_change)
 	http_free(w);
 }
 
+/* The page that offered it is shown again, however it was filtered; what else the field says leads nowhere but into the account. */
+TEST(who_is_too_late_stays_where_he_is)
+{
+	static const struct {
+		const char *back, *to;
+	} backs[] = { { "//evil.example", "/acme//evil.example" }, { "https://evil.example", "/acme/overview" }, { "/a%0d%0aSet-Cookie:x", "/acme/overview" }, { "", "/acme/overview" } };
+	struct http_world *w = signed_in();
+	char id[64], href[128], form[256];
+
+	policy(w, "", id);
+	const struct reply *r = http_post(w, "/acme/selected/policies", path("do=disable&back=status%%3Ddisabled&id=%s", id));
+	snprintf(href, sizeof(href), "%s", offered(w, r));
+	EXPECT_HAS(w->reply.body, "name=back value=\"/policies?status=disabled\"");
+	http_wait(w, SEC(21));
+	r = http_post(w, href, "back=%2Fpolicies%3Fstatus%3Ddisabled");
+	EXPECT_STR(r->location, "/acme/policies?status=disabled");
+	EXPECT_HAS(get(w, r->location, 200)->body, "the time for it is over");
+	EXPECT(*value_of(w, "policy", id, "disabled_at"));
+	for (size_t i = 0; i < ARRAY_LEN(backs); i++) {
+		snprintf(form, sizeof(form), "back=%s", backs[i].back);
+		EXPECT_STR(http_post(w, href, form)->location, backs[i].to);
+	}
+	http_free(w);
+}
+
 TEST(nobody_else_takes_it_back)
 {
 	struct http_world *w = signed_in();

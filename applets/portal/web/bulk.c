@@ -11,7 +11,6 @@
 static_assert(STORE_PAGE_DEFAULT <= BULK_MAX && BULK_MAX <= UNDO_TARGETS_MAX, "a page of a list is done, and undone, at once");
 
 #define STEP_PAUSE MSEC(1) /* between two rows others are served */
-#define BACK_MAX 512u
 
 /* ---- what can be done with what ------------------------------------------------------------------------------------------------------ */
 
@@ -138,14 +137,6 @@ static bool read_chosen(struct web *w, struct bulk *b)
 	return true;
 }
 
-/* Nothing but what the query of a list is made of. */
-static bool is_query(const char *text)
-{
-	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789%&=_.~+-";
-
-	return text && *text && strlen(text) <= BACK_MAX && text[strspn(text, allowed)] == '\0';
-}
-
 /* The list as it was filtered. */
 static const char *list_of(struct web *w, const struct bulk_kind *k)
 {
@@ -154,7 +145,7 @@ static const char *list_of(struct web *w, const struct bulk_kind *k)
 
 	if (k->kind == KIND_CLIENT_TOKEN)
 		return of && uuid_parse(SPAN(of, strlen(of)), &id) == 0 ? web_path(w, "/actors/%s", web_id(w, &id)) : web_path(w, "/actors");
-	return is_query(back) ? web_path(w, "%s?%s", k->path, back) : web_path(w, "%s", k->path);
+	return back && *back && web_is_plain(back) ? web_path(w, "%s?%s", k->path, back) : web_path(w, "%s", k->path);
 }
 
 static const char *how_many(struct web *w, const struct bulk_kind *k, u32 n)

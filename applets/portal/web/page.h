@@ -70,6 +70,7 @@ struct page {
 	/* what is to be told */
 	struct notice flash;			 /* of the action that led here; text NULL = none */
 	const char *undo_href;			 /* POSTing here within undo_secs takes it back */
+	const char *undo_back;		 /* this page below `base`, sent along: where one is again when it was too late */
 	u32 undo_secs;
 	struct notice banner[PAGE_BANNERS_MAX]; /* limits, a disabled account */
 	u32 n_banners;

@@ -181,7 +181,11 @@ void undo_begin(struct web *w)
 		if (exchange_cookie(w->x, COOKIE, raw, sizeof(raw), &n) != ERR_NOT_FOUND)
 			exchange_drop_cookie(w->x, COOKIE);
 	} else if (w->page.flash.text && read_offer(w, &u, nonce)) {
+		const u8 *rest = memchr(w->x->path.p + 1, '/', w->x->path.n - 1);
+		size_t n_rest = rest ? w->x->path.n - (size_t)(rest - w->x->path.p) : 0;
+
 		w->page.undo_href = web_path(w, "/undo/%s", nonce);
+		w->page.undo_back = web_text(w, "%.*s?%.*s", (int)n_rest, (const char *)rest, (int)w->x->query.n, (const char *)w->x->query.p);
 		w->page.undo_secs = UNDO_SECS;
 	}
 }
@@ -224,6 +228,14 @@ static const char *in_words(const struct undo *u, enum admin_class class, const 
 	return why;
 }
 
+/* The page that offered it. */
+static const char *came_from(struct web *w)
+{
+	const char *back = exchange_form(w->x, "back");
+
+	return back && back[0] == '/' && web_is_plain(back) ? web_path(w, "%s", back) : web_path(w, "/overview");
+}
+
 /* POST /:account/undo/:nonce */
 void page_undo(struct exchange *x)
 {
@@ -237,7 +249,7 @@ void page_undo(struct exchange *x)
 		return;
 	if (!read_offer(&w, &u, nonce) || x->param[1].n != strlen(nonce) || memcmp(x->param[1].p, nonce, x->param[1].n) != 0) {
 		exchange_flash(x, FLASH_ERROR, "That cannot be undone any more: it was undone already, or the time for it is over.");
-		exchange_redirect(x, "%s", web_path(&w, "/overview"));
+		exchange_redirect(x, "%s", came_from(&w));
 	} else {
 		n = MAX(u.n_targets, 1u);
 		for (u32 i = 0; i < n; i++) {

@@ -4,6 +4,7 @@
  *	                                    │ POST /<account>/undo/<nonce>
  *	                                    ▼
  *	            the same actions that pages run, by whoever presses it, each with `if-updated-at` ──▶ a sentence: it is as it was, or why not
+ *	            too late: a sentence that says so, on the page that offered it
  *
  * What would take it back waits in the browser, in the signed cookie `undo` that lives UNDO_KEPT_SECS: it is of one account and one session, holds no
  * secrets, and is gone when it was used or when the browser changed anything else. So the server remembers nothing. Undo gives back what somebody had,

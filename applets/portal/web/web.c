@@ -51,6 +51,11 @@ const char *web_id(struct web *w, const struct uuid *id)
 	return to ? uuid_format(id, to) : "";
 }
 
+bool web_is_plain(const char *text)
+{
+	return strlen(text) <= 512 && text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/?%&=_.~+-")] == '\0';
+}
+
 /* ---- the frame ---------------------------------------------------------------------------------------------------------------------- */
 
 static void add_banners(struct web *w)

@@ -43,9 +43,11 @@ void web_end(struct web *w);
 
 /* Text that lives as long as the exchange; "" without memory. */
 const char *web_text(struct web *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* "/acme" and more. */
 /* "Berlin, DE", of what is known. */
 const char *web_whereabouts(struct web *w, const char *city, const char *region);
+/* Nothing but what our own paths and queries are made of, and not long: a form may send it back as where to go on. */
+bool web_is_plain(const char *text);
+/* "/acme" and more. */
 #define web_path(w, fmt, ...) web_text(w, "/%s" fmt, (w)->account->slug __VA_OPT__(, ) __VA_ARGS__)
 /* An id as text. */
 const char *web_id(struct web *w, const struct uuid *id);
