@@ -8,43 +8,16 @@
 #
 # schemathesis comes from the Python package index, once, into $SCHEMATHESIS_VENV (default build/interop/schemathesis); where it cannot be
 # had, the test is skipped. All traffic stays on loopback.
-set -u
-cd "$(dirname "$0")/../.."
-emberbox=${EMBERBOX:-$PWD/build/static/all/emberbox}
-venv=${SCHEMATHESIS_VENV:-$PWD/build/interop/schemathesis}
-work=$(mktemp -d)
-port=${API_TEST_PORT:-18431}
+. "$(dirname "$0")/lib.sh"
+venv=${SCHEMATHESIS_VENV:-$ROOT/build/interop/schemathesis}
+port=$(free_port)
 examples=${EXAMPLES:-12}
 # all but positive_data_acceptance: what the document cannot say (an address must be one of a network, a name free) is refused with 422
 checks=${CHECKS:-not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance}
 checks=$checks,unsupported_method,negative_data_rejection,use_after_free,ensure_resource_availability,ignored_auth,missing_required_header
-pid=
+CHECK_LINES=60
 
-cleanup() {
-	[ -z "$pid" ] || { kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; }
-	rm -rf "$work"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-fail() { # fail NAME LOG
-	echo "not ok $1"
-	sed 's/^/    /' "$2" | tail -n "${TAIL:-60}"
-	exit 1
-}
-
-[ -x "$emberbox" ] || { echo "not ok api: $emberbox is not built"; exit 1; }
-if ! "$venv/bin/python" -c 'import schemathesis' 2>/dev/null; then
-	mkdir -p "${venv%/*}"
-	flock "$venv.lock" sh -c '"$1/bin/python" -c "import schemathesis" ||
-		{ python3 -m venv "$1" && timeout 240 "$1/bin/pip" -q install "schemathesis>=4,<5"; }' sh "$venv" >/dev/null 2>&1
-fi
-if ! "$venv/bin/python" -c 'import schemathesis' 2>/dev/null; then
-	echo "skip api_schemathesis: the package cannot be fetched"
-	exit 0
-fi
-
-portal() { "$emberbox" portal --dir "$work/state" "$@"; }
+python_package "$venv" schemathesis 'schemathesis>=4,<5' || { skip api_schemathesis "the package cannot be fetched" && finish; }
 
 {
 	portal init && portal account add --name Acme --admin-email jo@acme.example &&
@@ -54,21 +27,15 @@ portal() { "$emberbox" portal --dir "$work/state" "$@"; }
 		portal policy add --group Makers --resource lab --condition 'remote_ip is_in_cidr 198.51.100.0/24' &&
 		portal api-client add --name schemathesis
 } >"$work/setup" 2>&1 || fail api_setup "$work/setup"
-token=$(portal api-token add --actor schemathesis --name test --json | sed -n 's/.*"token":"\([^"]*\)".*/\1/p')
-"$emberbox" portal --dir "$work/state" serve --listen "127.0.0.1:$port" --api-url "http://127.0.0.1:$port/" --api-refill-rate 0 \
-	--web-refill-rate 0 --mail none >"$work/serve" 2>&1 &
-pid=$!
-for _ in $(seq 200); do
-	curl -s "http://127.0.0.1:$port/readyz" | grep -q '"ready"' && break
-	sleep 0.1
-done
+token=$(portal api-token add --actor schemathesis --name test --json | field token)
+must serve_portal --api-url "http://127.0.0.1:$port/" --api-refill-rate 0 --web-refill-rate 0 --mail none
 
 curl -s "http://127.0.0.1:$port/openapi" >"$work/openapi.json"
 cd "$work" # it leaves a folder where it runs
 HOME=$work "$venv/bin/st" run "$work/openapi.json" --url "http://127.0.0.1:$port" -H "Authorization: Bearer $token" \
 	--checks "$checks" \
 	--phases examples,coverage,fuzzing,stateful --max-examples "$examples" --seed 60 --no-color --generation-database none --suppress-health-check all \
-	--request-timeout 20 >"$work/log" 2>&1 || fail api_schemathesis "$work/log"
-echo "ok api_schemathesis"
-kill -0 "$pid" 2>/dev/null || fail api_portal_lives "$work/serve"
-echo "ok api_portal_lives"
+	--request-timeout 20 >"$work/log" 2>&1
+verdict api_schemathesis $? "$work/log"
+check api_portal_lives is_alive "${PIDS[portal]}"
+finish

@@ -3,43 +3,16 @@
 # hostile values (lists of them and what is asked of the answers: bad_forms.py, bad_json.py). Before that: cookies that were tampered with, what is
 # used twice, two admins at one row (bad_sessions.py).
 #
-# packages: python3:python3 curl:curl
+# packages: python3:python3
 # timeout: 300
 # lasts: 60
-set -u
+. "$(dirname "$0")/lib.sh"
 export PYTHONDONTWRITEBYTECODE=1
-cd "$(dirname "$0")/../.."
-emberbox=${EMBERBOX:-$PWD/build/static/all/emberbox}
-work=$(mktemp -d)
-port=${BAD_INPUT_PORT:-18437}
-pid= peers=
+port=$(free_port)
+CHECK_LINES=60
 
-cleanup() {
-	[ -z "$peers" ] || { kill "$peers" 2>/dev/null; wait "$peers" 2>/dev/null; }
-	[ -z "$pid" ] || { kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; }
-	[ -n "${KEEP:-}" ] && echo "note kept $work" || rm -rf "$work"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-fail() { # fail NAME LOG
-	echo "not ok $1"
-	tail -n "${TAIL:-60}" "$2" | sed 's/^/    /'
-	exit 1
-}
-check() { # check NAME CMD…
-	local name=$1
-	shift
-	if "$@" >"$work/log" 2>&1; then
-		echo "ok $name"
-		tail -n 1 "$work/log" | sed 's/^/note /'
-	else
-		echo "not ok $name"
-		tail -n "${TAIL:-60}" "$work/log" | sed 's/^/    /'
-	fi
-}
-portal() { "$emberbox" portal --dir "$work/state" "$@"; }
-fields() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
+# What a check found out stands in its last line.
+telling() { check "$@" && tail -n 1 "$work/check.out" | sed 's/^/note /'; }
 
 # Two accounts with one of each; what the second one is called is in all its names.
 in_account() { # in_account SLUG WORD
@@ -60,36 +33,28 @@ in_account() { # in_account SLUG WORD
 	portal init && portal account add --name Acme --admin-email jo@acme.example && portal account add --name Other --admin-email kim@other.example &&
 		in_account other Qwertz && in_account acme Our
 } >"$work/setup" 2>&1 || fail bad_input_setup "$work/setup"
-foreign=$(for noun in site resource group actor policy api-client provider directory; do portal "$noun" list --account other --json | tr ',' '\n' | fields id | head -n 3; done | sort -u | paste -sd,)
+foreign=$(for noun in site resource group actor policy api-client provider directory; do portal "$noun" list --account other --json | tr ',' '\n' | field id | head -n 3; done | sort -u | paste -sd,)
 export EMBERBOX_ACCOUNT=acme
-token=$(portal api-token add --actor 'Our program' --name test --json | fields token)
-client=$(portal token add --actor jo@acme.example --json | fields token)
-gateway=$(portal token add --site 'Our Berlin' --json | fields token)
+token=$(portal api-token add --actor 'Our program' --name test --json | field token)
+client=$(portal token add --actor jo@acme.example --json | field token)
+gateway=$(portal token add --site 'Our Berlin' --json | field token)
 portal actor add --type admin --email lee@acme.example --name Lee >>"$work/setup" 2>&1 || fail bad_input_setup "$work/setup"
-link_of() { portal link add --account "$1" --actor "$2" --purpose recovery --json | fields url; }
+link_of() { portal link add --account "$1" --actor "$2" --purpose recovery --json | field url; }
 links="$(link_of acme jo@acme.example) $(link_of other kim@other.example) $(link_of acme lee@acme.example) $(link_of acme jo@acme.example)"
 link=$(link_of acme lee@acme.example)
-"$emberbox" portal --dir "$work/state" serve --listen "127.0.0.1:$port" --web-url "http://127.0.0.1:$port/" --api-url "http://127.0.0.1:$port/" \
-	--api-refill-rate 0 --web-refill-rate 0 --mail smtp://127.0.0.1:9 --mail-from portal@acme.example --sign-up --socket-capacity 100 --socket-refill-rate 100 >"$work/serve" 2>&1 &
-pid=$!
-for _ in $(seq 200); do
-	curl -s "http://127.0.0.1:$port/readyz" | grep -q '"ready"' && break
-	sleep 0.1
-done
-python3 tests/interop/portal_peers.py "$port" "client=$client" "gateway=$gateway" >"$work/peers" 2>&1 &
-peers=$!
-for _ in $(seq 100); do
-	[ "$(grep -c joined "$work/peers")" -ge 2 ] && break
-	sleep 0.1
-done
-[ "$(grep -c joined "$work/peers")" -ge 2 ] || fail bad_input_peers "$work/peers"
+must serve_portal --web-url "http://127.0.0.1:$port/" --api-url "http://127.0.0.1:$port/" --api-refill-rate 0 --web-refill-rate 0 \
+	--mail smtp://127.0.0.1:9 --mail-from portal@acme.example --sign-up --socket-capacity 100 --socket-refill-rate 100
+launch peers python3 tests/interop/portal_peers.py "$port" "client=$client" "gateway=$gateway"
+both_joined() { [ "$(grep -c joined "$work/peers.log")" -ge 2 ]; }
+wait_for 100 both_joined || fail bad_input_peers "$work/peers.log"
 
-check bad_input_sessions python3 tests/interop/bad_sessions.py "$port" $links "$token"
+telling bad_input_sessions python3 tests/interop/bad_sessions.py "$port" $links "$token"
 before=$(portal export --account other | grep -v exported_at | sha256sum)
-check bad_input_forms python3 tests/interop/bad_forms.py "$port" "$link" "$foreign" Qwertz
-check bad_input_api python3 tests/interop/bad_json.py "$port" "$token" "$foreign" Qwertz
+telling bad_input_forms python3 tests/interop/bad_forms.py "$port" "$link" "$foreign" Qwertz
+telling bad_input_api python3 tests/interop/bad_json.py "$port" "$token" "$foreign" Qwertz
 check bad_input_leaves_the_other_account_alone [ "$before" = "$(portal export --account other | grep -v exported_at | sha256sum)" ]
-check bad_input_portal_lives kill -0 "$pid"
-check bad_input_peers_stay kill -0 "$peers"
-grep -E 'a page did not answer|an answer could not be written|answered twice|ERROR' "$work/serve" >"$work/errors"
+check bad_input_portal_lives is_alive "${PIDS[portal]}"
+check bad_input_peers_stay is_alive "${PIDS[peers]}"
+grep -E 'a page did not answer|an answer could not be written|answered twice|ERROR' "$work/portal.log" >"$work/errors"
 check bad_input_nothing_broke_inside [ ! -s "$work/errors" ]
+finish

@@ -2,29 +2,17 @@
 # Signing in with a real Chromium against a real portal: the first admin by the link of `portal init`, passkeys (a virtual authenticator), password with app
 # on a phone without script, the token page of a headless client. Screenshots are kept in build/screenshots/sign-in. All traffic stays on loopback.
 #
-# packages: chromium:chromium node:nodejs
+# packages: chromium:chromium node:nodejs python3:python3
 # timeout: 300
-set -u
-cd "$(dirname "$0")/../.."
-EMBERBOX=${EMBERBOX:-$PWD/build/static/all/emberbox}
-work=${SCRATCH:-$(mktemp -d)}
-trap 'kill "${server:-}" 2>/dev/null; [ -n "${SCRATCH:-}" ] || rm -rf "$work"' EXIT
+. "$(dirname "$0")/lib.sh"
 
 for tool in chromium node; do
-	command -v $tool >/dev/null || { echo "skip sign_in: no $tool"; exit 0; }
+	command -v $tool >/dev/null || { skip sign_in "no $tool" && finish; }
 done
-shots=$PWD/build/screenshots/sign-in
+shots=$ROOT/build/screenshots/sign-in
 mkdir -p "$shots"
-port=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
+port=$(free_port)
 base=http://localhost:$port/
-"$EMBERBOX" portal init --dir "$work/portal" --web-url "$base" >"$work/init.log" || { echo "not ok sign_in: init"; exit 1; }
-"$EMBERBOX" portal --dir "$work/portal" serve --listen "127.0.0.1:$port" --web-url "$base" >"$work/portal.log" 2>&1 &
-server=$!
-for _ in $(seq 300); do
-	grep -q 'portal is ready' "$work/portal.log" && break
-	sleep 0.1
-done
-timeout -k 10 240 node tests/interop/sign_in.mjs "$EMBERBOX" "$base" "$work/portal" "$work" "$shots"
-rc=$?
-[ $rc = 0 ] || tail -5 "$work/portal.log"
-exit $rc
+portal init --web-url "$base" >"$work/init.log" || fail sign_in_init "$work/init.log"
+must serve_portal --web-url "$base"
+timeout -k 10 240 node tests/interop/sign_in.mjs "$EMBERBOX" "$base" "$work/portal" "$work" "$shots" || { tail -n 5 "$work/portal.log"; exit 1; }

@@ -7,31 +7,11 @@
 #
 # Our client is a link (phx_driver connect), which says why a connection failed; openssl s_server -www answers its upgrade with a page, so
 # "the portal answered 200" means that TLS worked. Our server is phx_driver serve. All traffic stays on loopback.
-set -u
-cd "$(dirname "$0")/../.."
-driver=${INTEROP_BIN:-$PWD/build/static/tests/interop}/phx_driver
-work=${SCRATCH:-$(mktemp -d)}
-pids=
+. "$(dirname "$0")/lib.sh"
+needs_driver phx_driver
+PREFIX=tls_openssl_
+CHECK_LINES=15
 n=0
-
-cleanup() {
-	for p in $pids; do kill "$p" 2>/dev/null; done
-	[ -n "${SCRATCH:-}" ] || rm -rf "$work"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-wait_for() { # wait_for LOG PATTERN [SECONDS]
-	for _ in $(seq $((${3:-10} * 20))); do
-		grep -qE -- "$2" "$1" 2>/dev/null && return 0
-		sleep 0.05
-	done
-	return 1
-}
-
-result() { # result NAME STATUS LOG
-	if [ "$2" -eq 0 ]; then echo "ok tls_openssl_$1"; else echo "not ok tls_openssl_$1"; sed 's/^/    /' "$3" | tail -n 15; fi
-}
 
 # --- certificates -----------------------------------------------------------------------------------------------------------------
 new_key() { # new_key FILE ec|ec384|rsa
@@ -96,19 +76,14 @@ client_sees() { # client_sees NAME CERT CA HOST PATTERN [s_server options]
 	n=$((n + 1))
 	for _ in 1 2 3 4 5; do
 		port=$((20000 + RANDOM % 12000))
-		openssl s_server -accept "127.0.0.1:$port" -cert "$work/$cert.pem" -key "$work/$cert.key" -www "$@" >"$work/s$n.log" 2>&1 </dev/null &
-		server=$!
-		wait_for "$work/s$n.log" '^ACCEPT' 3 && break
-		kill "$server" 2>/dev/null
+		launch "s$n" openssl s_server -accept "127.0.0.1:$port" -cert "$work/$cert.pem" -key "$work/$cert.key" -www "$@"
+		wait_log "s$n" '^ACCEPT' 3 && break
+		stop "s$n"
 	done
-	pids="$pids $server"
-	"$driver" connect "wss://$host:$port/" "$work/$ca.pem" >"$work/c$n.log" 2>&1 </dev/null &
-	client=$!
-	pids="$pids $client"
-	wait_for "$work/c$n.log" "$pattern"
-	result "client_$name" $? "$work/c$n.log"
-	kill "$client" "$server" 2>/dev/null
-	wait "$client" "$server" 2>/dev/null
+	launch "c$n" "$driver" connect "wss://$host:$port/" "$work/$ca.pem"
+	check_log "client_$name" "c$n" "$pattern"
+	stop "c$n"
+	stop "s$n"
 }
 
 fine='^disconnected the portal answered 200'
@@ -134,9 +109,8 @@ client_sees static_rsa_is_refused rsa ca 127.0.0.1 '^disconnected .*TLS|^disconn
 # --- our server, their client ---------------------------------------------------------------------------------------------------------
 serve() { # serve CERT: $port
 	n=$((n + 1))
-	"$driver" serve "$work/$1.pem" "$work/$1.key" >"$work/d$n.log" 2>&1 </dev/null &
-	pids="$pids $!"
-	wait_for "$work/d$n.log" '^listening' || { result "server_$1_starts" 1 "$work/d$n.log"; return 1; }
+	launch "d$n" "$driver" serve "$work/$1.pem" "$work/$1.key"
+	wait_log "d$n" '^listening' || { verdict "server_$1_starts" 1 "$work/d$n.log"; return 1; }
 	port=$(sed -n 's/^listening //p' "$work/d$n.log")
 }
 
@@ -149,11 +123,9 @@ server_gives() { # server_gives NAME PATTERN OPTIONS...
 	# shellcheck disable=SC2059
 	printf "$request" >"$work/request"
 	timeout 10 openssl s_client -ign_eof -connect "127.0.0.1:$port" "$@" <"$work/request" >"$work/o$n.log" 2>&1 &
-	asker=$!
-	wait_for "$work/o$n.log" "$pattern"
-	result "server_$name" $? "$work/o$n.log"
-	kill "$asker" 2>/dev/null
-	wait "$asker" 2>/dev/null
+	PIDS[o$n]=$!
+	check_log "server_$name" "o$n" "$pattern"
+	stop "o$n"
 }
 
 switched='^HTTP/1.1 101 Switching Protocols'
@@ -173,4 +145,4 @@ server_gives refuses_tls11 'Cipher is \(NONE\)' -tls1_1
 server_gives refuses_tls13_only 'Cipher is \(NONE\)' -tls1_3
 server_gives refuses_cbc 'alert handshake failure' -tls1_2 -cipher ECDHE-ECDSA-AES128-SHA256
 server_gives lives_on "$switched" -CAfile "$work/ca.pem" -verify_return_error -quiet
-exit 0
+finish
