@@ -1,5 +1,6 @@
 /* Lists of an account with ten thousand clients: right to the last row, and quick. Times are printed; what a page costs must not depend on where
  * it lies. Processor time, since others work here too: `STORE_SCALE_PRINT=1` shows them. */
+#include "applets/portal/store/store_int.h"
 #include "tests/unit/store_world.h"
 
 #include <time.h>
@@ -206,6 +207,74 @@ static void measure_pages(struct world *w)
 	measure(w, "policies with 'group-05'", &q, RESOURCES / GROUPS, RESOURCES / GROUPS);
 }
 
+/* ---- what a question costs, in instructions of SQLite's machine: some ten for a row that is looked at ---- */
+
+static int one_more(void *ctx)
+{
+	++*(u32 *)ctx;
+	return 0;
+}
+
+#define GRAIN 100
+#define STEPS(w, call)                                                          \
+	({                                                                      \
+		u32 grains_ = 0;                                                \
+		sqlite3_progress_handler((w)->s->db, GRAIN, one_more, &grains_); \
+		EXPECT_EQ((call), 0);                                           \
+		sqlite3_progress_handler((w)->s->db, 0, NULL, NULL);            \
+		grains_ * GRAIN;                                                \
+	})
+
+static int count_hit(void *ctx, const struct store_hit *hit);
+
+/* What thousands of rows have is neither counted to the end nor gathered; what few have is not looked for in the order of the list. */
+static void bound_steps(struct world *w)
+{
+	static const struct {
+		enum kind kind;
+		const char *text, *sort, *status;
+		bool is_descending, is_more;
+		u32 most;
+	} cases[] = {
+		{ KIND_CLIENT, "laptop", NULL, NULL, false, true, 40000 },
+		{ KIND_CLIENT, "laptop", "name", NULL, true, true, 40000 },
+		{ KIND_CLIENT, "laptop", "last_seen_at", NULL, true, true, 40000 },
+		{ KIND_CLIENT, "a", "name", NULL, false, true, 40000 },
+		{ KIND_CLIENT, "example", NULL, NULL, false, true, 40000 },
+		{ KIND_CLIENT, "e", NULL, "unverified", false, true, 60000 },
+		{ KIND_CLIENT, NULL, NULL, "unverified", false, true, 20000 },
+		{ KIND_CLIENT, "laptop-00 berlin", "name", NULL, true, false, 40000 },
+		{ KIND_CLIENT, "zz", NULL, NULL, false, false, 10 * (CLIENTS + 200) },
+		{ KIND_CLIENT, "laptop zz", NULL, NULL, false, false, 12 * (CLIENTS + 400) },
+		{ KIND_ACTOR, "example", "email", NULL, false, true, 40000 },
+		{ KIND_ACTOR, "p", NULL, "active", true, true, 40000 },
+		{ KIND_RESOURCE, "server", "address", NULL, false, true, 40000 },
+	};
+	static const char *const texts[] = { "laptop", "e", "zz", "person 99", "zurich", "example", "q", "nothing like it" };
+	u32 n = 0, steps;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct store_query q = { .kind = cases[i].kind, .account = w->account, .text = cases[i].text, .sort = cases[i].sort,
+					 .is_descending = cases[i].is_descending, .wants_count = true, .is_rough = true };
+		struct store_page p;
+
+		if (cases[i].status)
+			q.filters[q.n_filters++] = (struct store_filter){ "status", FILTER_IS, cases[i].status };
+		steps = STEPS(w, store_page(w->s, &q, count, &n, &p));
+		if (getenv("STORE_SCALE_PRINT"))
+			printf("%s with '%s' by %s: %u steps\n", kinds[q.kind].table, q.text ? q.text : "", q.sort ? q.sort : "age", steps);
+		EXPECT(steps <= cases[i].most);
+		EXPECT_EQ(p.is_more, cases[i].is_more);
+		EXPECT_EQ(p.count == STORE_COUNT_ROUGH, cases[i].is_more);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		steps = STEPS(w, store_search(w->s, &w->account, texts[i], 40, count_hit, &n));
+		if (getenv("STORE_SCALE_PRINT"))
+			printf("search box: '%s': %u steps\n", texts[i], steps);
+		EXPECT(steps <= 12 * (CLIENTS + USERS + 2 * RESOURCES + 1000));
+	}
+}
+
 static int count_hit(void *ctx, const struct store_hit *hit)
 {
 	(void)hit;
@@ -319,6 +388,7 @@ TEST(ten_thousand_clients_a_thousand_resources_and_policies)
 		printf("%-58s %6.0f ms\n", "filling", (double)(now_us() - from) / 1000);
 	measure_pages(&w);
 	measure_others(&w);
+	bound_steps(&w);
 	measure_backup(&w);
 	close_world(&w);
 }

@@ -207,6 +207,8 @@ static int add_filter(struct store *s, enum kind k, const struct store_filter *f
 	if (f->op == FILTER_IS_NULL || f->op == FILTER_NOT_NULL)
 		return 0;
 	strbuf_printf(sql, "?%u", param);
+	if (f->op == FILTER_IS && strcmp(f->field, "name") == 0) /* what the index goes by */
+		strbuf_printf(sql, " AND t.name=?%u COLLATE NOCASE", param);
 	return parse_value(field, f->value, v) ? 0 : refuse(s, "value", f->value, k);
 }
 
@@ -410,10 +412,10 @@ static int make_where(struct store *s, struct page *p)
 
 	strbuf_printf(&p->where, " FROM %s t WHERE t.account_id=?1", kinds[p->q->kind].table);
 	rc = add_filters(s, p->q->kind, p->q->filters, p->q->n_filters, &p->where, p->values);
-	search_parse(p->q->text, &p->words);
-	rc = rc ? rc : search_condition(s, p->q->kind, &p->q->account, &p->words, &p->where);
 	if (p->q->keep)
 		strbuf_puts(&p->where, " AND page_keep(t.id)");
+	search_parse(p->q->text, &p->words);
+	rc = rc ? rc : search_condition(s, p->q->kind, &p->q->account, &p->words, &p->where);
 	return rc ? rc : strbuf_ok(&p->where) ? 0 : ERR_NOMEM;
 }
 
@@ -439,6 +441,8 @@ static void note_place(const struct page *p, sqlite3_stmt *st, struct position *
 static int find_ids(struct store *s, struct page *p)
 {
 	bool is_down = p->q->is_descending != p->at.is_backward;
+	/* few that were found are sorted: in the order of an index all rows would be asked whether they are one of them */
+	const char *by_hand = p->words.n > 0 && s->n_found < STORE_COUNT_ROUGH ? "+" : "";
 	struct strbuf b = { 0 };
 	sqlite3_stmt *st = NULL;
 	int step, rc;
@@ -446,7 +450,7 @@ static int find_ids(struct store *s, struct page *p)
 	strbuf_printf(&b, "SELECT %s,t.id%s", p->sort->expr, strbuf_text(&p->where));
 	if (p->has_cursor)
 		strbuf_printf(&b, " AND (%s%s,t.id)%s(?%d,?%d)", p->sort->expr, p->sort->collation, is_down ? "<" : ">", PARAM_KEY, PARAM_ID);
-	strbuf_printf(&b, " ORDER BY %s%s%s,t.id%s LIMIT ?%d", p->sort->expr, p->sort->collation, is_down ? " DESC" : "",
+	strbuf_printf(&b, " ORDER BY %s%s%s%s,t.id%s LIMIT ?%d", by_hand, p->sort->expr, p->sort->collation, is_down ? " DESC" : "",
 		      is_down ? " DESC" : "", PARAM_LIMIT);
 	rc = strbuf_ok(&b) ? sql_cached(s, strbuf_text(&b), &st) : ERR_NOMEM;
 	strbuf_free(&b);
@@ -476,18 +480,19 @@ static int find_ids(struct store *s, struct page *p)
 
 static int count_rows(struct store *s, struct page *p, i64 *out)
 {
+	bool is_rough = p->q->is_rough;
 	struct strbuf b = { 0 };
 	sqlite3_stmt *st = NULL;
 	int rc;
 
 	if (p->words.n > 0 && p->q->n_filters == 0 && !p->q->keep) {
-		rc = search_count(s, p->q->kind, &p->q->account, &p->words, out);
+		rc = search_count(s, p->q->kind, &p->q->account, &p->words, is_rough, out);
 		if (rc != ERR_UNSUPPORTED)
 			return rc;
 	}
 	if (p->words.n == 0 && p->q->n_filters == 0 && !p->q->keep && counts_keep(p->q->kind))
 		return store_rows(s, p->q->kind, &p->q->account, out);
-	strbuf_printf(&b, "SELECT count(*)%s", strbuf_text(&p->where));
+	strbuf_printf(&b, is_rough ? "SELECT count(*) FROM (SELECT 1%s LIMIT %d)" : "SELECT count(*)%s", strbuf_text(&p->where), STORE_COUNT_ROUGH);
 	rc = strbuf_ok(&b) ? sql_cached(s, strbuf_text(&b), &st) : ERR_NOMEM;
 	strbuf_free(&b);
 	if (rc)
@@ -537,6 +542,7 @@ int store_page(struct store *s, const struct store_query *q, store_each each, vo
 	rc = rc ? rc : find_ids(s, p);
 	if (!rc && q->wants_count)
 		rc = count_rows(s, p, &out->count);
+	out->is_more = q->is_rough && (q->n_filters > 0 || q->keep || p->words.n > 0) && out->count == STORE_COUNT_ROUGH;
 	s->keep = NULL;
 	if (!rc) {
 		bool has_more = p->n > p->limit;

@@ -183,6 +183,7 @@ struct store_filter {
 #define STORE_FILTERS_MAX 8
 #define STORE_PAGE_MAX 100
 #define STORE_PAGE_DEFAULT 50
+#define STORE_COUNT_ROUGH 500
 #define STORE_CURSOR_MAX 1600 /* opaque text, safe in URLs */
 
 struct store_query {
@@ -196,6 +197,7 @@ struct store_query {
 	const char *cursor; /* from a page of the same query, which may be *out; NULL = first page */
 	u32 limit;	    /* 1 to STORE_PAGE_MAX; 0 = STORE_PAGE_DEFAULT */
 	bool wants_count;
+	bool is_rough; /* of what is filtered, no more than STORE_COUNT_ROUGH need be counted */
 	bool (*keep)(void *ctx, const struct uuid *id); /* NULL, or what the store cannot know, such as: is it online? */
 	void *keep_ctx;
 };
@@ -203,6 +205,7 @@ struct store_query {
 struct store_page {
 	u32 n;	   /* rows on this page */
 	i64 count; /* rows of all pages, when wanted */
+	bool is_more; /* than `count` */
 	bool has_next, has_prev;
 	char next[STORE_CURSOR_MAX], prev[STORE_CURSOR_MAX];
 };
@@ -220,7 +223,7 @@ int store_select(struct store *s, enum kind k, const struct uuid *account, const
 /* The oldest of these (entity_deinit()). ERR_NOT_FOUND. */
 int store_find(struct store *s, enum kind k, const struct uuid *account, const struct store_filter *filters, u32 n, void *out) MUST_CHECK;
 
-/* The search box: what has the words of `text` in it, whatever their case and accents. Best first: titles that begin with it. Texts lent. */
+/* The search box: what has the words of `text` in it, whatever their case and accents; no tokens. Best first: titles that begin with it. Texts lent. */
 struct store_hit {
 	enum kind kind;
 	struct uuid id;

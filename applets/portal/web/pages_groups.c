@@ -109,6 +109,7 @@ static void show_group(struct web *w, const struct group *g, struct form *add, u
 		l.query.filters[l.query.n_filters++] = (struct store_filter){ "email", FILTER_NOT_NULL, NULL };
 	else
 		l.query.filters[l.query.n_filters++] = (struct store_filter){ "group_id", FILTER_IS, web_id(w, &g->e.id) };
+	l.query.is_rough = *form_value(&f, "q");
 	if (!web_list_load(w, &l))
 		return;
 	v.list = l.list;

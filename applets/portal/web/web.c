@@ -259,6 +259,7 @@ void web_list_begin(struct web *w, struct web_list *l, enum kind k, const char *
 	web_fill_asked(x, form);
 	l->list.filters = filters_text(w, form);
 	l->query.text = form_value(form, "q");
+	l->query.is_rough = true;
 	for (u32 i = 0; i < n_filters; i++) {
 		const char *value = form_value(form, filters[i].name);
 		if (filters[i].field && *value && l->query.n_filters < STORE_FILTERS_MAX)
@@ -296,6 +297,7 @@ bool web_list_load(struct web *w, struct web_list *l)
 	}
 	l->list.shown = l->n;
 	l->list.total = (u64)MAX(l->page.count, 0);
+	l->list.is_more = l->page.is_more;
 	l->list.next = l->page.has_next ? l->page.next : NULL;
 	l->list.prev = l->page.has_prev ? l->page.prev : NULL;
 	return true;
