@@ -31,7 +31,8 @@ void action_set(struct action *a, const char *name, const char *value);
 void action_setf(struct action *a, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void action_set_id(struct action *a, const char *name, const struct uuid *id);
 void action_set_bool(struct action *a, const char *name, bool value);
-/* Refuse when the thing was changed after this (entity.updated_at): two people edited the same row. */
+/* Refuse when the thing was changed after this (entity.updated_at): two people edited the same row. An update is refused only when a value that it sets was
+ * changed: not because a sync ran, or somebody disabled it. */
 void action_set_unchanged_since(struct action *a, i64 updated_at);
 
 enum admin_class action_run(struct action *a, struct portal *p);

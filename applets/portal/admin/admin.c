@@ -74,7 +74,8 @@ static const char *value_name(const char *column, char out[static 32])
 	static const struct {
 		const char *column, *value;
 	} other[] = { { "filters", "filter" }, { "conditions", "condition" }, { "dns_addresses", "dns" }, { "address_description", "description" },
-		      { "resource_id", "resource" }, { "group_id", "group" }, { "site_id", "site" }, { "actor_id", "actor" } };
+		      { "resource_id", "resource" }, { "group_id", "group" }, { "site_id", "site" }, { "actor_id", "actor" }, { "dns_type", "dns" }, { "doh_provider", "dns" },
+		      { "client_to_client_at", "client-to-client" }, { "orgunit_sync_enabled", "orgunit-sync" }, { "is_legacy", "legacy" } };
 
 	for (size_t i = 0; i < ARRAY_LEN(other); i++)
 		if (strcmp(other[i].column, column) == 0)
@@ -92,15 +93,66 @@ int admin_complain(struct admin *a, const struct complaint *c)
 	return admin_fail(a, ERR_INVAL, "--%s: %s", value_name(c->field, name), c->reason);
 }
 
+/* ---- did somebody else change it? ---------------------------------------------------------------------------------------------------- */
+
+struct meddling {
+	const struct admin *a;
+	i64 oldest;    /* of what the audit trail still tells */
+	bool is_found; /* a value that the request sets */
+};
+
+/* What is no update does more than its values say. */
+static bool is_set_here(const struct admin *a, const char *column)
+{
+	char name[32], none[48];
+
+	snprintf(none, sizeof(none), "no-%s", column);
+	return strcmp(a->rq->verb, "update") != 0 || admin_arg(a, value_name(column, name)) || admin_arg(a, none);
+}
+
+static int look_at_change(void *ctx, const struct store_audit *change)
+{
+	struct meddling *m = ctx;
+	const struct kind_info *info = &kinds[m->a->noun->kind];
+
+	for (u32 i = 0; i < info->field_count && change->new_json && !m->is_found; i++) {
+		char member[64];
+
+		snprintf(member, sizeof(member), "\"%s\":", info->fields[i].name); /* in a value the quotes would be escaped */
+		m->is_found = strstr(change->new_json, member) && is_set_here(m->a, info->fields[i].name);
+	}
+	return 0;
+}
+
+static int look_at_oldest(void *ctx, const struct store_audit *change)
+{
+	((struct meddling *)ctx)->oldest = change->at;
+	return 0;
+}
+
+/* What was noted about a row since, such as when a sync ran, is no change of what the request sets: the audit trail tells, as far as it reaches. */
+static bool is_touched_only(struct admin *a, const struct entity *e, i64 since)
+{
+	struct meddling m = { .a = a, .oldest = INT64_MAX };
+	const struct store_audit_query first = { .account = e->account_id, .after = -1, .limit = 1 },
+				       changes = { .account = e->account_id, .id = e->id, .from = since + 1 };
+	struct store *s = a->portal->store;
+	bool has_more;
+
+	return since < e->updated_at && kinds[a->noun->kind].is_audited && store_audit_page(s, &first, look_at_oldest, &m, &has_more) == 0 &&
+	       m.oldest <= since && store_audit_page(s, &changes, look_at_change, &m, &has_more) == 0 && !m.is_found && !has_more;
+}
+
 int admin_check_unchanged(struct admin *a, const void *entity)
 {
-	const char *since = admin_arg(a, "if-updated-at");
+	const char *text = admin_arg(a, "if-updated-at");
 	const struct entity *e = entity;
 	char *end;
 
-	if (!since || !*since)
+	if (!text || !*text)
 		return 0;
-	if (strtoll(since, &end, 10) == e->updated_at && !*end)
+	i64 since = strtoll(text, &end, 10);
+	if (!*end && (since == e->updated_at || is_touched_only(a, e, since)))
 		return 0;
 	return admin_fail(a, ERR_STATE, "Somebody else changed this %s meanwhile: look at what it is now, then save again", a->noun->name);
 }

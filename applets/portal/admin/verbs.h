@@ -2,7 +2,7 @@
  *
  * A verb finds what it is about, changes a copy, checks it (model/rules.h) and saves it in one transaction; it returns 0 or what
  * admin_fail() and its kin returned. Fields that every verb understands, in no table of options: `if-updated-at` (microseconds: refuse when
- * the thing was changed since) on verbs with a target.
+ * the thing was changed since; an update, when what it sets was) on verbs with a target.
  */
 #pragma once
 
@@ -86,7 +86,8 @@ char *admin_args_joined(const struct admin *a, const char *name, const char *sep
  * ERR_EXISTS and ERR_STATE (conflict), ERR_LIMIT). A text that begins "--name: " is about the field of that name. */
 int admin_fail(struct admin *a, int rc, const char *fmt, ...) PRINTF_LIKE(3, 4);
 int admin_complain(struct admin *a, const struct complaint *c);
-/* Unless the thing is as old as the request's `if-updated-at` says: somebody else saved meanwhile (ERR_STATE). */
+/* Unless the thing is as old as the request's `if-updated-at` says, or nothing that the request sets was changed since: somebody else saved
+ * meanwhile (ERR_STATE). */
 int admin_check_unchanged(struct admin *a, const void *entity) MUST_CHECK;
 int admin_store_failed(struct admin *a, int rc);
 
