@@ -7,37 +7,14 @@
 # timeout: 240
 #
 # All on loopback of a network namespace of its own. doh_driver tells what happens.
-needs_driver=doh_driver
 . "$(dirname "$0")/resolvers.sh"
+needs_driver doh_driver
+PREFIX=doh_
 
 # --- the servers ----------------------------------------------------------------------------------------------------------------------
 certificate IP:127.0.0.1,DNS:resolver.test
 
-cat >"$work/unbound.conf" <<END
-server:
-	interface: 127.0.0.1@5301
-	interface: 127.0.0.1@8443
-	https-port: 8443
-	http-endpoint: "/dns-query"
-	tls-service-key: "$work/key.pem"
-	tls-service-pem: "$work/cert.pem"
-	username: ""
-	chroot: ""
-	directory: "$work"
-	pidfile: ""
-	do-daemonize: no
-	use-syslog: no
-	verbosity: 1
-	do-not-query-localhost: no
-	msg-buffer-size: 65552
-	max-udp-size: 4096
-	local-zone: "many.example." redirect
-	local-data: "many.example. A 192.0.2.7"
-	local-zone: "big.example." static
-$(for i in $(seq 240); do printf '\tlocal-data: '"'"'big.example. TXT "%04d%0196d"'"'"'\n' "$i" 0; done)
-remote-control:
-	control-enable: no
-END
+unbound_answers 'http-endpoint: "/dns-query"' 'do-not-query-localhost: no' 'max-udp-size: 4096'
 cat >"$work/dnsdist.conf" <<END
 setLocal("127.0.0.1:5300")
 setSecurityPollSuffix("")
@@ -78,29 +55,12 @@ http {
 }
 END
 
-start() { # start NAME COMMAND...
-	"${@:2}" >"$work/$1.log" 2>&1 </dev/null &
-	pids="$pids $!"
-}
-# Takes queries and never answers.
-start void python3 -c 'import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.bind(("127.0.0.1", 5309))
-while True: s.recv(65536)'
-start unbound unbound -c "$work/unbound.conf"
-start dnsdist dnsdist -C "$work/dnsdist.conf" --supervised
-dnsdist=$!
-start nginx nginx -c "$work/nginx.conf" -e "$work/nginx.error"
-start tls13 openssl s_server -accept 127.0.0.1:8447 -cert "$work/cert.pem" -key "$work/key.pem" -tls1_3 -www -quiet
-for port in 8443 8444 8445 8446 8447 8080; do
-	for _ in $(seq 200); do
-		(exec 3<>/dev/tcp/127.0.0.1/$port) 2>/dev/null && continue 2
-		sleep 0.1
-	done
-	echo "not ok doh_resolvers: nobody listens on port $port"
-	tail -n 5 "$work"/*.log "$work/nginx.error"
-	exit 1
-done
+launch_void
+launch unbound unbound -c "$work/unbound.conf"
+launch dnsdist dnsdist -C "$work/dnsdist.conf" --supervised
+launch nginx nginx -c "$work/nginx.conf" -e "$work/nginx.error"
+launch tls13 openssl s_server -accept 127.0.0.1:8447 -cert "$work/cert.pem" -key "$work/key.pem" -tls1_3 -www -quiet
+must_listen 8443 8444 8445 8446 8447 8080
 
 # --- the tests ------------------------------------------------------------------------------------------------------------------------
 drive() { # drive PORT[/PATH] STEP...
@@ -110,9 +70,6 @@ drive() { # drive PORT[/PATH] STEP...
 	"$driver" "https://127.0.0.1:$where" "$work/cert.pem" "$@" >"$work/driver.log" 2>&1
 }
 says() { grep -qxE -- "$1 *" "$work/driver.log"; }
-result() { # result NAME STATUS
-	if [ "$2" -eq 0 ]; then echo "ok doh_$1"; else echo "not ok doh_$1"; sed 's/^/    /' "$work/driver.log" | tail -n 15; fi
-}
 
 for server in unbound:8443:h2 dnsdist:8444:h2 nginx:8445:h2 nginx_h1:8446:http/1.1; do
 	IFS=: read -r name port version <<<"$server"
@@ -166,21 +123,15 @@ result resolver_with_tls_1_3_only_is_named_as_the_reason $?
 # dies in the middle: queries without answer are pending, others were answered; then a new one takes over
 "$driver" https://127.0.0.1:8444/dns-query "$work/cert.pem" ask host%.many.example 1 3 wait ask silent.example 1 20 wait >"$work/driver.log" 2>&1 &
 victim=$!
-for _ in $(seq 100); do
-	says "answered 3 failed 0, records 3" && break
-	sleep 0.1
-done
+wait_for 100 says "answered 3 failed 0, records 3"
 sleep 1
-kill -9 "$dnsdist"
-wait "$dnsdist" 2>/dev/null
+stop dnsdist KILL
 wait "$victim" && says "answered 3 failed 20, records 3" && grep -q '^failed' "$work/driver.log"
 result spec30_55_resolver_killed_in_the_middle_fails_its_queries_at_once $?
 drive 8444 ask host%.many.example 1 2 wait && says "answered 0 failed 2, records 0" && says "failed cannot connect"
 result dead_resolver_fails_queries_at_once $?
-start dnsdist2 dnsdist -C "$work/dnsdist.conf" --supervised
-for _ in $(seq 100); do
-	(exec 3<>/dev/tcp/127.0.0.1/8444) 2>/dev/null && break
-	sleep 0.1
-done
+launch dnsdist2 dnsdist -C "$work/dnsdist.conf" --supervised
+wait_for 100 listens 8444
 drive 8444 ask host%.many.example 1 2 wait && says "answered 2 failed 0, records 2"
 result resolver_that_came_back_is_used $?
+finish

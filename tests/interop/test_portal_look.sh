@@ -8,19 +8,15 @@
 #
 # axe-core is fetched once from npm into $AXE_NPM_DIR (default build/interop/axe); where it is not to be had, that test is skipped. Screenshots
 # are kept in build/screenshots/look. All traffic stays on loopback.
-set -u
-cd "$(dirname "$0")/../.."
-driver=${INTEROP_BIN:-$PWD/build/static/tests/interop}/page_driver
-axe_dir=${AXE_NPM_DIR:-$PWD/build/interop/axe}
-work=${SCRATCH:-$(mktemp -d)}
-[ -n "${SCRATCH:-}" ] || trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/lib.sh"
+needs_driver page_driver
+axe_dir=${AXE_NPM_DIR:-$ROOT/build/interop/axe}
 
 for tool in chromium node; do
-	command -v $tool >/dev/null || { echo "skip portal_look: no $tool"; exit 0; }
+	command -v $tool >/dev/null || { skip portal_look "no $tool" && finish; }
 done
-if [ ! -e "$axe_dir/node_modules/axe-core" ] && command -v npm >/dev/null; then
-	mkdir -p "$axe_dir" && timeout 120 npm install --prefix "$axe_dir" --no-audit --no-fund --silent axe-core@4.10.3 >"$work/npm.log" 2>&1
-fi
+npm_packages "$axe_dir" axe-core@4.10.3
 mkdir -p build/screenshots/look
 timeout -k 10 480 node tests/interop/portal_look.mjs "$driver" applets/portal/web/assets "$axe_dir/node_modules/axe-core/axe.min.js" "$work" \
-	build/screenshots/look || echo "not ok portal_look: ended with status $?"
+	build/screenshots/look || not_ok portal_look "ended with status $?"
+finish

@@ -9,37 +9,22 @@
 #
 # aioice comes from the Python package index, once, into $AIOICE_VENV (default build/interop/aioice); where it cannot be had, its tests
 # are skipped.
-set -u
-cd "$(dirname "$0")/../.." || exit 1
-EMBERBOX=${EMBERBOX:-$(make -s print-binary)}
-venv=${AIOICE_VENV:-$PWD/build/interop/aioice}
-if [ -z "${IN_NAMESPACE:-}" ]; then
-	[ "$(id -u)" = 0 ] || { echo "skip relay_clients: needs root"; exit 0; }
-	command -v turnutils_uclient >/dev/null || { echo "skip relay_clients: coturn is not installed"; exit 0; }
-	if ! "$venv/bin/python" -c 'import aioice' 2>/dev/null; then
-		mkdir -p "${venv%/*}"
-		flock "$venv.lock" sh -c '"$1/bin/python" -c "import aioice" ||
-			{ python3 -m venv "$1" && timeout 120 "$1/bin/pip" -q install aioice; }' sh "$venv" >/dev/null 2>&1
-	fi
-	IN_NAMESPACE=1 EMBERBOX=$EMBERBOX exec unshare -n --kill-child "$0"
-fi
-work=${SCRATCH:-$(mktemp -d)}
-pids=
-trap 'kill $pids 2>/dev/null; wait 2>/dev/null' EXIT
-ip link set lo up
+. "$(dirname "$0")/lib.sh"
+venv=${AIOICE_VENV:-$ROOT/build/interop/aioice}
+command -v turnutils_uclient >/dev/null || { skip relay_clients "coturn is not installed" && finish; }
+[ -n "${IN_NAMESPACE:-}" ] || python_package "$venv" aioice aioice # while there is a network
+own_network
 
 relay() { # relay PORT OPTION...
-	"$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --public-ip6-addr ::1 --listen-port "$1" --health-check-addr "127.0.0.1:1$1" \
-		--lowest-port $((40000 + $1)) --highest-port $((40999 + $1)) "${@:2}" >"$work/relay.$1.log" 2>&1 &
-	pids="$pids $!"
+	launch "relay.$1" "$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --public-ip6-addr ::1 --listen-port "$1" --health-check-addr "127.0.0.1:1$1" \
+		--lowest-port $((40000 + $1)) --highest-port $((40999 + $1)) "${@:2}"
 }
 stamp=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff
 relay 3478 --user alice:wonderland --realm example.org --allow-loopback-peers
 relay 5478 --static-auth-secret north --realm example.org --allow-loopback-peers
 relay 7478 --stamp-secret $stamp --wide-channels
 relay 9478 --user alice:wonderland --realm example.org
-turnutils_peer -L 127.0.0.1 -L ::1 -p 3480 >/dev/null 2>&1 &
-pids="$pids $!"
+launch peer turnutils_peer -L 127.0.0.1 -L ::1 -p 3480
 sleep 1
 
 # exchange OPTION...: succeeds when as many messages came back as were sent. turnutils_uclient stops listening by a schedule of its own, answers
@@ -47,9 +32,9 @@ sleep 1
 exchange() {
 	local attempt
 	for attempt in 1 2 3; do
-		timeout 60 turnutils_uclient -z 5 "$@" >"$work/uclient.log" 2>&1
-		sent=$(sed -n 's/.*tot_send_msgs=\([0-9]*\),.*/\1/p' "$work/uclient.log" | tail -1)
-		received=$(sed -n 's/.*tot_recv_msgs=\([0-9]*\).*/\1/p' "$work/uclient.log" | tail -1)
+		timeout 60 turnutils_uclient -z 5 "$@" >"$work/uclient.out" 2>&1
+		sent=$(sed -n 's/.*tot_send_msgs=\([0-9]*\),.*/\1/p' "$work/uclient.out" | tail -1)
+		received=$(sed -n 's/.*tot_recv_msgs=\([0-9]*\).*/\1/p' "$work/uclient.out" | tail -1)
 		[ "${sent:-0}" -gt 0 ] && [ "$sent" = "${received:-0}" ] && return 0
 	done
 	return 1
@@ -60,11 +45,10 @@ exchanges() {
 	local name=$1
 	shift
 	if exchange "$@"; then
-		echo "ok $name"
+		ok "$name"
 	else
-		echo "not ok $name"
-		echo "  sent ${sent:-none}, received ${received:-none}"
-		tail -3 "$work/uclient.log"
+		not_ok "$name" "sent ${sent:-none}, received ${received:-none}"
+		tail -3 "$work/uclient.out"
 	fi
 }
 uclient() { # uclient NAME OPTION...
@@ -94,8 +78,9 @@ uclient spec50_66_uclient_firezone_padded -c -m 1 -D -l 1001 -u "$expiry:test" -
 refused() { # refused NAME OPTION...
 	local name=$1
 	shift
-	timeout 20 turnutils_uclient -z 5 -n 20 -e 127.0.0.1 -r 3480 "$@" >"$work/uclient.log" 2>&1
-	if grep -q 'tot_recv_msgs=[1-9]' "$work/uclient.log"; then echo "not ok $name"; else echo "ok $name"; fi
+	timeout 20 turnutils_uclient -z 5 -n 20 -e 127.0.0.1 -r 3480 "$@" >"$work/uclient.out" 2>&1
+	! grep -q 'tot_recv_msgs=[1-9]' "$work/uclient.out"
+	verdict "$name" $? "$work/uclient.out"
 }
 refused uclient_wrong_password_gets_nothing -c -u alice -w wrong -p 3478 127.0.0.1
 refused uclient_loopback_peers_are_closed -c -u alice -w wonderland -p 9478 127.0.0.1
@@ -106,13 +91,12 @@ read -r name pass < <("$EMBERBOX" relay --static-auth-secret north --realm examp
 	sed 's/.*"username":"\([^"]*\)","password":"\([^"]*\)".*/\1 \2/')
 uclient uclient_printed_credentials -c -u "$name" -w "$pass" -p 5478 127.0.0.1
 
-turnutils_stunclient -p 3478 127.0.0.1 2>&1 | grep -q 'reflexive addr: 127.0.0.1' && echo "ok stunclient" || echo "not ok stunclient"
-turnutils_stunclient -p 3478 ::1 2>&1 | grep -q 'reflexive addr: ::1' && echo "ok stunclient_ipv6" || echo "not ok stunclient_ipv6"
+turnutils_stunclient -p 3478 127.0.0.1 2>&1 | grep -q 'reflexive addr: 127.0.0.1'
+verdict stunclient $?
+turnutils_stunclient -p 3478 ::1 2>&1 | grep -q 'reflexive addr: ::1'
+verdict stunclient_ipv6 $?
 
-if ! "$venv/bin/python" -c 'import aioice' 2>/dev/null; then
-	echo "skip aioice: the package cannot be fetched"
-	exit 0
-fi
+"$venv/bin/python" -c 'import aioice' 2>/dev/null || { skip aioice "the package cannot be fetched" && finish; }
 "$venv/bin/python" tests/interop/aioice_turn.py 127.0.0.1 3478 alice wonderland
 "$venv/bin/python" tests/interop/aioice_turn.py ::1 3478 alice wonderland
-exit 0
+finish
