@@ -111,7 +111,7 @@ static enum admin_class run_edit(struct web *w, const struct web_edit *e, struct
 
 void web_edit(struct web *w, const struct web_edit *e)
 {
-	bool is_sent = w->x->method == METHOD_POST;
+	bool is_sent = w->x->method == METHOD_POST && !web_is_finding(w, e->form);
 	struct undo undo = { .noun = e->noun, .verb = "update", .href = e->href,
 			     .said = e->kind == KIND_ACTOR ? "It is as it was before; sessions that ended stay ended." : "It is as it was before." };
 	struct action a;

@@ -94,6 +94,14 @@ bool field_is_on(const struct form_field *f, const struct choice *c)
 	return f->kind == INPUT_CHECKS ? c->is_chosen : strcmp(f->value ? f->value : "", c->value) == 0;
 }
 
+bool form_has_find(const struct form *f)
+{
+	for (u32 i = 0; i < f->n_fields; i++)
+		if (f->fields[i].find)
+			return true;
+	return false;
+}
+
 bool form_has_more(const struct form *f)
 {
 	for (u32 i = 0; i < f->n_fields; i++)

@@ -47,6 +47,7 @@ struct form_field {
 	enum input_kind kind;
 	struct choice *choices; /* SELECT, RADIO, CHECKS */
 	u32 n_choices;
+	const char *find; /* SELECT of many, of which some are listed: what they were looked for by, "" for the first. NULL: all are listed */
 	const char *placeholder, *autocomplete;
 	u32 max;  /* characters; 0 = not said */
 	u32 rows; /* TEXTAREA; 0 = 4 */
@@ -88,5 +89,6 @@ bool form_has_errors(const struct form *f);
 
 const char *field_type(enum input_kind kind); /* of an <input>; "" for what is none */
 bool field_is_on(const struct form_field *f, const struct choice *c);
+bool form_has_find(const struct form *f);
 bool form_has_more(const struct form *f);
 bool form_more_is_open(const struct form *f);

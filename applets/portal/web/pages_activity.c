@@ -312,29 +312,10 @@ static void walk(struct why *y, const struct client *c, const struct resource *r
 		y->v->links[y->v->n++] = (struct why_link){ .title = "Relay", .text = "No relay is connected: it works only where a direct path can be found.", .state = WHY_UNKNOWN };
 }
 
-#define CHOICES_MAX 500u
-
-struct client_choices {
-	struct web *w;
-	struct form_field *f;
-};
-
-static int take_client_choice(void *ctx, enum kind k, const void *entity)
-{
-	struct client_choices *g = ctx;
-	const struct client *c = entity;
-	const struct actor *a = directory_get(hub_directory(g->w->x->portal->hub), KIND_ACTOR, &g->w->account->e.id, &c->d.owner_id);
-
-	(void)k;
-	g->f->choices[g->f->n_choices++] = (struct choice){ .value = web_id(g->w, &c->d.e.id), .label = web_text(g->w, "%s (%s)", c->d.name, a ? a->name : "") };
-	return 0;
-}
-
 void page_why(struct exchange *x)
 {
-	struct form_field fields[] = { { .name = "client", .label = "Client", .kind = INPUT_SELECT, .is_required = true }, { .name = "resource", .label = "Resource", .kind = INPUT_SELECT, .is_required = true } };
-	struct why_view v = { .form = { FORM_FIELDS(fields) } };
-	struct client_choices g;
+	struct form_field fields[] = { { .name = "client", .label = "Client" }, { .name = "resource", .label = "Resource" } };
+	struct why_view v = { .form = { .submit = "Look", FORM_FIELDS(fields) } };
 	const struct client *c = NULL;
 	const struct resource *r = NULL;
 	struct uuid id;
@@ -342,19 +323,14 @@ void page_why(struct exchange *x)
 
 	if (!web_begin(&w, x, SECTION_CLIENTS))
 		return;
-	g = (struct client_choices){ &w, &fields[0] };
-	fields[0].choices = exchange_alloc(x, CHOICES_MAX * sizeof(struct choice));
-	fields[1].choices = web_choices(&w, KIND_RESOURCE, NULL, &fields[1].n_choices);
-	if (!fields[0].choices || store_select(x->portal->store, KIND_CLIENT, &w.account->e.id, NULL, 0, CHOICES_MAX, take_client_choice, &g)) {
-		web_store_failed(&w);
-	} else {
-		web_fill_asked(x, &v.form);
-		const char *client = form_value(&v.form, "client"), *resource = form_value(&v.form, "resource");
+	if (web_pick(&w, &fields[0], KIND_CLIENT) && web_pick(&w, &fields[1], KIND_RESOURCE)) {
+		const char *client = fields[0].value, *resource = fields[1].value;
+		bool is_finding = web_is_finding(&w, &v.form);
 		if (uuid_parse(SPAN(client, strlen(client)), &id) == 0)
 			c = web_find(&w, KIND_CLIENT, &id);
 		if (uuid_parse(SPAN(resource, strlen(resource)), &id) == 0)
 			r = web_find(&w, KIND_RESOURCE, &id);
-		v.is_asked = c && r;
+		v.is_asked = c && r && !is_finding;
 		if (v.is_asked) {
 			struct why y = { &w, &v, false };
 			walk(&y, c, r);

@@ -101,7 +101,7 @@ static int take_provider(void *ctx, enum kind k, const void *entity)
 
 #define PROVIDERS_SHOWN 32u
 
-static bool begin_form(struct web *w, struct form *f, struct form_field fields[static F_COUNT])
+static bool begin_form(struct web *w, struct form *f, struct form_field fields[static F_COUNT], const struct policy *p)
 {
 	static struct choice region_ops[] = { { .value = "is_in", .label = "only from these countries" }, { .value = "is_not_in", .label = "from anywhere but these" } };
 	static struct choice ip_ops[] = { { .value = "is_in_cidr", .label = "only from these networks" }, { .value = "is_not_in_cidr", .label = "from anywhere but these" } };
@@ -109,10 +109,10 @@ static bool begin_form(struct web *w, struct form *f, struct form_field fields[s
 	void *ctx[2] = { w, &fields[F_PROVIDER] };
 
 	memset(fields, 0, F_COUNT * sizeof(*fields));
-	fields[F_GROUP] = (struct form_field){ .name = "group", .label = "Group", .kind = INPUT_SELECT, .help = "Who. Everyone means all people, but no service account.", .is_required = true };
-	fields[F_GROUP].choices = web_choices(w, KIND_GROUP, NULL, &fields[F_GROUP].n_choices);
-	fields[F_RESOURCE] = (struct form_field){ .name = "resource", .label = "Resource", .kind = INPUT_SELECT, .help = "What they may reach.", .is_required = true };
-	fields[F_RESOURCE].choices = web_choices(w, KIND_RESOURCE, NULL, &fields[F_RESOURCE].n_choices);
+	fields[F_GROUP] = (struct form_field){ .name = "group", .label = "Group", .help = "Who. Everyone means all people, but no service account.", .value = p ? web_id(w, &p->group_id) : NULL };
+	fields[F_RESOURCE] = (struct form_field){ .name = "resource", .label = "Resource", .help = "What they may reach.", .value = p ? web_id(w, &p->resource_id) : NULL };
+	if (!web_pick(w, &fields[F_GROUP], KIND_GROUP) || !web_pick(w, &fields[F_RESOURCE], KIND_RESOURCE))
+		return false;
 	fields[F_DESCRIPTION] = (struct form_field){ .name = "description", .label = "Note", .help = "Why this is allowed, for the next admin.", .max = 1024 };
 	fields[F_REGION_OP] = (struct form_field){ .name = "region-op", .label = "Country", .kind = INPUT_SELECT, FORM_CHOICES(region_ops), .is_more = true };
 	fields[F_REGION] = (struct form_field){ .name = "region", .label = "Countries", .help = "Two-letter codes: DE AT CH. Where the country is not known, access is refused.", .is_more = true, .is_code = true };
@@ -263,8 +263,6 @@ static void fill_form(struct web *w, struct form *f, const struct policy *p)
 	const char *at = p->conditions;
 	struct condition c;
 
-	form_set(f, "group", web_id(w, &p->group_id));
-	form_set(f, "resource", web_id(w, &p->resource_id));
 	form_set(f, "description", p->description);
 	while (condition_next(&at, &c)) {
 		switch (c.property) {
@@ -329,11 +327,9 @@ void page_policy_new(struct exchange *x)
 
 	if (!web_begin(&w, x, SECTION_POLICIES))
 		return;
-	if (begin_form(&w, &f, fields)) {
+	if (begin_form(&w, &f, fields, NULL)) {
 		f.action = web_path(&w, "/policies/new");
 		f.cancel_href = web_path(&w, "/policies");
-		form_set(&f, "resource", exchange_query(x, "resource"));
-		form_set(&f, "group", exchange_query(x, "group"));
 		page_crumb(&w.page, "Policies", f.cancel_href);
 		w.page.title = "New policy";
 		w.page.lead = "Who may reach what; conditions are under More.";
@@ -353,7 +349,7 @@ void page_policy_edit(struct exchange *x)
 	if (!web_begin(&w, x, SECTION_POLICIES))
 		return;
 	p = web_get(&w, KIND_POLICY, 1);
-	if (p && begin_form(&w, &f, fields)) {
+	if (p && begin_form(&w, &f, fields, p)) {
 		f.cancel_href = web_path(&w, "/policies/%s", web_id(&w, &p->e.id));
 		f.action = web_text(&w, "%s/edit", f.cancel_href);
 		f.updated_at = p->e.updated_at;

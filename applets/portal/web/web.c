@@ -389,3 +389,72 @@ struct choice *web_choices(struct web *w, enum kind k, bool (*keep)(const void *
 	*n = kept;
 	return out;
 }
+
+static const char *said(const struct web *w, const char *name)
+{
+	const char *value = (w->x->method == METHOD_POST ? exchange_form : exchange_query)(w->x, name);
+
+	return value ? value : "";
+}
+
+struct picking {
+	struct web *w;
+	struct form_field *f;
+	const char *value;
+	bool is_listed;
+};
+
+static int take_choice(void *ctx, enum kind k, const void *entity)
+{
+	struct picking *g = ctx;
+	const struct client *c = entity;
+	const struct actor *a = k == KIND_CLIENT ? web_find(g->w, KIND_ACTOR, &c->d.owner_id) : NULL;
+	struct choice *to = &g->f->choices[g->f->n_choices++];
+
+	*to = (struct choice){ .value = web_id(g->w, &c->d.e.id),
+			       .label = k == KIND_CLIENT ? web_text(g->w, "%s (%s)", c->d.name, a ? a->name : "") : web_text(g->w, "%s", name_of(k, entity)) };
+	g->is_listed |= strcmp(to->value, g->value) == 0;
+	return 0;
+}
+
+bool web_pick(struct web *w, struct form_field *f, enum kind k)
+{
+	const char *text = said(w, web_text(w, "find-%s", f->name)), *value = said(w, f->name);
+	struct store_query q = { .kind = k, .account = w->account->e.id, .text = text, .sort = "name", .limit = WEB_PICK_MAX };
+	struct picking g = { w, f, *value ? value : f->value ? f->value : "", false };
+	struct store_page page;
+	struct uuid id;
+
+	f->kind = INPUT_SELECT;
+	f->is_required = true;
+	f->value = g.value;
+	f->choices = exchange_alloc(w->x, (WEB_PICK_MAX + 1) * sizeof(*f->choices));
+	if (!f->choices || store_page(w->x->portal->store, &q, take_choice, &g, &page)) {
+		web_store_failed(w);
+		return false;
+	}
+	f->find = page.has_next || *text ? text : NULL;
+	const void *chosen = !g.is_listed && uuid_parse(SPAN(g.value, strlen(g.value)), &id) == 0 ? web_find(w, k, &id) : NULL;
+	if (chosen)
+		(void)take_choice(&g, k, chosen);
+	return true;
+}
+
+bool web_is_finding(struct web *w, struct form *f)
+{
+	const char *seen = said(w, "if-updated-at");
+	bool is_finding = *said(w, "find");
+
+	for (u32 i = 0; i < f->n_fields; i++)
+		is_finding |= f->fields[i].find && strcmp(f->fields[i].find, said(w, web_text(w, "found-%s", f->fields[i].name))) != 0;
+	if (!is_finding)
+		return false;
+	if (w->x->method == METHOD_POST)
+		web_fill_sent(w->x, f);
+	if (f->updated_at)
+		f->updated_at = strtoll(seen, NULL, 10);
+	for (u32 i = 0; i < f->n_fields; i++) /* the first of what was found */
+		if (f->fields[i].find && strcmp(f->fields[i].find, said(w, web_text(w, "found-%s", f->fields[i].name))) != 0)
+			f->fields[i].value = NULL;
+	return true;
+}
