@@ -261,3 +261,96 @@ TEST(a_page_of_fifty_is_done_and_is_light)
 	strbuf_free(&form);
 	http_free(w);
 }
+
+/* The undo that this page offers, pressed; what the next one says. */
+static const char *undone(struct http_world *w, const char *body)
+{
+	char href[128];
+	const char *at = strstr(body, "/acme/undo/");
+
+	if (!EXPECT(at))
+		return "";
+	snprintf(href, sizeof(href), "%.*s", (int)strcspn(at, "\""), at);
+	return landed(w, http_post(w, href, ""));
+}
+
+TEST(what_was_done_although_others_failed_is_undone)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+
+	for (u32 i = 0; i < 2; i++)
+		make(w, i, "actor add --type user --name Sam%1$u --email sam%1$u@acme.example", i);
+	make(w, 2, "actor show jo@acme.example", 0);
+	(void)get(w, "/acme/actors", 200);
+	r = http_post(w, "/acme/selected/people", chosen("disable", 3, "&back=status%3Dactive"));
+	EXPECT_EQ(r->status, 200);
+	EXPECT(!html_page_fault(SPAN(r->body, r->body_len)));
+	EXPECT_HAS(r->body, "2 people are disabled. Not done: Jo: You cannot disable yourself");
+	EXPECT_HAS(r->body, "name=back value=\"/actors?status=active\"");
+	EXPECT_HAS(undone(w, r->body), "Undone. All are as they were.");
+	EXPECT(!*value_of(w, "actor", made[0], "disabled_at") && !*value_of(w, "actor", made[1], "disabled_at"));
+	r = http_post(w, "/acme/selected/people", chosen("disable", 3, ""));
+	EXPECT(strstr(r->body, "/acme/undo/") != NULL);
+	for (u32 i = 0; i < 2; i++) /* there is nothing to take back of a refusal */
+		snprintf(made[i], sizeof(made[i]), "%s", made[2]);
+	r = http_post(w, "/acme/selected/people", chosen("disable", 3, ""));
+	EXPECT_HAS(r->body, "Not done: Jo: You cannot disable yourself");
+	EXPECT(!strstr(r->body, "/acme/undo/"));
+	http_free(w);
+}
+
+TEST(the_first_failures_are_named_and_the_others_counted)
+{
+	struct http_world *w = signed_in();
+	const struct reply *r;
+
+	make(w, 0, "group show Everyone", 0);
+	make(w, 1, "group add --name Ops%u", 1);
+	(void)get(w, "/acme/groups", 200);
+	r = http_post(w, "/acme/selected/groups", chosen("delete", 2, "&sure=1"));
+	EXPECT_HAS(r->body, "1 group is deleted. Not done: Everyone: The group");
+	EXPECT_HAS(undone(w, r->body), "made again as it was");
+	EXPECT(is_there(w, "group", "Ops1"));
+	for (u32 i = 0; i < 5; i++) {
+		make(w, i, "actor add --type user --name Sam%1$u --email sam%1$u@acme.example", i);
+		EXPECT_EQ(admin(w->portal, path("actor disable %s", made[i])), 0);
+	}
+	EXPECT_EQ(admin(w->portal, "account update --limit-users 1"), 0);
+	(void)get(w, "/acme/actors", 200);
+	r = http_post(w, "/acme/selected/people", chosen("enable", 5, ""));
+	EXPECT_HAS(r->body, "Not done: Sam0: ");
+	EXPECT_HAS(r->body, "; Sam2: ");
+	EXPECT_HAS(r->body, "; and 2 more");
+	http_free(w);
+}
+
+TEST(what_was_deleted_together_is_made_again_where_each_alone_is)
+{
+	struct http_world *w = signed_in();
+	char command[128];
+	const char *body;
+
+	policies(w, 3);
+	EXPECT_EQ(admin(w->portal, path("policy update %s --description first --condition 'client_verified is true'", made[0])), 0);
+	EXPECT_EQ(admin(w->portal, path("policy disable %s", made[1])), 0);
+	(void)get(w, "/acme/policies", 200);
+	body = landed(w, http_post(w, "/acme/selected/policies", chosen("delete", 3, "&sure=1")));
+	EXPECT_HAS(body, "3 policies are deleted.");
+	EXPECT_HAS(undone(w, body), "3 of 3 are made again");
+	body = get(w, "/acme/policies", 200)->body;
+	for (u32 i = 0; i < 3; i++) {
+		snprintf(command, sizeof(command), ">web%u</a>", i);
+		EXPECT_HAS(body, command);
+	}
+	EXPECT_HAS(body, "1 condition");
+	EXPECT_HAS(body, "disabled");
+	/* one of two resources has a policy: that one stays deleted */
+	make(w, 0, "resource show web%u", 0);
+	make(w, 1, "resource add --site Berlin --address 10.9.0.9 --name alone --filter tcp:22 --filter icmp", 0);
+	body = landed(w, http_post(w, "/acme/selected/resources", chosen("delete", 2, "&sure=1&confirm=delete+2")));
+	EXPECT_HAS(undone(w, body), "1 of 2 are made again");
+	EXPECT(!is_there(w, "resource", "web0"));
+	EXPECT_STR(admin_value(w->portal, "resource show alone", "filters"), "tcp:22 icmp");
+	http_free(w);
+}

@@ -10,6 +10,7 @@
 
 static_assert(STORE_PAGE_DEFAULT <= BULK_MAX && BULK_MAX <= UNDO_TARGETS_MAX, "a page of a list is done, and undone, at once");
 
+#define FAILURES_NAMED 3u /* in the message; the table below has all */
 #define STEP_PAUSE MSEC(1) /* between two rows others are served */
 
 /* ---- what can be done with what ------------------------------------------------------------------------------------------------------ */
@@ -70,6 +71,9 @@ struct chosen {
 	struct uuid id;
 	const char *noun, *name;
 	char *reason; /* why it was not done */
+	bool is_done;
+	struct admin_field *again; /* what makes it again when it was deleted; NULL: nothing can */
+	u32 n_again;
 };
 
 struct bulk {
@@ -213,12 +217,72 @@ static bool is_sure(struct web *w, const struct bulk *b)
 	return false;
 }
 
+/* ---- taking it back ------------------------------------------------------------------------------------------------------------------ */
+
+/* Before they are deleted: how to make those again that nothing goes with, as web_delete() offers of one alone. */
+static void remember(struct web *w, struct bulk *b)
+{
+	for (u32 i = 0; i < b->n; i++) {
+		struct chosen *c = &b->at[i];
+		const union any_entity *e = web_find(w, b->kind->kind, &c->id);
+		struct dependents found;
+		struct undo u;
+
+		if (!e || admin_dependents(w->x->portal, b->kind->kind, &w->account->e.id, &c->id, &found) || found.n > 0)
+			continue;
+		if (b->kind->kind == KIND_RESOURCE)
+			u = resource_undo(w, &e->resource, NULL);
+		else if (b->kind->kind == KIND_POLICY)
+			u = policy_undo(w, &e->policy, NULL);
+		else if (b->kind->kind == KIND_GROUP)
+			u = group_undo(w, &e->group);
+		else
+			return;
+		c->again = u.is_too_much ? NULL : exchange_alloc(w->x, (u.n_fields + 1) * sizeof(u.field[0]));
+		c->n_again = c->again ? u.n_fields : 0;
+		for (u32 f = 0; f < c->n_again; f++) /* their texts are the directory's */
+			c->again[f] = (struct admin_field){ u.field[f].name, web_text(w, "%s", u.field[f].value) };
+	}
+}
+
+/* Of those that were done. */
+static void offer_undo(struct web *w, const struct bulk *b)
+{
+	struct undo u;
+	u32 n = 0;
+
+	if (undo_opposite(&u, b->kind->noun, b->verb->verb, b->list)) {
+		if (b->n_done > 1)
+			u.said = "All are as they were. Sessions, tokens and connections that ended stay ended.";
+		for (u32 i = 0; i < b->n; i++)
+			if (b->at[i].is_done)
+				undo_target(w, &u, b->kind->kind, &b->at[i].id);
+		n = u.n_targets;
+	} else {
+		u = (struct undo){ .noun = b->kind->noun, .verb = "add", .href = b->list };
+		for (u32 i = 0; i < b->n; i++) {
+			const struct chosen *c = &b->at[i];
+
+			if (!c->is_done || !c->again)
+				continue;
+			if (n++ > 0)
+				undo_set(&u, "", "");
+			for (u32 f = 0; f < c->n_again; f++)
+				undo_set(&u, c->again[f].name, c->again[f].value);
+		}
+		u.said = b->n_done == 1 ? UNDO_MADE_AGAIN : web_text(w, "%u of %u are made again as they were, under new ids: links to the old ones lead nowhere.", n, b->n_done);
+	}
+	if (n > 0)
+		undo_offer(w, &u);
+}
+
 /* ---- doing it, a row a turn ----------------------------------------------------------------------------------------------------------- */
 
 static void tell_failures(struct web *w, const struct bulk *b)
 {
 	struct bulk_result v = { .list_href = b->list };
 	struct bulk_failure *failures = exchange_alloc(w->x, (b->n + 1) * sizeof(*failures));
+	const char *text = "";
 	u32 n_not = b->n - b->n_done + b->n_gone, n_all = b->n + b->n_gone;
 
 	for (u32 i = 0; failures && i < b->n; i++)
@@ -227,7 +291,13 @@ static void tell_failures(struct web *w, const struct bulk *b)
 	if (failures && b->n_gone > 0)
 		failures[v.n++] = (struct bulk_failure){ how_many(w, b->kind, b->n_gone), "not there any more" };
 	v.failures = failures;
-	v.done = b->n_done > 0 ? web_text(w, "%s %s %s.", how_many(w, b->kind, b->n_done), b->n_done == 1 ? "is" : "are", b->verb->past) : "";
+	if (b->n_done > 0)
+		text = web_text(w, "%s %s %s. ", how_many(w, b->kind, b->n_done), b->n_done == 1 ? "is" : "are", b->verb->past);
+	for (u32 i = 0; i < v.n && i < FAILURES_NAMED; i++)
+		text = web_text(w, "%s%s%s: %s", text, i ? "; " : "Not done: ", failures[i].name, failures[i].reason);
+	if (v.n > FAILURES_NAMED)
+		text = web_text(w, "%s; and %u more", text, v.n - FAILURES_NAMED);
+	w->page.flash = (struct notice){ .tone = b->n_done > 0 ? TONE_WARN : TONE_BAD, .text = text };
 	w->page.title = web_text(w, "%u of %u %s not %s", n_not, n_all, n_not == 1 ? "is" : "are", b->verb->past);
 	template_bulk_result(&w->x->out, &w->page, &v);
 	web_send(w, 200);
@@ -235,22 +305,15 @@ static void tell_failures(struct web *w, const struct bulk *b)
 
 static void finish(struct bulk *b)
 {
-	struct undo undo;
 	struct web w;
 
 	if (!web_begin(&w, b->x, b->kind->section))
 		return;
+	offer_undo(&w, b);
 	if (b->n_done < b->n || b->n_gone > 0) {
 		tell_failures(&w, b);
 	} else {
 		exchange_flash(b->x, FLASH_INFO, "%s %s %s.", how_many(&w, b->kind, b->n), b->n == 1 ? "is" : "are", b->verb->past);
-		if (undo_opposite(&undo, b->kind->noun, b->verb->verb, b->list)) {
-			if (b->n > 1)
-				undo.said = "All are as they were. Sessions, tokens and connections that ended stay ended.";
-			for (u32 i = 0; i < b->n; i++)
-				undo_target(&w, &undo, b->kind->kind, &b->at[i].id);
-			undo_offer(&w, &undo);
-		}
 		exchange_redirect(b->x, "%s", b->list);
 	}
 	web_end(&w);
@@ -266,6 +329,7 @@ static void step(void *ctx, u64 now)
 	action_set_id(&a, "target", &c->id);
 	if (action_run(&a, b->x->portal) == ADMIN_OK) {
 		b->n_done++;
+		c->is_done = true;
 	} else {
 		c->reason = exchange_alloc(b->x, strlen(a.reply.reason) + 1);
 		if (c->reason)
@@ -311,6 +375,8 @@ void page_selected(struct exchange *x)
 		} else if (b->n == 0) {
 			web_not_found(&w, k->one);
 		} else if (!v->is_danger || is_sure(&w, b)) {
+			if (strcmp(v->verb, "delete") == 0)
+				remember(&w, b);
 			b->timer = (struct loop_timer){ .cb = step, .ctx = b };
 			exchange_defer(x, left, b);
 			loop_timer_set(x->loop, &b->timer, loop_now(x->loop));

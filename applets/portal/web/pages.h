@@ -41,6 +41,13 @@ void page_policy_enable(struct exchange *x);
 void page_policy_disable(struct exchange *x);
 void page_policy_delete(struct exchange *x);
 
+struct undo;
+/* Everything of it, to make it again (`href` NULL), or to have it as it was. */
+struct undo resource_undo(struct web *w, const struct resource *r, const char *href);
+struct undo policy_undo(struct web *w, const struct policy *p, const char *href);
+struct group;
+struct undo group_undo(struct web *w, const struct group *g);
+
 /* pages_clients.c */
 void page_clients(struct exchange *x);
 void page_client(struct exchange *x);

@@ -189,6 +189,14 @@ void page_member_remove(struct exchange *x)
 	web_end(&w);
 }
 
+struct undo group_undo(struct web *w, const struct group *g)
+{
+	struct undo u = { .noun = "group", .verb = "add", .href = web_path(w, "/groups"), .said = UNDO_MADE_AGAIN, .is_too_much = group_is_everyone(g) || g->idp_id };
+
+	undo_set(&u, "name", g->name);
+	return u;
+}
+
 void page_group_delete(struct exchange *x)
 {
 	const struct group *g;
@@ -198,8 +206,7 @@ void page_group_delete(struct exchange *x)
 		return;
 	g = web_get(&w, KIND_GROUP, 1);
 	if (g) {
-		struct undo undo = { .noun = "group", .verb = "add", .href = web_path(&w, "/groups"), .said = UNDO_MADE_AGAIN, .is_too_much = group_is_everyone(g) || g->idp_id };
-		undo_set(&undo, "name", g->name);
+		struct undo undo = group_undo(&w, g);
 		web_delete(&w, &(struct web_deletion){ .kind = KIND_GROUP,
 						       .id = &g->e.id,
 						       .name = g->name,

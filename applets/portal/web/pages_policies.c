@@ -297,8 +297,7 @@ const char *policy_name(struct web *w, const struct policy *p)
 	return web_text(w, "%s → %s", row.group ? row.group : "nobody", row.resource);
 }
 
-/* Everything of it, to make it again or to have it as it was. */
-static struct undo policy_undo(struct web *w, const struct policy *p, const char *href)
+struct undo policy_undo(struct web *w, const struct policy *p, const char *href)
 {
 	bool is_deleted = !href;
 	struct undo u = { .noun = "policy", .verb = is_deleted ? "add" : "update", .href = is_deleted ? web_path(w, "/policies") : href,

@@ -237,8 +237,7 @@ static void fill_form(struct web *w, struct form *f, const struct resource *r)
 	form_set(f, "icmp", ports_of(w, r->filters, PROTO_ICMP) ? "true" : NULL);
 }
 
-/* Everything of it, to make it again or to have it as it was. */
-static struct undo resource_undo(struct web *w, const struct resource *r, const char *href)
+struct undo resource_undo(struct web *w, const struct resource *r, const char *href)
 {
 	bool is_deleted = !href;
 	struct undo u = { .noun = "resource", .verb = is_deleted ? "add" : "update", .href = is_deleted ? web_path(w, "/resources") : href,

@@ -98,9 +98,17 @@ static void put_text(struct wr *w, const char *text)
 	wr_bytes(w, text, strlen(text) + 1);
 }
 
+static void show_button(struct web *w, const char *nonce, const char *back)
+{
+	w->page.undo_href = web_path(w, "/undo/%s", nonce);
+	w->page.undo_back = back;
+	w->page.undo_secs = UNDO_SECS;
+}
+
 void undo_offer(struct web *w, const struct undo *u)
 {
 	u8 raw[UNDO_CONTENT_MAX], nonce[NONCE_LEN];
+	char text[NONCE_STRLEN];
 	struct wr out = wr_init(raw, sizeof(raw));
 
 	if (u->is_too_much)
@@ -123,8 +131,10 @@ void undo_offer(struct web *w, const struct undo *u)
 		put_text(&out, u->field[i].name);
 		put_text(&out, u->field[i].value);
 	}
-	if (wr_ok(&out))
-		exchange_set_cookie(w->x, COOKIE, SPAN(raw, wr_len(&out)), UNDO_KEPT_SECS);
+	if (!wr_ok(&out) || base64url_encode(text, sizeof(text), SPAN(nonce, sizeof(nonce))) < 0)
+		return;
+	exchange_set_cookie(w->x, COOKIE, SPAN(raw, wr_len(&out)), UNDO_KEPT_SECS);
+	show_button(w, text, u->href + strlen(w->page.base));
 }
 
 /* The next text, kept as long as the exchange; NULL when there is none. */
@@ -184,18 +194,26 @@ void undo_begin(struct web *w)
 		const u8 *rest = memchr(w->x->path.p + 1, '/', w->x->path.n - 1);
 		size_t n_rest = rest ? w->x->path.n - (size_t)(rest - w->x->path.p) : 0;
 
-		w->page.undo_href = web_path(w, "/undo/%s", nonce);
-		w->page.undo_back = web_text(w, "%.*s?%.*s", (int)n_rest, (const char *)rest, (int)w->x->query.n, (const char *)w->x->query.p);
-		w->page.undo_secs = UNDO_SECS;
+		show_button(w, nonce, web_text(w, "%.*s?%.*s", (int)n_rest, (const char *)rest, (int)w->x->query.n, (const char *)w->x->query.p));
 	}
 }
 
 /* ---- the button --------------------------------------------------------------------------------------------------------------------- */
 
+static u32 n_actions(const struct undo *u)
+{
+	u32 n = MAX(u->n_targets, 1u);
+
+	for (u32 i = 0; i < u->n_fields && u->n_targets == 0; i++)
+		n += u->field[i].name[0] == '\0';
+	return n;
+}
+
 static enum admin_class take_back(struct web *w, const struct undo *u, u32 target, char why[static ADMIN_REASON_MAX])
 {
 	struct action a;
 	enum admin_class class;
+	u32 part = 0;
 
 	action_begin(&a, u->noun, u->verb, &w->me);
 	if (target < u->n_targets) {
@@ -203,7 +221,10 @@ static enum admin_class take_back(struct web *w, const struct undo *u, u32 targe
 		action_set_unchanged_since(&a, u->target[target].updated_at);
 	}
 	for (u32 i = 0; i < u->n_fields; i++)
-		action_set(&a, u->field[i].name, u->field[i].value);
+		if (u->field[i].name[0] == '\0')
+			part++;
+		else if (u->n_targets > 0 || part == target)
+			action_set(&a, u->field[i].name, u->field[i].value);
 	class = action_run(&a, w->x->portal);
 	memcpy(why, a.reply.reason, ADMIN_REASON_MAX);
 	action_end(&a);
@@ -251,7 +272,7 @@ void page_undo(struct exchange *x)
 		exchange_flash(x, FLASH_ERROR, "That cannot be undone any more: it was undone already, or the time for it is over.");
 		exchange_redirect(x, "%s", came_from(&w));
 	} else {
-		n = MAX(u.n_targets, 1u);
+		n = n_actions(&u);
 		for (u32 i = 0; i < n; i++) {
 			char reason[ADMIN_REASON_MAX];
 			class = take_back(&w, &u, i, reason);

@@ -18,7 +18,7 @@
 #define UNDO_SECS 10u	   /* the script takes the button away then */
 #define UNDO_KEPT_SECS 20u /* and the pages on both sides take some time; also all that who has no script gets */
 #define UNDO_TARGETS_MAX 50u /* one page of a list */
-#define UNDO_FIELDS_MAX 24u
+#define UNDO_FIELDS_MAX 128u
 #define UNDO_CONTENT_MAX EXCHANGE_COOKIE_MAX
 
 #define UNDO_MADE_AGAIN "It is made again as it was, under a new id: links to the old one lead nowhere."
@@ -33,7 +33,7 @@ struct undo {
 		i64 updated_at; /* who changes it meanwhile is not overwritten */
 	} target[UNDO_TARGETS_MAX];
 	u32 n_targets;
-	struct admin_field field[UNDO_FIELDS_MAX];
+	struct admin_field field[UNDO_FIELDS_MAX]; /* without targets: of several actions, parted by one of the name "" */
 	u32 n_fields;
 	bool is_too_much; /* not to be offered */
 };
@@ -50,7 +50,7 @@ bool undo_opposite(struct undo *u, const char *noun, const char *verb, const cha
 /* The same with the fields of an action that is done. */
 bool undo_of_action(struct web *w, struct undo *u, const struct action *a, const char *href);
 
-/* Together with a flash: this answer's browser may take it back. */
+/* Together with a flash, or on a page with one of its own: this answer's browser may take it back. */
 void undo_offer(struct web *w, const struct undo *u);
 
 /* ---- for web_begin() ---- */
