@@ -159,9 +159,9 @@ stop() {
 	wait "$pid"
 }
 
-# wait_log NAME PATTERN [SECONDS, else $WAIT_SECS, else 10]: also false when the program ended before
+# wait_log NAME PATTERN [SECONDS, else $WAIT_SECS, else 30]: also false when the program ended before
 wait_log() {
-	local tenths=$((${3:-${WAIT_SECS:-10}} * 20))
+	local tenths=$((${3:-${WAIT_SECS:-30}} * 20))
 	while ! grep -qE -- "$2" "$work/$1.log" 2>/dev/null; do
 		tenths=$((tenths - 1))
 		[ "$tenths" -gt 0 ] || return 1
@@ -186,7 +186,18 @@ own_network() {
 
 # ---- small tools ------------------------------------------------------------------------------------------------------------
 
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+# Below those that connections get by themselves: one of somebody else could take it before our program does.
+free_port() {
+	python3 -c 'import random, socket
+while True:
+    port = random.randrange(10240, 32768)
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+        break
+    except OSError:
+        pass
+print(port)'
+}
 
 # field NAME: its value in the JSON of standard input, a line each
 field() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"; }

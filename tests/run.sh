@@ -6,7 +6,7 @@
 # counts as one more failed test. Nobody gets input. What each said appears as a whole, in the order they were begun.
 #
 # Programs compute: as many at a time as there are cores. Scripts wait more than they compute and keep to namespaces of their own: twice as
-# many; JOBS=N sets both. Scripts with limits in milliseconds come after all others, and no more of them at a time than cores.
+# many; JOBS=N sets both. Scripts with limits in milliseconds come after all others and one at a time: each would be a busy machine to the next.
 #
 # What a script needs stands in comments of its head:
 #	# needs: root                             without it the script counts as skipped
@@ -151,7 +151,7 @@ for program; do
 done
 run_together "${JOBS:-$cores}" $programs
 run_together "${JOBS:-$((2 * cores))}" $(longest_first $scripts)
-run_together "${JOBS:-$cores}" $(longest_first $timed)
+run_together 1 $(longest_first $timed)
 tail=
 [ "$skipped" -gt 0 ] && tail=", $skipped skipped"
 echo "$passed passed, $failed failed$tail"

@@ -3,7 +3,8 @@
     dns_upstreams.py liar ADDRESS OTHER_ADDRESS      UDP 53: the first label of the name says how it lies before it tells the truth
     dns_upstreams.py silent ADDRESS                  UDP 53: takes everything, says nothing
     dns_upstreams.py https ADDRESS CERT KEY MODE     TCP 443: DNS over HTTP/1.1 for *.doh.example; MODE `dying` ends each third request unanswered
-    dns_upstreams.py burst ADDRESS NAME COUNT        a client: COUNT queries at once; prints how many were answered within a second
+    dns_upstreams.py burst ADDRESS NAME COUNT        a client: COUNT queries at once; prints how many were answered, until nothing came for a second, and
+                                                     within how many ms
     dns_upstreams.py hold ADDRESS NAME COUNT         a client: COUNT TCP connections at once, a query on each; prints how many were answered
 """
 import base64
@@ -124,23 +125,26 @@ def https(address, cert, key, mode):
 
 def burst(address, name, count):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    began = last = time.monotonic()
     for i in range(int(count)):
         s.sendto(struct.pack(">HHHHHH", i, 0x100, 1, 0, 0, 0) + wire(name) + b"\0\1\0\1", (address, 53))
-    s.settimeout(1)
+    s.settimeout(20)  # for the first
     answered = 0
     try:
         while True:
             s.recv(4096)
             answered += 1
+            last = time.monotonic()
+            s.settimeout(1)
     except socket.timeout:
-        print(answered)
+        print(answered, int((last - began) * 1000))
 
 
 def hold(address, name, count):
     query = struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + wire(name) + b"\0\1\0\1"
     held, answered = [], 0
     for _ in range(int(count)):
-        s = socket.create_connection((address, 53), 5)
+        s = socket.create_connection((address, 53), 20)
         held.append(s)
     for s in held:
         try:

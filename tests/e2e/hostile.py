@@ -2,7 +2,7 @@
 it should be. Deeds:
   smuggle      requests that two readers could understand differently, each followed by one more that must not be answered
   heads N      connections that send a head byte by byte      bodies N      the same with bodies      idle N      that say nothing
-  hold N       opens N, prints how many are open, waits for a line, closes them"""
+  hold N       opens N, prints how many are open once the last is answered or closed, waits for a line, closes them"""
 import selectors, socket, sys, time
 
 address, port, deed = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -109,7 +109,19 @@ def hold():
             opened.append(s)
         except OSError:
             pass
-    time.sleep(0.5)
+    # they are accepted in this order: when the last one is answered or closed, all others were dealt with
+    try:
+        opened[-1].settimeout(30)
+        opened[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b""
+        while b"}" not in answer:
+            piece = opened[-1].recv(65536)
+            if not piece:
+                break
+            answer += piece
+    except OSError:
+        pass
+    opened[-1].setblocking(False)
     alive = []
     for s in opened:
         try:

@@ -147,7 +147,7 @@ try {
 	/* ---- first access ---- */
 	await admin.go(`${home}/overview`);
 	outside("client", "pasted-token", token || "");
-	for (let i = 0; i < 100 && !existsSync(`${work}/client-done`); i++)
+	for (let i = 0; i < 500 && !existsSync(`${work}/client-done`); i++)
 		await pause(200);
 	check("the_overview_shows_it_live", await admin.until(() => /1 client/.test(document.querySelector("dl.facts").textContent) ||
 		!document.querySelector("[data-stale=overview]")?.hidden).catch(() => false));
@@ -179,7 +179,7 @@ try {
 	};
 	await sign_in(cy, "cy@ducks.example", cys);
 	const client = await cy.run(() => document.querySelector("main a.button.primary")?.href);
-	for (let i = 0; i < 50 && !hops.some(h => h.startsWith("firezone-")); i++)
+	for (let i = 0; i < 200 && !hops.some(h => h.startsWith("firezone-")); i++)
 		await pause(100);
 	const deep = new URL(hops.find(h => h.startsWith("firezone-")) || `none:${client}`), q = deep.searchParams;
 	check("deep_link_opens_the_client", deep.protocol === "firezone-fd0020211111:" && deep.host + deep.pathname === "handle_client_sign_in_callback", deep.href);

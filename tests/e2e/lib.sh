@@ -98,7 +98,7 @@ must() {
 
 now_ms() { local t=${EPOCHREALTIME/[.,]/}; echo $((t / 1000)); }
 
-# wait_for TENTHS CMD…
+# wait_for TENTHS CMD…: so often at most, a tenth of a second apart
 wait_for() {
 	local tenths=$1
 	shift
@@ -158,7 +158,7 @@ start() {
 	PIDS[$name]=$!
 }
 
-# stop NAME [SIGNAL]: the status it ended with, 124 when it had to be killed
+# stop NAME [SIGNAL]: the status it ended with, 124 when it had to be killed after 20 s
 stop() {
 	local pid=${PIDS[$1]:-}
 	[ -n "$pid" ] || return 0
@@ -168,7 +168,7 @@ stop() {
 		{ wait "$pid"; } 2>/dev/null # where bash would tell of it
 		return 137
 	fi
-	if ! await_end "$pid" 50; then
+	if ! await_end "$pid" 200; then
 		kill -9 "$pid" 2>/dev/null
 		wait "$pid" 2>/dev/null
 		return 124
@@ -321,7 +321,7 @@ start_portal() { # start_portal [PLACE]
 	make_portal || return
 	start portal "${1:-portal}" "$EMBERBOX" portal serve --dir "$E2E/portal" --listen 0.0.0.0:13001 --listen '[::]:13001' \
 		--socket-capacity 100 --socket-refill-rate 100
-	wait_log portal 'portal is ready'
+	wait_log portal 'portal is ready' 30
 }
 
 start_relay() { # start_relay [relay|relay2] [OPTIONS…]
@@ -360,12 +360,12 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     def __init__(self, *a): super().__init__(*a, directory='$E2E/www')
 Server(('::', 80), Handler).serve_forever()"
-	wait_for 50 in_ns web curl -fsS -o /dev/null --max-time 1 http://10.9.0.80/small
+	wait_for 150 in_ns web curl -fsS -o /dev/null --max-time 5 http://10.9.0.80/small
 }
 
-fetch() { in_ns client curl -fsS --max-time "${FETCH_SECS:-10}" -o "$E2E/fetched" "$@"; }
+fetch() { in_ns client curl -fsS --max-time "${FETCH_SECS:-20}" -o "$E2E/fetched" "$@"; }
 
-has_joined() { wait_log "$1" "${2:-[Cc]onnected to portal|joined}" 15; }
+has_joined() { wait_log "$1" "${2:-[Cc]onnected to portal|joined}" 30; }
 
 # Everything up: returns when the client's interface is there.
 world() { # world CLIENT_NAT GATEWAY_NAT
@@ -378,6 +378,6 @@ world() { # world CLIENT_NAT GATEWAY_NAT
 	must has_joined gateway
 	start_client
 	must wait_for 150 ip -n "$P-client" addr show dev tun-firezone up
-	must wait_for 50 has_route
+	must wait_for 150 has_route
 }
 has_route() { [ -n "$(ip -n "$P-client" route show table 539098368 2>/dev/null | grep 10.9.0.0/24)" ]; }

@@ -1,4 +1,4 @@
-"""STUN Binding over UDP: stun_probe.py HOST PORT wait SECONDS     until the first answer; prints when it came, in Unix seconds
+"""STUN Binding over UDP: stun_probe.py HOST PORT wait SECONDS     until the first answer; prints when it came, in Unix seconds; `asking` to stderr before
                        stun_probe.py HOST PORT flood SECONDS    one a 20 ms under a flood of data; prints answered and asked
 """
 import os
@@ -40,6 +40,7 @@ def flood(over):
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 sock.connect((host, port))
 if word == "wait":
+    print("asking", file=sys.stderr, flush=True)
     while time.monotonic() - began < seconds:
         if ask(sock, 0.005):
             print(f"{time.time():.4f}")

@@ -4,7 +4,7 @@
 #
 # needs: root
 # packages: ip:iproute2 unbound:unbound dnsmasq:dnsmasq-base dig:bind9-dnsutils dnsperf:dnsperf openssl:openssl python3:python3
-# timeout: 180
+# timeout: 600
 # lasts: 20
 #
 #   host 192.168.77.2, fd77::2 ──┐                                   ┌── unbound 10.53.0.2 (UDP, TCP, HTTPS over HTTP/2), dnsmasq .3
@@ -77,12 +77,12 @@ start silent servers python3 "$UPSTREAMS" silent 10.53.0.6
 start http1 servers python3 "$UPSTREAMS" https 10.53.0.8 "$E2E/cert.pem" "$E2E/key.pem" whole
 start dying servers python3 "$UPSTREAMS" https 10.53.0.9 "$E2E/cert.pem" "$E2E/key.pem" dying
 ask_server() { in_ns servers dig +short +time=1 +tries=1 "@$1" "$2" | grep -q .; }
-must wait_for 100 ask_server 10.53.0.2 a.example
-must wait_for 100 ask_server 10.53.0.3 x.corp.test
-must wait_for 100 ask_server 10.53.0.4 x.lie.example
+must wait_for 200 ask_server 10.53.0.2 a.example
+must wait_for 200 ask_server 10.53.0.3 x.corp.test
+must wait_for 200 ask_server 10.53.0.4 x.lie.example
 listens() { in_ns servers bash -c "exec 3<>/dev/tcp/$1/443" 2>/dev/null; }
-must wait_for 100 listens 10.53.0.8
-must wait_for 100 listens 10.53.0.9
+must wait_for 200 listens 10.53.0.8
+must wait_for 200 listens 10.53.0.9
 
 # ---- the proxy
 
@@ -122,7 +122,7 @@ proxy() { start proxy router "$EMBERBOX" dns-proxy --config "$E2E/conf" --ca "$E
 proxy
 must wait_log proxy 'listening.*fd77::1'
 
-dig_at() { in_ns host dig +time=8 +tries=1 "@192.168.77.1" "$@"; }
+dig_at() { in_ns host dig +time=20 +tries=1 "@192.168.77.1" "$@"; }
 short() { dig_at +short "$@"; }
 is() { # is WANT WORDS...: what `short` says, lines joined
 	local want=$1
@@ -159,13 +159,13 @@ grows() { # grows COUNTER CMD...
 
 check answers_over_udp is 10.0.0.1 a.example
 check answers_over_tcp is 10.0.0.1 +tcp a.example
-check answers_over_ipv6 bash -c "ip netns exec $P-host dig +short +time=5 +tries=1 @fd77::1 a.example AAAA | grep -qx fd00::1"
+check answers_over_ipv6 bash -c "ip netns exec $P-host dig +short +time=20 +tries=1 @fd77::1 a.example AAAA | grep -qx fd00::1"
 COUNTER=cache.hits
 check second_time_from_the_cache grows cache.hits is 10.0.0.1 a.example
 check negative_is_passed_on has_status NXDOMAIN nothing.example
 
 # ---- sizes
-check without_edns_512_bytes_at_most bash -c "ip netns exec $P-host dig +noedns +ignore +time=5 @192.168.77.1 mid.example | grep -q 'flags:.* tc'"
+check without_edns_512_bytes_at_most bash -c "ip netns exec $P-host dig +noedns +ignore +time=20 @192.168.77.1 mid.example | grep -q 'flags:.* tc'"
 check without_edns_whole_over_tcp count 60 +noedns mid.example
 check edns_1232_holds_60_addresses count 60 +bufsize=1232 +ignore mid.example
 check answer_of_60_kb_over_tcp count 290 +tcp big.example TXT
@@ -199,15 +199,15 @@ check search_finds_nothing has_status NXDOMAIN nosuchhost
 start wildcard router "$EMBERBOX" dns-proxy --listen '[::]:5353' --upstream 10.53.0.2 --stats-socket off
 must wait_log wildcard listening
 link=$(ip -n "$P-router" -6 -o addr show dev lan scope link | grep -o 'fe80[^/]*')
-by_link() { in_ns host dig -p 5353 +short +time=5 +tries=1 "@$link%eth0" "$@" | grep -qx 10.0.0.1; }
+by_link() { in_ns host dig -p 5353 +short +time=20 +tries=1 "@$link%eth0" "$@" | grep -qx 10.0.0.1; }
 check link_local_client_is_answered_late by_link a.example
 check link_local_client_is_answered_from_the_cache by_link a.example
 check link_local_client_is_answered_over_tcp by_link +tcp a.example
 stop wildcard
 
 # ---- who may ask
-check stranger_is_refused bash -c "ip netns exec $P-stranger dig +time=5 +tries=1 @203.0.113.1 a.example | grep -q 'status: REFUSED'"
-check stranger_learns_nothing_over_tcp bash -c "ip netns exec $P-stranger dig +tcp +time=5 +tries=1 @203.0.113.1 nas.lan | grep -q 'status: REFUSED'"
+check stranger_is_refused bash -c "ip netns exec $P-stranger dig +time=20 +tries=1 @203.0.113.1 a.example | grep -q 'status: REFUSED'"
+check stranger_learns_nothing_over_tcp bash -c "ip netns exec $P-stranger dig +tcp +time=20 +tries=1 @203.0.113.1 nas.lan | grep -q 'status: REFUSED'"
 check strangers_are_counted bash -c "[ $(stat_of queries.foreign) -ge 2 ]"
 
 # ---- upstreams that fail
@@ -217,7 +217,7 @@ check nobody_left_is_servfail has_status SERVFAIL gone.many.example
 for lie in id question sender million rubbish echo; do
 	check "truth_after_a_lie_$lie" is 10.9.9.9 $lie.lie.example
 done
-check alias_loop_is_harmless bash -c "ip netns exec $P-host dig +time=8 +tries=1 @192.168.77.1 loop.lie.example | grep -qE 'status: (NOERROR|SERVFAIL)'"
+check alias_loop_is_harmless bash -c "ip netns exec $P-host dig +time=20 +tries=1 @192.168.77.1 loop.lie.example | grep -qE 'status: (NOERROR|SERVFAIL)'"
 check pointer_loop_then_the_truth is 10.9.9.9 pointer.lie.example
 check only_lies_are_servfail has_status SERVFAIL never.lie.example
 check lies_are_counted bash -c "[ $(stat_of forwarding.wrong_question) -ge 1 ] && [ $(stat_of forwarding.wrong_id) -ge 1 ] && [ $(stat_of forwarding.malformed) -ge 1 ]"
@@ -240,11 +240,11 @@ fi
 holds() {
 	in_ns host python3 "$UPSTREAMS" hold 192.168.77.1 nas.lan 60 >"$E2E/held" &
 	local holder=$! rc=0
-	wait_for 100 grep -q . "$E2E/held" || rc=1
+	wait_for 300 grep -q . "$E2E/held" || rc=1
 	echo "$(cat "$E2E/held") of 60 connections answered"
 	[ "$(cat "$E2E/held")" = 32 ] || rc=1
 	is 192.168.77.50 nas.lan || rc=1                                              # UDP goes on
-	ip netns exec "$P-stranger" dig +tcp +time=5 +tries=1 @203.0.113.1 nas.lan | grep -q REFUSED || rc=1 # and TCP for others
+	ip netns exec "$P-stranger" dig +tcp +time=20 +tries=1 @203.0.113.1 nas.lan | grep -q REFUSED || rc=1 # and TCP for others
 	wait $holder
 	return $rc
 }
@@ -258,7 +258,7 @@ check group_too grep -qE "^Gid:\s+$(id -g nobody)\s+$(id -g nobody)\s" "$status_
 check no_capability_is_left bash -c "! grep -E '^Cap(Prm|Eff|Inh|Amb)' $status_file | grep -qv 0000000000000000"
 check no_new_privileges grep -qE '^NoNewPrivs:\s+1' "$status_file"
 check statistics_count_rules bash -c "[ $(stat_of rules.blocked_names) = 100001 ]"
-logged() { wait_for 30 grep -q "$1" "$E2E/queries"; }
+logged() { wait_for 100 grep -q "$1" "$E2E/queries"; }
 check query_log_tells_outcomes logged '"client":"192.168.77.2","transport":"udp","name":"nas.lan","type":"A","outcome":"static","rcode":"NOERROR"'
 check query_log_is_json python3 -c "import json
 for line in open('$E2E/queries'): json.loads(line)"
@@ -268,7 +268,7 @@ reload() { # reload PATTERN: SIGHUP, and what the log then says
 	local before
 	before=$(grep -cE "$1" "$E2E/proxy.log")
 	kill -HUP "${PIDS[proxy]}"
-	wait_for 100 bash -c "[ \$(grep -cE '$1' $E2E/proxy.log) -gt $before ]"
+	wait_for 200 bash -c "[ \$(grep -cE '$1' $E2E/proxy.log) -gt $before ]"
 }
 echo "record new.lan A 192.168.77.99" >>"$E2E/conf"
 reload_adds() { reload 'configuration read again' && is 192.168.77.99 new.lan; }
@@ -287,13 +287,14 @@ check check_tells_every_line check_tells
 cp "$E2E/conf.good" "$E2E/conf"
 check check_of_a_good_file "$EMBERBOX" dns-proxy --config "$E2E/conf" --check
 
-# Forwarded and cached names, over UDP, while the file with its 100,000 names is read again and again.
+# Forwarded and cached names, over UDP, while the file with its 100,000 names is read again and again: each time after the time before is over,
+# for a machine that needs as long to read it as we pause would do nothing else. A query without an answer is lost however long one waits.
 seq 6000 | sed 's/.*/h&.many.example A/' >"$E2E/load"
 under_load() {
-	in_ns host dnsperf -s 192.168.77.1 -d "$E2E/load" -Q 2000 -q 500 -t 5 -c 4 -n 1 >"$E2E/dnsperf.out" 2>&1 &
+	in_ns host dnsperf -s 192.168.77.1 -d "$E2E/load" -Q 1000 -q 500 -t 40 -c 4 -n 1 >"$E2E/dnsperf.out" 2>&1 &
 	local load=$! reloads=0
 	while is_alive $load; do
-		kill -HUP "${PIDS[proxy]}"
+		reload 'configuration read again' || break
 		reloads=$((reloads + 1))
 		sleep 0.2
 	done
@@ -312,10 +313,10 @@ check sigterm_is_0 [ $? = 0 ]
 proxy --rate-limit '20 10' --stats-socket off
 must wait_log proxy 'listening.*fd77::1'
 limited() {
-	local n
-	n=$(in_ns host python3 "$UPSTREAMS" burst 192.168.77.1 nas.lan 200)
-	echo "$n answered"
-	[ "$n" -ge 10 ] && [ "$n" -le 60 ]
+	local n ms
+	read -r n ms < <(in_ns host python3 "$UPSTREAMS" burst 192.168.77.1 nas.lan 200)
+	echo "$n answered within $ms ms"
+	[ "$n" -ge 10 ] && [ "$n" -le $((20 + 20 * (ms / 1000 + 1))) ]
 }
 check rate_is_limited_per_client limited
 in_use() {
@@ -354,5 +355,5 @@ start proxy router "$EMBERBOX" dns-proxy --listen 0.0.0.0 --listen :: --upstream
 must wait_log proxy 'listening.*\[::\]'
 check wildcard_answers is 10.0.0.1 a.example
 check wildcard_answers_from_the_cache is 10.0.0.1 a.example
-check wildcard_answers_ipv6 bash -c "ip netns exec $P-host dig +short +time=5 +tries=1 @fd77::1 a.example | grep -qx 10.0.0.1"
+check wildcard_answers_ipv6 bash -c "ip netns exec $P-host dig +short +time=20 +tries=1 @fd77::1 a.example | grep -qx 10.0.0.1"
 finish

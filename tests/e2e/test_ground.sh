@@ -23,7 +23,7 @@ while True:
 	in_ns client python3 -c '
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(3)
+s.settimeout(15)
 s.bind(("", int(sys.argv[1])))
 seen = []
 for host in ("198.51.100.2", "203.0.113.2"):
@@ -51,17 +51,17 @@ refuses_strangers() {
 
 must internet cone symmetric
 must start_web
-check client_reaches_the_internet in_ns client ping -c1 -W2 203.0.113.2
-check gateway_reaches_the_web in_ns gateway curl -fsS -o /dev/null --max-time 2 http://10.9.0.80/small
+check client_reaches_the_internet in_ns client ping -c1 -W10 203.0.113.2
+check gateway_reaches_the_web in_ns gateway curl -fsS -o /dev/null --max-time 20 http://10.9.0.80/small
 check client_does_not_reach_the_web not in_ns client curl -fsS -o /dev/null --max-time 1 http://10.9.0.80/small
 check cone_keeps_ports keeps_ports
 check cone_refuses_strangers refuses_strangers
 check symmetric_draws_ports eval 'nat cnat symmetric && draws_ports'
-check client_moves eval 'client_moves 66 && in_ns client ping -c1 -W2 198.51.100.2'
+check client_moves eval 'client_moves 66 && in_ns client ping -c1 -W10 198.51.100.2'
 
 if has_applet portal && has_applet relay; then
 	check portal_starts start_portal
-	check portal_answers_the_client in_ns client curl -fsS --max-time 2 http://198.51.100.2:13001/healthz
+	check portal_answers_the_client in_ns client curl -fsS --max-time 20 http://198.51.100.2:13001/healthz
 	start_relay relay
 	if wait_log relay 'no portal connection' 1; then
 		skip relay "this build's relay stands alone"

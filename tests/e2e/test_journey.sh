@@ -4,7 +4,7 @@
 # without script. Screenshots are kept in build/screenshots/journey.
 # needs: root
 # packages: ip:iproute2 nft:nftables curl:curl python3:python3 chromium:chromium node:nodejs npm:npm
-# timeout: 400
+# timeout: 1000
 # lasts: 70
 #
 # axe-core is fetched once from npm into $AXE_NPM_DIR (default build/interop/axe); where it is not to be had, that test is skipped.
@@ -46,11 +46,11 @@ paste_client() {
 	check client_signs_in in_ns client "$EMBERBOX" client sign-in --token-path "$E2E/token" --auth-base-url "$base" <"$1"
 	check token_is_kept_safe [ "$(stat -c '%a %u' "$E2E/token")" = "600 0" ]
 	start client client env FIREZONE_NAME=client FIREZONE_ID="$P-client" "$EMBERBOX" client --token-path "$E2E/token" --dns-control disabled --api-url "$API_URL"
-	check a_page_comes_through_the_tunnel wait_for 60 first_fetch
+	check a_page_comes_through_the_tunnel wait_for 80 first_fetch
 	touch "$E2E/client-done"
 }
 
-exec 8< <(CHROMIUM=$E2E/chromium timeout -k 10 300 node "$ROOT/tests/e2e/journey.mjs" "$EMBERBOX" "$base" "$E2E/portal" "$E2E" "$shots" \
+exec 8< <(CHROMIUM=$E2E/chromium timeout -k 10 900 node "$ROOT/tests/e2e/journey.mjs" "$EMBERBOX" "$base" "$E2E/portal" "$E2E" "$shots" \
 	"$axe_dir/node_modules/axe-core/axe.min.js" 2>&1)
 browser=$!
 while read -r verb what rest <&8; do

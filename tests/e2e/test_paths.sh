@@ -23,7 +23,7 @@ took() { grep -oE 'path=[^=]* local=' "$E2E/client.log" | tail -n 1 | grep -qE "
 page_says() { # page_says PATH PATTERN
 	local link
 	link=$(admin link add --actor jo@acme.example --json | grep -o 'auth/link/[^"]*')
-	in_ns portal python3 "$ROOT/tests/e2e/portal_page.py" "http://localhost:13001/$link" "/acme/$1" 20 "$2"
+	in_ns portal python3 "$ROOT/tests/e2e/portal_page.py" "http://localhost:13001/$link" "/acme/$1" 60 "$2"
 }
 client_page() { echo "clients/$(admin client show client --json | grep -oE '"id": ?"[^"]*"' | head -n 1 | cut -d'"' -f4)"; }
 
@@ -32,9 +32,9 @@ case $1 in
 direct)
 	world cone cone
 	check download whole_download http://10.9.0.80/file
-	check path_is_direct took direct
+	check path_is_direct wait_for 100 took direct
 	check page_of_the_client_says_direct page_says "$(client_page)" 'direct ([0-9]+|under 1) ms through gateway'
-	check round_trip in_ns client ping -c 3 -i 0.2 -W 2 10.9.0.80
+	check round_trip in_ns client ping -c 3 -i 0.2 -W 10 10.9.0.80
 	;;
 relayed)
 	world symmetric symmetric

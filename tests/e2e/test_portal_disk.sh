@@ -3,7 +3,7 @@
 # else goes on, nothing is lost, the log tells it once, and it ends by itself.
 # needs: root
 # packages: ip:iproute2 curl:curl python3:python3
-# timeout: 150
+# timeout: 400
 # lasts: 20
 [ -n "${IN_MOUNTS:-}" ] || IN_MOUNTS=1 exec unshare -m --propagation private "$0" "$@"
 . "$(dirname "$0")/lib.sh"
@@ -24,7 +24,7 @@ GATEWAY=$($PORTAL token add --site Berlin --json | json token)
 LINK=$($PORTAL link add --actor jo@acme.example --json | json url)
 serve() {
 	start portal portal "$EMBERBOX" portal --dir "$DIR" serve --listen 127.0.0.1:13001 --web-refill-rate 0 --api-refill-rate 0 --socket-capacity 1000 \
-		--socket-refill-rate 1000 --mail none && wait_log portal 'portal is ready' 15
+		--socket-refill-rate 1000 --mail none && wait_log portal 'portal is ready' 30
 }
 must serve
 in_ns portal python3 "$ROOT/tests/e2e/disk.py" 13001 "$DIR" "$E2E/small" "$E2E/portal.log" "$LINK" "$API" "$CLIENT" "$GATEWAY" "$EMBERBOX" >"$E2E/disk.out" 2>&1
@@ -38,7 +38,7 @@ check sigterm_ends_with_0 stop portal
 check it_starts_again_with_everything eval 'serve && $PORTAL site list | grep -qw after && $PORTAL site list | grep -qw before && stop portal'
 read_only() {
 	mount -o remount,ro "$E2E/small" || return
-	in_ns portal timeout 10 $PORTAL serve --listen 127.0.0.1:13001 --mail none >"$E2E/out" 2>&1
+	in_ns portal timeout 40 $PORTAL serve --listen 127.0.0.1:13001 --mail none >"$E2E/out" 2>&1
 	local rc=$?
 	mount -o remount,rw "$E2E/small"
 	[ $rc = 1 ] && grep -qi "read-only" "$E2E/out" || { echo "status $rc: $(cat "$E2E/out")"; return 1; }

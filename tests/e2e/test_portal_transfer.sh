@@ -1,7 +1,7 @@
 #!/bin/bash
 # What leaves a portal comes back: export and import, dumps and the REST API of another portal, backup while serving, restore.
 # packages: curl:curl python3:python3
-# timeout: 180
+# timeout: 600
 set -u
 cd "$(dirname "$0")/../.."
 EMBERBOX=${EMBERBOX:-$PWD/build/static/all/emberbox}

@@ -4,7 +4,7 @@
 #
 # needs: root
 # packages: /usr/bin/python3:python3 /usr/bin/zbarimg:zbar-tools
-# timeout: 120
+# timeout: 300
 set -u
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
 EMBERBOX=${EMBERBOX:-$ROOT/build/static/all/emberbox}
@@ -101,16 +101,20 @@ def run(args, answer, wait, sig=None):
         echoes = bool(termios.tcgetattr(fd)[3] & termios.ECHO) if not sent else True
         if not sent and wait in said and (answer is not None and answer.startswith(b"!") or not echoes):
             echo, sent = echoes, True
-            if sig:
+            if sig:  # what it leaves behind is looked at when it has ended
                 os.kill(pid, sig)
-                time.sleep(0.5)
+                while status is None and time.time() < end:
+                    ended, how = os.waitpid(pid, os.WNOHANG)
+                    status = how if ended else None
+                    time.sleep(0.05)
                 break
             os.write(fd, answer.lstrip(b"!") + b"\n")
     try:
         after = bool(termios.tcgetattr(fd)[3] & termios.ECHO)
     except termios.error:
         after = None
-    status = os.waitpid(pid, 0)[1]
+    if status is None:
+        status = os.waitpid(pid, 0)[1]
     os.close(fd)
     return said.decode("utf-8", "replace"), echo, after, status
 

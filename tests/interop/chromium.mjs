@@ -4,7 +4,7 @@
 //	const page = await browser.page({ width: 375 });         a tab of its own, in a context of its own (no cookies)
 //	await page.go("http://localhost:1234/");                 until loaded
 //	await page.run(() => document.title);                    a function in the page; arguments follow it; promises are awaited
-//	await page.until(() => document.querySelector(".x"));    polls, 10 s at most
+//	await page.until(() => document.querySelector(".x"));    polls, 30 s at most
 //	await page.click("#x"), page.type("#x", "words"), page.press("j")
 //	page.complaints                                          exceptions, console errors, CSP violations, failed requests so far
 //	await page.screenshot("file.png")
@@ -111,7 +111,7 @@ class Page {
 	async load(what) {
 		const loaded = new Promise(r => { this.loaded = r; });
 		await what();
-		if (await Promise.race([loaded.then(() => false), pause(20000).then(() => true)]))
+		if (await Promise.race([loaded.then(() => false), pause(60000).then(() => true)]))
 			throw new Error("the page does not load");
 	}
 
@@ -131,7 +131,7 @@ class Page {
 	}
 
 	async until(f, ...args) {
-		for (let i = 0; i < 200; i++) {
+		for (const end = Date.now() + 30000; Date.now() < end;) {
 			const v = await this.run(f, ...args).catch(() => false); /* it may be between two pages */
 			if (v)
 				return v;

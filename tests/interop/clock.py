@@ -79,7 +79,7 @@ def sign_in(browser, code):
 offset, peers = 0, {}
 admin = Browser(port)
 admin.sign_in(link)
-enrolled_with = totp(admin.secret)
+enrolled_with = admin.code
 for i, (name, role, token) in enumerate([("short", "client", short), ("long", "client", long), ("gateway", "gateway", gateway)]):
     peers[name] = Peer(port, role, token, i)
     threading.Thread(target=listen, args=[name, peers[name]], daemon=True).start()
@@ -111,7 +111,7 @@ check("right_again_the_code_of_enrolment_is_used", not sign_in(Browser(port), en
 jump(365 * DAY)
 check("forward_the_portal_is_ready", admin.get("/readyz").status == 200)
 check("forward_sessions_end", not is_in(admin) and not is_in(fresh))
-for _ in range(100):
+for _ in range(300):
     if "short" in closed:
         break
     time.sleep(0.1)

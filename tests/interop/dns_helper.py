@@ -31,7 +31,7 @@ def serve(address, ip4, ip6):
 
 def ask(server, name, kind):
     s = socket.socket(socket.AF_INET6 if ':' in server else socket.AF_INET, socket.SOCK_DGRAM)
-    s.settimeout(3)
+    s.settimeout(10)
     code = {'A': 1, 'AAAA': 28}[kind]
     labels = b''.join(bytes([len(l)]) + l.encode() for l in name.split('.'))
     s.sendto(b'\x12\x34\x01\x00\0\1\0\0\0\0\0\0' + labels + b'\0' + struct.pack('!HH', code, 1), (server, 53))

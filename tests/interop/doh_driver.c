@@ -5,6 +5,7 @@
  *	ask NAME TYPE COUNT   COUNT queries, `%` in NAME is their number; makes a connection when there is none that takes queries
  *	wait                  until all are reported: `answered A failed F, records R`
  *	sleep MS              goes on serving the connection meanwhile
+ *	goaway                until the connection takes no more queries
  *	close                 until the connection has ended
  *
  * Prints what happens, a line each: `open h2`, `open http/1.1`, `closing`, `closed`, `failed REASON`, `bad …` for an answer that does not
@@ -194,6 +195,19 @@ static void ask(const char *name, unsigned type, u32 count)
 	}
 }
 
+static void wait_goaway(void)
+{
+	u64 began = sys_now();
+
+	while (doh && doh_is_willing(doh)) {
+		turn(sys_now() + SEC(1));
+		if (time_since(sys_now(), began) > PATIENCE) {
+			printf("bad patience: it takes queries still\n");
+			exit(1);
+		}
+	}
+}
+
 static void wait_all(void)
 {
 	heard_at = sys_now();
@@ -228,6 +242,8 @@ int main(int argc, char **argv)
 			i += 3;
 		} else if (strcmp(argv[i], "wait") == 0) {
 			wait_all();
+		} else if (strcmp(argv[i], "goaway") == 0) {
+			wait_goaway();
 		} else if (strcmp(argv[i], "sleep") == 0 && i + 1 < argc) {
 			u64 until = sys_now() + MSEC(atoi(argv[++i]));
 			while (sys_now() < until)

@@ -240,11 +240,12 @@ class Browser:
         return self.post(action, pairs)
 
     def sign_in(self, link, password="tea with seven ducks"):
-        """By a one-time link: sets a password and an authenticator, whose secret is then self.secret. The account's pages begin with self.base."""
+        """By a one-time link: sets a password and an authenticator, whose secret is then self.secret, the code that was used self.code. The account's pages begin with self.base."""
         path = "/auth/link/" + link.split("/auth/link/")[1]
         page = self.get(path)
         self.secret = re.search(r"secret=([A-Z2-7]+)", page.text)[1]
-        a = self.fill(path, path + "/password", password=password, again=password, code=totp(self.secret))
+        self.code = totp(self.secret)
+        a = self.fill(path, path + "/password", password=password, again=password, code=self.code)
         self.signed_in_at = time.time()
         if a.status != 200 or 'id=codes' not in a.text:
             raise RuntimeError(f"the link's form was answered {a.status}: {a.text[:2000]}")

@@ -73,6 +73,8 @@ const event = (...lines) => { for (const s of streams) s.write(lines.map(l => `d
 /* a page, a tab, a thing to do, nothing to complain about */
 const on = (path, f, how) => async () => {
 	const page = await browser.page(how);
+	for (let i = 0; i < 600 && streams.size; i++)
+		await pause(50); /* those of tabs that were closed */
 	try {
 		await page.go(`${origin}/${path}`);
 		await f(page);
@@ -133,7 +135,7 @@ await check("the_theme_is_pinned_by_a_cookie", on("page-list", async page => {
 }));
 
 await check("regions_are_kept_fresh", on("page-list", async page => {
-	for (let i = 0; i < 100 && !streams.size; i++)
+	for (let i = 0; i < 600 && !streams.size; i++)
 		await pause(50);
 	event("gateway-1", '<span class="status bad">offline</span>', "<script>document.title='script ran'</script><b onclick=x() style=color:red>b</b>");
 	await page.until(() => document.querySelector("[data-live=gateway-1] .bad"));

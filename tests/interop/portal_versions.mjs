@@ -36,8 +36,8 @@ async function open(role, version, token, key) {
 	const socket = new Socket(url + "/" + role + say.path, { vsn: "1.0.0", transport: Transport, params, ...serializer, reconnectAfterMs: () => 1e9 })
 	socket.connect()
 	const channel = socket.channel(role)
-	const init = within(10000, role + " init", done => channel.on("init", done))
-	await within(10000, role + " join", (done, fail) => channel.join().receive("ok", done).receive("error", fail))
+	const init = within(30000, role + " init", done => channel.on("init", done))
+	await within(30000, role + " join", (done, fail) => channel.join().receive("ok", done).receive("error", fail))
 	const flowLogs = (await init).flow_logs
 	need(version === 0 ? flowLogs === undefined : flowLogs.upload_interval_secs === 0 && typeof flowLogs.api_url === "string" && Number.isInteger(flowLogs.upload_batch_size),
 		"flow_logs of init: " + JSON.stringify(flowLogs))
@@ -56,12 +56,12 @@ function checkToken(peer, payload, role) {
 }
 
 async function broker(client, gateway) {
-	const authorize = within(10000, gateway.say.authorize, done => gateway.channel.on(gateway.say.authorize, done))
-	const created = within(10000, client.say.created, done => client.channel.on(client.say.created, done))
+	const authorize = within(30000, gateway.say.authorize, done => gateway.channel.on(gateway.say.authorize, done))
+	const created = within(30000, client.say.created, done => client.channel.on(client.say.created, done))
 	client.channel.push(client.say.ask, { resource_id: resource, connected_gateway_ids: [] })
 	const asked = await authorize
 	checkToken(gateway, asked, "responder")
-	await within(10000, "the portal's reply", (done, fail) => gateway.channel.push(gateway.say.authorized, { ref: asked.ref }).receive("ok", done).receive("error", fail))
+	await within(30000, "the portal's reply", (done, fail) => gateway.channel.push(gateway.say.authorized, { ref: asked.ref }).receive("ok", done).receive("error", fail))
 	const flow = await created
 	checkToken(client, flow, "initiator")
 	need(flow.preshared_key === asked.client.preshared_key && flow.client_ice_credentials.password === asked.client_ice_credentials.password, "secrets differ")

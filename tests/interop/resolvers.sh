@@ -9,7 +9,7 @@ result() { verdict "$1" "$2" "$work/driver.log"; } # result TEST STATUS: of what
 # must_listen PORT…: somebody does, on each of them
 must_listen() {
 	local port
-	for port; do must wait_for 200 listens "$port"; done
+	for port; do must wait_for 300 listens "$port"; done
 }
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 

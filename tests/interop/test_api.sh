@@ -3,7 +3,7 @@
 # (spec 60 §10): no 5xx, no status, type or body that the document does not know.
 #
 # packages: python3:python3 /usr/lib/python3*/ensurepip/__init__.py:python3-venv curl:curl
-# timeout: 420
+# timeout: 1200
 # lasts: 60
 #
 # schemathesis comes from the Python package index, once, into $SCHEMATHESIS_VENV (default build/interop/schemathesis); where it cannot be

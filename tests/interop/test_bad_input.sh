@@ -4,7 +4,7 @@
 # used twice, two admins at one row (bad_sessions.py).
 #
 # packages: python3:python3
-# timeout: 300
+# timeout: 1200
 # lasts: 60
 . "$(dirname "$0")/lib.sh"
 export PYTHONDONTWRITEBYTECODE=1
@@ -46,7 +46,7 @@ must serve_portal --web-url "http://127.0.0.1:$port/" --api-url "http://127.0.0.
 	--mail smtp://127.0.0.1:9 --mail-from portal@acme.example --sign-up --socket-capacity 100 --socket-refill-rate 100
 launch peers python3 tests/interop/portal_peers.py "$port" "client=$client" "gateway=$gateway"
 both_joined() { [ "$(grep -c joined "$work/peers.log")" -ge 2 ]; }
-wait_for 100 both_joined || fail bad_input_peers "$work/peers.log"
+wait_for 300 both_joined || fail bad_input_peers "$work/peers.log"
 
 telling bad_input_sessions python3 tests/interop/bad_sessions.py "$port" $links "$token"
 before=$(portal export --account other | grep -v exported_at | sha256sum)

@@ -2,7 +2,7 @@
 # Our DNS codec against ldns (tests/interop/ldns/dns_ldns.c says how): generated and damaged messages, verdict and content. No network.
 #
 # packages: gcc:gcc /usr/include/ldns/ldns.h:libldns-dev
-# timeout: 600
+# timeout: 1200
 #
 # DNS_MESSAGES (40000) of each kind, each in four stages of decay; DNS_SEED (1) begins elsewhere. The last tests let our side lie on
 # purpose: a comparison that then still agrees proves nothing.

@@ -4,7 +4,7 @@
 #
 # needs: root
 # packages: unbound:unbound dnsmasq:dnsmasq-base openssl:openssl python3:python3-minimal ip:iproute2
-# timeout: 240
+# timeout: 600
 #
 # All on loopback of a network namespace of its own. forward_driver tells what happens.
 . "$(dirname "$0")/resolvers.sh"
@@ -63,13 +63,14 @@ result lookup_follows_cnames_of_dnsmasq $?
 
 # killed between two thirds of the queries: connections of all kinds are lost
 for first in $U tcp:127.0.0.1:5301 $H; do
+	rm -f "$work/driver.log" # of the one before
 	drive "$first,$D" ask host%.many.example 1 200 wait sleep 3000 ask host%.many.example 1 200 wait sleep 100 ask host%.many.example 1 200 wait &
 	victim=$!
-	wait_for 100 all 200 200
+	wait_for 300 all 200 200
 	stop unbound KILL
 	wait "$victim" && all 600 600
 	result "killed_server_is_replaced_${first%%:*}" $?
 	launch unbound unbound -c "$work/unbound.conf"
-	wait_for 200 listens 8443
+	must wait_for 300 listens 8443
 done
 finish

@@ -4,7 +4,7 @@
 #
 # needs: root
 # packages: unbound:unbound dnsdist:dnsdist nginx:nginx-light openssl:openssl python3:python3-minimal ip:iproute2
-# timeout: 240
+# timeout: 600
 #
 # All on loopback of a network namespace of its own. doh_driver tells what happens.
 . "$(dirname "$0")/resolvers.sh"
@@ -86,7 +86,7 @@ drive 8444 ask host%.many.example 1 500 wait close && says "answered 500 failed 
 result spec30_55_dnsdist_takes_500_queries_on_one_connection $?
 
 # nginx says GOAWAY (HTTP/2) or "Connection: close" (HTTP/1.1) with the 40th request; what it refused is reported, and asked anew goes through.
-drive 8445 ask host%.many.example 1 39 wait ask host%.many.example 1 1 wait sleep 500 ask host%.many.example 1 30 wait &&
+drive 8445 ask host%.many.example 1 39 wait ask host%.many.example 1 1 wait goaway ask host%.many.example 1 30 wait &&
 	says "answered 70 failed 0, records 70" && [ "$(grep -c '^open h2' "$work/driver.log")" = 2 ]
 result nginx_goaway_ends_a_connection_politely $?
 drive 8445 ask host%.many.example 1 200 wait && grep -q '^closing' "$work/driver.log" &&
@@ -123,7 +123,7 @@ result resolver_with_tls_1_3_only_is_named_as_the_reason $?
 # dies in the middle: queries without answer are pending, others were answered; then a new one takes over
 "$driver" https://127.0.0.1:8444/dns-query "$work/cert.pem" ask host%.many.example 1 3 wait ask silent.example 1 20 wait >"$work/driver.log" 2>&1 &
 victim=$!
-wait_for 100 says "answered 3 failed 0, records 3"
+wait_for 300 says "answered 3 failed 0, records 3"
 sleep 1
 stop dnsdist KILL
 wait "$victim" && says "answered 3 failed 20, records 3" && grep -q '^failed' "$work/driver.log"
@@ -131,7 +131,7 @@ result spec30_55_resolver_killed_in_the_middle_fails_its_queries_at_once $?
 drive 8444 ask host%.many.example 1 2 wait && says "answered 0 failed 2, records 0" && says "failed cannot connect"
 result dead_resolver_fails_queries_at_once $?
 launch dnsdist2 dnsdist -C "$work/dnsdist.conf" --supervised
-wait_for 100 listens 8444
+must wait_for 300 listens 8444
 drive 8444 ask host%.many.example 1 2 wait && says "answered 2 failed 0, records 2"
 result resolver_that_came_back_is_used $?
 finish

@@ -2,7 +2,7 @@
 # Our ICE agent against aioice's, controlling and controlled (spec 20 §5). All on the loopback interface.
 #
 # packages: python3:python3 /usr/lib/python3*/ensurepip/__init__.py:python3-venv
-# timeout: 120
+# timeout: 400
 # lasts: 30
 #
 # aioice comes from the Python package index, once, into $AIOICE_VENV (default build/interop/aioice); where it cannot be had, all

@@ -3,10 +3,9 @@
 # and what becomes of refused, deferred and interrupted mails (spec 60 §0.2, §3.4, §12).
 #
 # packages: /usr/lib/python3/dist-packages/aiosmtpd:python3-aiosmtpd openssl:openssl /usr/bin/msmtp:msmtp
-# timeout: 180
+# timeout: 500
 . "$(dirname "$0")/lib.sh"
 needs_driver mail_driver
-WAIT_SECS=20
 
 python=/usr/bin/python3
 export PYTHONUTF8=1

@@ -2,14 +2,13 @@
 # Signing in by a real identity provider, oidc-provider from npm, with curl as the browser (spec 60 §3.6; items 17-19, 25, 26, 29).
 #
 # packages: curl:curl python3:python3
-# timeout: 300
+# timeout: 600
 # timed: nobody waits for a second
 #
 # The npm package is fetched once into $OIDC_NPM_DIR (default build/interop/npm-oidc); where npm or the registry is not to be had, everything is
 # skipped. All traffic stays on loopback.
 . "$(dirname "$0")/lib.sh"
 npm_dir=${OIDC_NPM_DIR:-$ROOT/build/interop/npm-oidc}
-WAIT_SECS=20
 
 npm_packages "$npm_dir" oidc-provider@8.8.1 || { skip oidc_npm "the oidc-provider package cannot be had" && finish; }
 
@@ -126,7 +125,9 @@ browse "$callback"
 sees spec60_25_oidc_replayed "$work/page" 'used already'
 
 begin
-sed -i 's/\(\toidc\t....................\)./\1_/' "$jar"
+cp "$jar" "$work/jar.before"
+sed -i 's/\(\toidc\t....................\)_/\1-/; t; s/\(\toidc\t....................\)./\1_/' "$jar"
+cmp -s "$jar" "$work/jar.before" && not_ok spec60_25_oidc_cookie_tampered_with "it is as it was"
 browse "$callback"
 sees spec60_25_oidc_cookie_tampered_with "$work/page" 'did not begin a sign-in'
 

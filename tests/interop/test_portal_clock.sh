@@ -3,7 +3,7 @@
 # the real one but for clock_gettime() (clock_driver.c says why).
 #
 # packages: python3:python3
-# timeout: 180
+# timeout: 500
 # lasts: 30
 . "$(dirname "$0")/lib.sh"
 export PYTHONDONTWRITEBYTECODE=1

@@ -3,7 +3,7 @@
 # what its head promises, passkeys included (against a virtual authenticator, checked by node's crypto).
 #
 # packages: chromium:chromium node:nodejs
-# timeout: 500
+# timeout: 1000
 # lasts: 75
 #
 # axe-core is fetched once from npm into $AXE_NPM_DIR (default build/interop/axe); where it is not to be had, that test is skipped. Screenshots
@@ -17,6 +17,6 @@ for tool in chromium node; do
 done
 npm_packages "$axe_dir" axe-core@4.10.3
 mkdir -p build/screenshots/look
-timeout -k 10 480 node tests/interop/portal_look.mjs "$driver" applets/portal/web/assets "$axe_dir/node_modules/axe-core/axe.min.js" "$work" \
+timeout -k 10 900 node tests/interop/portal_look.mjs "$driver" applets/portal/web/assets "$axe_dir/node_modules/axe-core/axe.min.js" "$work" \
 	build/screenshots/look || not_ok portal_look "ended with status $?"
 finish

@@ -3,7 +3,7 @@
 # (spec 10 §14, spec 60 item 44).
 #
 # packages: python3:python3
-# timeout: 240
+# timeout: 400
 #
 # The npm packages are those of test_websocket_clients.sh, in the same place; where they are not to be had, the test is skipped. All traffic
 # stays on loopback.
@@ -23,6 +23,6 @@ gateway=$(portal token add --site Berlin --json 2>>"$work/setup" | field token)
 [ -n "$resource" ] && [ -n "$client" ] && [ -n "$gateway" ] || fail portal_versions_setup "$work/setup"
 
 must serve_portal --api-url "http://127.0.0.1:$port/" --mail none
-timeout 120 node tests/interop/portal_versions.mjs "$npm_dir" "ws://127.0.0.1:$port" "$resource" "$client" "$gateway" || fail portal_versions "$work/portal.log"
+timeout 300 node tests/interop/portal_versions.mjs "$npm_dir" "ws://127.0.0.1:$port" "$resource" "$client" "$gateway" || fail portal_versions "$work/portal.log"
 is_alive "${PIDS[portal]}" || fail portal_versions_lives "$work/portal.log"
 finish

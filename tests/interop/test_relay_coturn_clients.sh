@@ -4,7 +4,7 @@
 #
 # needs: root
 # packages: turnutils_uclient:coturn ip:iproute2 openssl:openssl
-# timeout: 400
+# timeout: 900
 # lasts: 115
 #
 # aioice comes from the Python package index, once, into $AIOICE_VENV (default build/interop/aioice); where it cannot be had, its tests
@@ -25,7 +25,12 @@ relay 5478 --static-auth-secret north --realm example.org --allow-loopback-peers
 relay 7478 --stamp-secret $stamp --wide-channels
 relay 9478 --user alice:wonderland --realm example.org
 launch peer turnutils_peer -L 127.0.0.1 -L ::1 -p 3480
-sleep 1
+are_up() { # are_up PORT…: relays, which answer about their health when they serve, and the peer
+	local port
+	for port; do (exec 3<>"/dev/tcp/127.0.0.1/1$port") || return; done
+	[ "$(ss -Hlun 'sport = :3480' | wc -l)" -ge 2 ]
+}
+must wait_for 300 are_up 3478 5478 7478 9478
 
 # exchange OPTION...: succeeds when as many messages came back as were sent. turnutils_uclient stops listening by a schedule of its own, answers
 # or not, so a machine that starves it for a second looks like loss: a relay that really loses does so in all three attempts.

@@ -3,7 +3,7 @@
 #
 # needs: root
 # packages: ip:iproute2 tc:iproute2 python3:python3 dig:bind9-dnsutils
-# timeout: 300
+# timeout: 600
 #
 # Everything happens in one network namespace: the kernel has 100.64.0.1 and fd00::1, ours are 100.100.111.1 and fd00:53::1.
 . "$(dirname "$0")/lib.sh"

@@ -3,7 +3,7 @@
 # which versions and suites are spoken (core/http/tls.h).
 #
 # packages: openssl:openssl
-# timeout: 180
+# timeout: 500
 #
 # Our client is a link (phx_driver connect), which says why a connection failed; openssl s_server -www answers its upgrade with a page, so
 # "the portal answered 200" means that TLS worked. Our server is phx_driver serve. All traffic stays on loopback.
@@ -77,7 +77,7 @@ client_sees() { # client_sees NAME CERT CA HOST PATTERN [s_server options]
 	for _ in 1 2 3 4 5; do
 		port=$((20000 + RANDOM % 12000))
 		launch "s$n" openssl s_server -accept "127.0.0.1:$port" -cert "$work/$cert.pem" -key "$work/$cert.key" -www "$@"
-		wait_log "s$n" '^ACCEPT' 3 && break
+		wait_log "s$n" '^ACCEPT' 10 && break
 		stop "s$n"
 	done
 	launch "c$n" "$driver" connect "wss://$host:$port/" "$work/$ca.pem"
@@ -122,7 +122,7 @@ server_gives() { # server_gives NAME PATTERN OPTIONS...
 	n=$((n + 1))
 	# shellcheck disable=SC2059
 	printf "$request" >"$work/request"
-	timeout 10 openssl s_client -ign_eof -connect "127.0.0.1:$port" "$@" <"$work/request" >"$work/o$n.log" 2>&1 &
+	timeout 40 openssl s_client -ign_eof -connect "127.0.0.1:$port" "$@" <"$work/request" >"$work/o$n.log" 2>&1 &
 	PIDS[o$n]=$!
 	check_log "server_$name" "o$n" "$pattern"
 	stop "o$n"

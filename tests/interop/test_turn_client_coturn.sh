@@ -4,7 +4,7 @@
 #
 # needs: root
 # packages: turnserver:coturn ip:iproute2
-# timeout: 180
+# timeout: 400
 # lasts: 40
 . "$(dirname "$0")/lib.sh"
 needs_driver turn_client
@@ -24,7 +24,8 @@ stamp=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff
 launch ours "$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --public-ip6-addr ::1 --listen-port 3484 --stamp-secret $stamp \
 	--health-check-addr 127.0.0.1:18080
 fz_password=$(printf '%s:%s:%s' "$expiry" $stamp salt | openssl dgst -sha256 -binary | base64 | tr -d '=')
-sleep 1
+is_bound() { [ -n "$(ss -Hlun "sport = :$1")" ]; }
+for port in 3478 3482 3484; do must wait_for 300 is_bound $port; done
 
 "$driver" spec50_67_coturn_rest 127.0.0.1:3478 "$expiry:x" "$password" rfc 0
 "$driver" spec50_67_coturn_stale_nonce 127.0.0.1:3482 alice wonderland rfc 2

@@ -12,11 +12,11 @@ def connect(path="/client/websocket" + QUERY, **kw):
     context = None
     if url.startswith("wss"):
         context = ssl.create_default_context(cafile=ca)
-    return websockets.connect(url + path, extra_headers=HEADERS, ssl=context, open_timeout=5, close_timeout=5, ping_interval=None, **kw)
+    return websockets.connect(url + path, extra_headers=HEADERS, ssl=context, open_timeout=20, close_timeout=20, ping_interval=None, **kw)
 
 
 async def recv(ws):
-    return json.loads(await asyncio.wait_for(ws.recv(), 5))
+    return json.loads(await asyncio.wait_for(ws.recv(), 20))
 
 
 async def join(ws):
@@ -67,7 +67,7 @@ async def large_messages_arrive():
 async def ping_is_answered_and_close_is_clean():
     async with connect() as ws:
         await join(ws)
-        await asyncio.wait_for(await ws.ping(b"hello"), 5)
+        await asyncio.wait_for(await ws.ping(b"hello"), 20)
         await ws.close(1000, "bye")
         assert ws.close_code == 1000, ws.close_code
 
