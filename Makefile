@@ -39,7 +39,7 @@ COLD := $(addprefix core/,dns/blocklist% dns/doh% dns/forward% dns/lookup% dns/s
 	tunnel/gateway_access% tunnel/convert% tunnel/control% tunnel/pending% tunnel/routes% wg/handshake% wg/local%)
 # What is seldom hurried is small by all means, where the compiler has -Oz (GCC 12, clang); so is COLD.
 SMALL := applets/client/% applets/gateway/% applets/portal/% applets/quickstart/% core/http/% core/json/% core/phoenix/% \
-	$(addprefix applets/common/,ca% dial% health% httpd% ident% logging% net_watch% options% portal_link% startup% token%) \
+	$(addprefix applets/common/,ca% dial% health% httpd% ident% logging% net_watch% options% portal_link% startup% tls_socket% token%) \
 	$(addprefix platform/linux/,dbus% dns_% firewall% host_news% net% resolver% sockaddr% terminal% textfile%)
 # Asked when it is first needed: the compiler may be installed by this very make.
 SMALLEST = $(eval SMALLEST := $(shell $(CC) -Oz -E -x c /dev/null >/dev/null 2>&1 && echo -Oz || echo -Os))$(SMALLEST)

@@ -1,8 +1,8 @@
 #include "applets/common/portal_link.h"
 #include "applets/common/ca.h"
 #include "applets/common/dial.h"
+#include "applets/common/tls_socket.h"
 #include "core/base/err.h"
-#include "core/http/tls.h"
 #include "core/loop/loop.h"
 
 #include <errno.h>
@@ -45,22 +45,13 @@ static void service(struct link *l);
 
 /* --- the transport: ends, failures ---------------------------------------------------------------------------------------------------------- */
 
-static void flush_tls(struct link *l)
-{
-	struct span out;
-	int n;
-
-	while ((out = tls_output(l->tls)).n > 0 && (n = tcp_write(l->fd, out.p, out.n)) > 0)
-		tls_output_done(l->tls, (size_t)n);
-}
-
 /* Whatever the attempt had: a dial, a socket. */
 static void drop_transport(struct link *l)
 {
 	dial_cancel(&l->dial);
 	if (l->tls) {
 		tls_close(l->tls);
-		flush_tls(l);
+		tls_flush(l->tls, l->fd);
 		tls_free(l->tls);
 		l->tls = NULL;
 	}
@@ -132,7 +123,7 @@ static int input_tls(struct link *l, struct span in)
 			tls_read_done(l->tls, plain.n);
 			used = plain.n; /* progress */
 		}
-		flush_tls(l);
+		tls_flush(l->tls, l->fd);
 	} while (rc == 0 && used > 0 && at < in.n);
 	return rc;
 }

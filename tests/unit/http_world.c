@@ -1,7 +1,9 @@
 #include "tests/unit/http_world.h"
 
 #include "applets/portal/auth/auth.h"
+#include "applets/portal/http/exchange_int.h"
 #include "applets/portal/http/router.h"
+#include "applets/portal/model/directory.h"
 #include "core/http/http.h"
 #include "platform/tcp.h"
 #include "platform/worker.h"
@@ -12,18 +14,6 @@
 #include <unistd.h>
 
 #define TURNS_MAX 100
-
-static u64 clock_now(void *ctx)
-{
-	(void)ctx;
-	return portal_now;
-}
-
-static u64 clock_wall(void *ctx)
-{
-	(void)ctx;
-	return portal_wall;
-}
 
 static void nothing(struct server *s)
 {
@@ -39,7 +29,7 @@ struct http_world *http_new(void)
 	w->portal = portal_new();
 	w->portal->portal.web_url = "http://portal.example/";
 	w->cfg = (struct serve_config){ .web_url = "http://portal.example/" };
-	w->loop = loop_new(&(struct loop_clock){ clock_now, clock_wall, NULL });
+	w->loop = loop_new(&(struct loop_clock){ portal_clock_now, portal_clock_wall, NULL });
 	w->server = (struct server){ .loop = w->loop, .portal = &w->portal->portal, .cfg = &w->cfg, .areas = router_areas, .changed = nothing };
 	EXPECT_EQ(server_init(&w->server), 0);
 	EXPECT_EQ(auth_new(&w->portal->portal.auth, &w->portal->portal, w->loop, 0), 0);
@@ -57,6 +47,29 @@ void http_free(struct http_world *w)
 	strbuf_free(&w->text);
 	portal_free(w->portal);
 	free(w);
+}
+
+void http_sign_in(struct http_world *w, const struct uuid *actor, const struct uuid *provider, u8 bytes)
+{
+	struct portal *p = &w->portal->portal;
+	const struct account *acme = directory_account_named(hub_directory(p->hub), "acme");
+	char name[64], id[UUID_STRLEN], cookie[COOKIE_STRLEN];
+	struct portal_session s;
+
+	entity_init(KIND_PORTAL_SESSION, &s);
+	s.e.account_id = acme->e.id;
+	memset(s.e.id.b, bytes, sizeof(s.e.id.b));
+	s.actor_id = *actor;
+	if (provider)
+		s.auth_provider_id = *provider;
+	s.expires_at = (i64)(portal_wall / 1000) + 3600 * 1000000ll;
+	EXPECT_EQ(store_begin(p->store, STORE_DURABLE), 0);
+	EXPECT_EQ(store_insert(p->store, KIND_PORTAL_SESSION, &s, portal_wall), 0);
+	EXPECT_EQ(store_commit(p->store), 0);
+	snprintf(name, sizeof(name), "sess_%s", uuid_format(&acme->e.id, id));
+	EXPECT_EQ(cookie_seal(w->server.cookie_key, name, SPAN(s.e.id.b, sizeof(s.e.id.b)), portal_wall / 1000000000, 28800, cookie), 0);
+	snprintf(w->cookie[0], sizeof(w->cookie[0]), "%s=%s", name, cookie);
+	entity_deinit(KIND_PORTAL_SESSION, &s);
 }
 
 void http_turn(struct http_world *w)

@@ -49,6 +49,8 @@ const struct reply *http_post(struct http_world *w, const char *path, const char
 const struct reply *http_ask(struct http_world *w, const char *method, const char *path, const char *type, const char *body);
 /* The value of a header of the reply, "" when absent; static memory. */
 const char *http_header(const struct reply *r, const char *name);
+/* The browser holds a session of that actor of Acme's, with an id of these bytes; through that provider, NULL for none. */
+void http_sign_in(struct http_world *w, const struct uuid *actor, const struct uuid *provider, u8 bytes);
 /* Forgets all cookies. */
 void http_forget(struct http_world *w);
 

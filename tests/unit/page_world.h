@@ -18,25 +18,11 @@
 /* The browser holds a session of the account's first actor, of an id of these bytes. */
 static inline void sign_in(struct http_world *w, u8 bytes)
 {
-	struct portal *p = &w->portal->portal;
-	const struct account *acme = directory_account_named(hub_directory(p->hub), "acme");
-	struct portal_session s;
-	char name[64], id[UUID_STRLEN], cookie[COOKIE_STRLEN];
+	const struct directory *d = hub_directory(w->portal->portal.hub);
 	u32 n;
-	void *const *actors = directory_all(hub_directory(p->hub), KIND_ACTOR, &acme->e.id, &n);
+	void *const *actors = directory_all(d, KIND_ACTOR, &directory_account_named(d, "acme")->e.id, &n);
 
-	entity_init(KIND_PORTAL_SESSION, &s);
-	s.e.account_id = acme->e.id;
-	memset(s.e.id.b, bytes, sizeof(s.e.id.b));
-	s.actor_id = ((const struct actor *)actors[0])->e.id;
-	s.expires_at = (i64)(portal_wall / 1000) + 3600 * 1000000ll;
-	EXPECT_EQ(store_begin(p->store, STORE_DURABLE), 0);
-	EXPECT_EQ(store_insert(p->store, KIND_PORTAL_SESSION, &s, portal_wall), 0);
-	EXPECT_EQ(store_commit(p->store), 0);
-	snprintf(name, sizeof(name), "sess_%s", uuid_format(&acme->e.id, id));
-	EXPECT_EQ(cookie_seal(w->server.cookie_key, name, SPAN(s.e.id.b, sizeof(s.e.id.b)), portal_wall / 1000000000, 28800, cookie), 0);
-	snprintf(w->cookie[0], sizeof(w->cookie[0]), "%s=%s", name, cookie);
-	entity_deinit(KIND_PORTAL_SESSION, &s);
+	http_sign_in(w, &((const struct actor *)actors[0])->e.id, NULL, bytes);
 }
 
 static inline struct http_world *signed_in(void)

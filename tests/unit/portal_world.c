@@ -18,6 +18,18 @@ static u64 wall(void)
 	return portal_wall;
 }
 
+u64 portal_clock_now(void *ctx)
+{
+	(void)ctx;
+	return portal_now;
+}
+
+u64 portal_clock_wall(void *ctx)
+{
+	(void)ctx;
+	return portal_wall;
+}
+
 /* Europe/Test is two hours ahead of UTC. */
 static int offset(void *ctx, struct span zone, i64 utc, i64 *out)
 {

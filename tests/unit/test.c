@@ -46,6 +46,26 @@ void test_skip(const char *reason)
 	is_current_skipped = true;
 }
 
+size_t test_hex(const char *text, u8 *out)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t n = 0;
+	unsigned high = 0;
+	bool has_high = false;
+
+	for (; *text; text++) {
+		const char *d = strchr(digits, *text);
+		if (!d)
+			continue;
+		if (has_high)
+			out[n++] = (u8)(high << 4 | (unsigned)(d - digits));
+		else
+			high = (unsigned)(d - digits);
+		has_high = !has_high;
+	}
+	return n;
+}
+
 bool test_expect_eq(const char *file, int line, const char *ea, const char *eb, long long a, long long b)
 {
 	if (a != b)

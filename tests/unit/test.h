@@ -48,6 +48,9 @@ bool test_expect_mem(const char *file, int line, const char *ea, const void *a, 
 /* What --seed says; false when it was not given. */
 bool test_seed(u64 *seed);
 
+/* The bytes that these hex digits are; whatever is no digit of 0-9a-f is passed over. */
+size_t test_hex(const char *text, u8 *out);
+
 /* Each of these notes a failure and goes on; the value is whether it held. */
 #define EXPECT(cond) ((cond) ? true : (test_fail(__FILE__, __LINE__, "expected %s", #cond), false))
 #define EXPECT_EQ(a, b) test_expect_eq(__FILE__, __LINE__, #a, #b, (long long)(a), (long long)(b))

@@ -11,25 +11,10 @@
 static struct http_world *signed_in(void)
 {
 	struct http_world *w = http_new();
-	struct portal *p = &w->portal->portal;
-	const struct account *acme = directory_account_named(hub_directory(p->hub), "acme");
-	char name[64], id[UUID_STRLEN], cookie[COOKIE_STRLEN];
-	struct portal_session s;
 
-	entity_init(KIND_PORTAL_SESSION, &s);
 	EXPECT_EQ(admin(w->portal, "actor add --type admin --name Kim --email kim@acme.example"), 0);
-	s.actor_id = w->portal->reply.id;
-	s.e.account_id = acme->e.id;
-	memset(s.e.id.b, 7, sizeof(s.e.id.b));
-	s.expires_at = (i64)(portal_wall / 1000) + 3600 * 1000000ll;
-	EXPECT_EQ(store_begin(p->store, STORE_DURABLE), 0);
-	EXPECT_EQ(store_insert(p->store, KIND_PORTAL_SESSION, &s, portal_wall), 0);
-	EXPECT_EQ(store_commit(p->store), 0);
-	EXPECT_EQ(hub_publish(p->hub, portal_now, portal_wall), 0);
-	snprintf(name, sizeof(name), "sess_%s", uuid_format(&acme->e.id, id));
-	EXPECT_EQ(cookie_seal(w->server.cookie_key, name, SPAN(s.e.id.b, sizeof(s.e.id.b)), portal_wall / 1000000000, 28800, cookie), 0);
-	snprintf(w->cookie[0], sizeof(w->cookie[0]), "%s=%s", name, cookie);
-	entity_deinit(KIND_PORTAL_SESSION, &s);
+	http_sign_in(w, &w->portal->reply.id, NULL, 7);
+	EXPECT_EQ(hub_publish(w->portal->portal.hub, portal_now, portal_wall), 0);
 	return w;
 }
 

@@ -17,18 +17,6 @@ static struct jobs *jobs;
 static struct mail_config mail_cfg;
 static int mute = -1; /* a port that nobody listens on */
 
-static u64 clock_now(void *ctx)
-{
-	(void)ctx;
-	return portal_now;
-}
-
-static u64 clock_wall(void *ctx)
-{
-	(void)ctx;
-	return portal_wall;
-}
-
 static void changed(void *ctx, const struct uuid *account, enum kind k)
 {
 	(void)ctx;
@@ -74,7 +62,7 @@ static void begin(bool has_mail)
 	char why[MAIL_WHY_MAX];
 
 	s = scene_without_peers();
-	loop = loop_new(&(struct loop_clock){ clock_now, clock_wall, NULL });
+	loop = loop_new(&(struct loop_clock){ portal_clock_now, portal_clock_wall, NULL });
 	s.w->portal.web_url = "https://portal.example/";
 	if (has_mail) {
 		mute = tcp_listen(&any);

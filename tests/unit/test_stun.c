@@ -15,21 +15,9 @@ struct bytes {
 
 static struct bytes hex(const char *text)
 {
-	struct bytes out = { .n = 0 };
-	unsigned high = 0;
-	bool has_high = false;
+	struct bytes out;
 
-	for (; *text; text++) {
-		const char *digits = "0123456789abcdef";
-		const char *d = strchr(digits, *text);
-		if (!d)
-			continue;
-		if (has_high)
-			out.b[out.n++] = (u8)(high << 4 | (unsigned)(d - digits));
-		else
-			high = (unsigned)(d - digits);
-		has_high = !has_high;
-	}
+	out.n = test_hex(text, out.b);
 	return out;
 }
 

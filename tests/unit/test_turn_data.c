@@ -3,11 +3,6 @@
 
 #include <stdlib.h>
 
-#define CLIENT "198.51.100.7:40000"
-#define CLIENT6 "[2001:db8:7::7]:40000"
-#define PEER "192.0.2.9:52625"
-#define PEER6 "[2001:db8:9::9]:52625"
-
 static struct turn_world w;
 static struct turn_client c;
 static u16 port;

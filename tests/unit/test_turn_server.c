@@ -5,35 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CLIENT "198.51.100.7:40000"
-#define CLIENT6 "[2001:db8:7::7]:40000"
-#define PEER "192.0.2.9:52625"
-
 static struct turn_world w; /* large; each test begins it anew */
 
 static void start(void)
 {
 	turn_world_init(&w);
 	turn_world_start(&w);
-}
-
-static size_t hex(const char *text, u8 *out)
-{
-	size_t n = 0;
-	unsigned high = 0;
-	bool has_high = false;
-
-	for (; *text; text++) {
-		const char *digits = "0123456789abcdef";
-		const char *d = strchr(digits, *text);
-		if (!d)
-			continue;
-		if (has_high)
-			out[n++] = (u8)(high << 4 | (unsigned)(d - digits));
-		high = (unsigned)(d - digits);
-		has_high = !has_high;
-	}
-	return n;
 }
 
 static const char *first_allocate =
@@ -218,7 +195,7 @@ TEST(spec50_09_challenge_is_byte_exact)
 				       "7a6f6e650015002430303030303030302d303030302d303030302d303030302d303030303030303030303030"
 				       "0008001453351400df316c9ff304363b0c39eef8e7da7a63";
 	u8 request[256], want[256], got[256];
-	size_t n_request = hex(first_allocate, request), n_want = hex(want_text, want);
+	size_t n_request = test_hex(first_allocate, request), n_want = test_hex(want_text, want);
 	struct stun_msg m;
 	struct turn_request r = { .m = &m, .client = turn_ep(CLIENT), .now = SEC(5), .wall = SEC(1800000000) };
 
@@ -288,7 +265,7 @@ TEST(spec50_10_broken_attributes_are_400_unsigned)
 	}
 	/* an attribute that runs past the end */
 	u8 d[28];
-	size_t n = hex("000300082112a4420102030405060708090a0b0c0006000861626364", d);
+	size_t n = test_hex("000300082112a4420102030405060708090a0b0c0006000861626364", d);
 	size_t before = w.n_out;
 	turn_world_input(&w, &c.addr, SPAN(d, n));
 	EXPECT_EQ(w.n_out, before + 1);
@@ -360,7 +337,7 @@ TEST(spec50_16_password_vectors)
 	turn_salt(SPAN_STR("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="), salt);
 	EXPECT_STR(salt, WORLD_SALT);
 	stun_long_term_key(SPAN_STR(WORLD_USER), SPAN_STR("firezone"), SPAN_STR(WORLD_PASSWORD), key);
-	hex("e420ee25549b8e3516dea480349b28e3", want);
+	test_hex("e420ee25549b8e3516dea480349b28e3", want);
 	EXPECT_MEM(key, want, STUN_KEY);
 }
 

@@ -5,10 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CLIENT "198.51.100.7:40000"
-#define CLIENT6 "[2001:db8:7::7]:40000"
-#define PEER "192.0.2.9:52625"
-
 static struct turn_world w; /* large; each test begins it anew */
 
 static void start(void)

@@ -16,6 +16,11 @@
 #define WORLD_SALT "kF8o3vGOqsBa5vErLDRSdEr69ibaE0PVezlbVE4FGbY"
 #define WORLD_USER "2145916800:" WORLD_SALT
 #define WORLD_PASSWORD "4xl1v/gk+pPzA+09EeABUVJ5Ot3ayty2AsktF2zqpXo"
+/* Where the tests' clients and their peers are. */
+#define CLIENT "198.51.100.7:40000"
+#define CLIENT6 "[2001:db8:7::7]:40000"
+#define PEER "192.0.2.9:52625"
+#define PEER6 "[2001:db8:9::9]:52625"
 #define WORLD_OUT_MAX 512
 #define WORLD_PORTS_MAX 256
 

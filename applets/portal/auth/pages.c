@@ -4,18 +4,16 @@
 #include "core/base/cursor.h"
 #include "core/base/encode.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
 
 #define PASSKEY_COOKIE "passkey"
 
-const char *pages_text(struct exchange *x, const char *fmt, ...)
+const char *pages_vtext(struct exchange *x, const char *fmt, va_list ap)
 {
-	va_list ap, again;
+	va_list again;
 	char *to = NULL;
 
-	va_start(ap, fmt);
 	va_copy(again, ap);
 	int n = vsnprintf(NULL, 0, fmt, ap);
 	if (n >= 0)
@@ -23,8 +21,17 @@ const char *pages_text(struct exchange *x, const char *fmt, ...)
 	if (to)
 		vsnprintf(to, (size_t)n + 1, fmt, again);
 	va_end(again);
-	va_end(ap);
 	return to ? to : "";
+}
+
+const char *pages_text(struct exchange *x, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	const char *text = pages_vtext(x, fmt, ap);
+	va_end(ap);
+	return text;
 }
 
 struct page pages_frame(struct exchange *x, const struct account *account, const char *title, const char *lead)

@@ -6,8 +6,11 @@
 #include "applets/portal/auth/signin.h"
 #include "applets/portal/auth/views.h"
 
+#include <stdarg.h>
+
 /* Text that lives as long as the exchange; "" without memory. */
 const char *pages_text(struct exchange *x, const char *fmt, ...) PRINTF_LIKE(2, 3);
+const char *pages_vtext(struct exchange *x, const char *fmt, va_list ap);
 
 /* The frame; account NULL: none. The sentence of the step before is in it. */
 struct page pages_frame(struct exchange *x, const struct account *account, const char *title, const char *lead);

@@ -1,7 +1,7 @@
 #include "applets/portal/outbound/smtp_link.h"
 
 #include "applets/common/dial.h"
-#include "core/http/tls.h"
+#include "applets/common/tls_socket.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -39,15 +39,6 @@ static void queue_service(struct smtp_link *l)
 
 /* ---- ends ------------------------------------------------------------------------------------------------------------------------------ */
 
-static void flush_tls(struct smtp_link *l)
-{
-	struct span out;
-	int n;
-
-	while ((out = tls_output(l->tls)).n > 0 && (n = tcp_write(l->fd, out.p, out.n)) > 0)
-		tls_output_done(l->tls, (size_t)n);
-}
-
 static void drop_transport(struct smtp_link *l)
 {
 	loop_timer_clear(l->cfg.loop, &l->timer);
@@ -55,7 +46,7 @@ static void drop_transport(struct smtp_link *l)
 	l->phase = PHASE_OVER;
 	if (l->tls) {
 		tls_close(l->tls);
-		flush_tls(l);
+		tls_flush(l->tls, l->fd);
 		tls_free(l->tls);
 		l->tls = NULL;
 	}
@@ -116,7 +107,7 @@ static int input_tls(struct smtp_link *l, struct span in)
 			tls_read_done(l->tls, plain.n);
 			used = plain.n; /* progress */
 		}
-		flush_tls(l);
+		tls_flush(l->tls, l->fd);
 	} while (rc == 0 && used > 0 && at < in.n);
 	return rc;
 }

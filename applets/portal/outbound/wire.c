@@ -2,6 +2,7 @@
 #include "applets/portal/outbound/fetch_int.h"
 
 #include "applets/common/ca.h"
+#include "applets/common/tls_socket.h"
 #include "applets/portal/outbound/guard.h"
 
 #include <stdio.h>
@@ -17,15 +18,6 @@
 
 static void on_socket(void *ctx, int fd, unsigned events, u64 now);
 
-static void flush_tls(struct wire *w)
-{
-	struct span out;
-	int n;
-
-	while ((out = tls_output(w->tls)).n > 0 && (n = tcp_write(w->fd, out.p, out.n)) > 0)
-		tls_output_done(w->tls, (size_t)n);
-}
-
 void wire_free(struct wire *w)
 {
 	struct fetcher *f = w->fetcher;
@@ -35,7 +27,7 @@ void wire_free(struct wire *w)
 		f->n_idle--;
 	if (w->tls) {
 		tls_close(w->tls);
-		flush_tls(w);
+		tls_flush(w->tls, w->fd);
 		tls_free(w->tls);
 	}
 	loop_timer_clear(f->loop, &w->timer);
@@ -142,7 +134,7 @@ static int take_tls(struct wire *w, struct span in)
 		}
 		if (got)
 			return got;
-		flush_tls(w);
+		tls_flush(w->tls, w->fd);
 	} while (rc == 0 && used > 0 && at < in.n);
 	return rc;
 }

@@ -2,7 +2,7 @@
 
 #include "applets/portal/web/undo.h"
 
-#include "applets/portal/auth/session.h"
+#include "applets/portal/auth/pages.h"
 #include "applets/portal/model/directory.h"
 #include "core/base/log.h"
 #include "core/http/url.h"
@@ -29,19 +29,12 @@ const char *web_whereabouts(struct web *w, const char *city, const char *region)
 
 const char *web_text(struct web *w, const char *fmt, ...)
 {
-	va_list ap, again;
-	char *to = NULL;
+	va_list ap;
 
 	va_start(ap, fmt);
-	va_copy(again, ap);
-	int n = vsnprintf(NULL, 0, fmt, ap);
-	if (n >= 0)
-		to = exchange_alloc(w->x, (size_t)n + 1);
-	if (to)
-		vsnprintf(to, (size_t)n + 1, fmt, again);
-	va_end(again);
+	const char *text = pages_vtext(w->x, fmt, ap);
 	va_end(ap);
-	return to ? to : "";
+	return text;
 }
 
 const char *web_id(struct web *w, const struct uuid *id)
