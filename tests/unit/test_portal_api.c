@@ -561,3 +561,130 @@ TEST(connects_are_listed_page_by_page)
 			    "\"last_seen_remote_ip_location_lat\":-20.2133,\"last_seen_remote_ip_location_lon\":-70.1525");
 	http_free(w);
 }
+
+/* ---- ETag and If-Match (RFC 9110 §13.1.1) ---- */
+
+static const char *tag_of(struct http_world *w)
+{
+	static char out[4][80];
+	static int turn;
+	char *tag = out[turn++ % 4];
+
+	snprintf(tag, sizeof(out[0]), "%s", http_header(&w->reply, "etag"));
+	EXPECT(tag[0] == '"' && strlen(tag) > 10);
+	return tag;
+}
+
+/* With If-Match; NULL: without. */
+static int ask_if(struct http_world *w, const char *tag, const char *method, const char *path, const char *body)
+{
+	char extra[700];
+	int status;
+
+	snprintf(extra, sizeof(extra), "%s%s%s%s", token_line, tag ? "If-Match: " : "", tag ? tag : "", tag ? "\r\n" : "");
+	w->extra = extra;
+	status = ask(w, method, path, body);
+	w->extra = token_line;
+	return status;
+}
+
+TEST(what_was_changed_since_is_not_changed_by_who_asks_for_that)
+{
+	struct http_world *w = api_new();
+	char path[200], first[80], second[80], list[300];
+
+	EXPECT_EQ(ask(w, "POST", "/sites", "{'site':{'name':'Bern'}}"), 201);
+	snprintf(first, sizeof(first), "%s", tag_of(w));
+	snprintf(path, sizeof(path), "%s", http_header(&w->reply, "location"));
+	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
+	EXPECT_STR(tag_of(w), first);
+	tick(w->portal, SEC(1));
+	EXPECT_EQ(ask_if(w, first, "PATCH", path, "{'site':{'name':'Basel'}}"), 200);
+	snprintf(second, sizeof(second), "%s", tag_of(w));
+	EXPECT(strcmp(first, second) != 0);
+	EXPECT_EQ(ask_if(w, first, "PUT", path, "{'site':{'name':'Biel'}}"), 412);
+	EXPECT_HAS(at(w, "error.reason"), "changed since");
+	EXPECT_EQ(ask_if(w, first, "DELETE", path, NULL), 412);
+	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
+	EXPECT_STR(at(w, "data.name"), "Basel");
+	EXPECT_STR(tag_of(w), second);
+	/* what is no tag of ours; a weak one never matches */
+	snprintf(list, sizeof(list), "W/%s", second);
+	EXPECT_EQ(ask_if(w, list, "PATCH", path, "{'site':{'name':'X'}}"), 412);
+	EXPECT_EQ(ask_if(w, "\"\"", "PATCH", path, "{'site':{'name':'X'}}"), 412);
+	EXPECT_EQ(ask_if(w, "", "PATCH", path, "{'site':{'name':'X'}}"), 412);
+	/* one of several, any, and a body that cannot be read comes first */
+	snprintf(list, sizeof(list), "%s, \"other\", %s", first, second);
+	EXPECT_EQ(ask_if(w, list, "PATCH", path, "{'site':{'name':'Chur'}}"), 200);
+	EXPECT_EQ(ask_if(w, "*", "PATCH", path, "{'site':{'name':'Sion'}}"), 200);
+	EXPECT_EQ(ask_if(w, first, "PATCH", path, "{'site':{'name':7}}"), 422);
+	/* as before without it, and where there is nothing */
+	EXPECT_EQ(ask_if(w, NULL, "PATCH", path, "{'site':{'name':'Brig'}}"), 200);
+	snprintf(second, sizeof(second), "%s", tag_of(w));
+	EXPECT_EQ(ask_if(w, second, "DELETE", path, NULL), 200);
+	EXPECT_EQ(ask_if(w, "*", "DELETE", path, NULL), 404);
+	http_free(w);
+}
+
+/* A change of what an answer does not show (conditions) counts, and what the store sets by itself (a group that is gone); being used does not. */
+TEST(a_tag_is_of_what_can_be_changed)
+{
+	struct http_world *w = api_new();
+	char path[200], id[64], tag[80], members[200];
+	struct fake *c;
+
+	EXPECT_EQ(admin(w->portal, "resource add --site Berlin --address 10.9.0.5 --name web"), 0);
+	EXPECT_EQ(admin(w->portal, "group add --name Ops"), 0);
+	snprintf(id, sizeof(id), "%s", admin_value(w->portal, "policy add --group Ops --resource web", "id"));
+	snprintf(path, sizeof(path), "/policies/%s", id);
+	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
+	snprintf(tag, sizeof(tag), "%s", tag_of(w));
+	tick(w->portal, SEC(1));
+	EXPECT_EQ(ask(w, "PATCH", path, "{'policy':{'conditions':[{'property':'client_verified','operator':'is','values':['true']}]}}"), 200);
+	EXPECT_EQ(ask_if(w, tag, "PATCH", path, "{'policy':{'description':'x'}}"), 412);
+	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
+	snprintf(tag, sizeof(tag), "%s", tag_of(w));
+	EXPECT_EQ(admin(w->portal, "group delete Ops"), 0);
+	EXPECT_EQ(ask_if(w, tag, "PATCH", path, "{'policy':{'description':'x'}}"), 412);
+
+	c = join_client(w->portal, token_for(w->portal, "--actor jo@acme.example"), "laptop", '1');
+	EXPECT_EVENT(c, "init");
+	snprintf(id, sizeof(id), "%s", admin_value(w->portal, "client show laptop", "id"));
+	snprintf(path, sizeof(path), "/clients/%s", id);
+	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
+	EXPECT_STR(at(w, "data.online"), "true");
+	snprintf(tag, sizeof(tag), "%s", tag_of(w));
+	hang_up(c);
+	tick(w->portal, SEC(11));
+	EXPECT_EQ(ask(w, "GET", path, NULL), 200);
+	EXPECT_STR(at(w, "data.online"), "false");
+	EXPECT_STR(tag_of(w), tag);
+	snprintf(path, sizeof(path), "/clients/%s/verify", id);
+	EXPECT_EQ(ask_if(w, "\"old\"", "PUT", path, NULL), 412);
+	EXPECT_EQ(ask_if(w, tag, "PUT", path, NULL), 200);
+	EXPECT(strcmp(tag_of(w), tag) != 0);
+	/* lists have none */
+	snprintf(members, sizeof(members), "/groups/%s/memberships", admin_value(w->portal, "group add --name Crew", "id"));
+	EXPECT_EQ(ask_if(w, tag, "PATCH", members, "{'memberships':{'add':[]}}"), 412);
+	EXPECT_EQ(ask_if(w, tag, "PUT", members, "{'memberships':[]}"), 412);
+	EXPECT_EQ(ask_if(w, "*", "PUT", members, "{'memberships':[]}"), 200);
+	snprintf(path, sizeof(path), "/sites/%s/gateway_tokens", admin_value(w->portal, "site show Berlin", "id"));
+	EXPECT_EQ(ask_if(w, tag, "DELETE", path, NULL), 412);
+	EXPECT_EQ(ask_if(w, NULL, "DELETE", path, NULL), 200);
+	http_free(w);
+}
+
+TEST(the_document_says_where_tags_are_and_what_they_do)
+{
+	struct http_world *w = api_new();
+
+	EXPECT_EQ(ask(w, "GET", "/openapi", NULL), 200);
+	EXPECT_STR(at(w, "paths./sites/{id}.get.responses.200.headers.ETag.$ref"), "#/components/headers/ETag");
+	EXPECT_STR(at(w, "paths./sites/{id}.patch.parameters.0.$ref"), "#/components/parameters/IfMatch");
+	EXPECT_STR(at(w, "paths./sites/{id}.delete.responses.412.description"), "It was changed since");
+	EXPECT_STR(at(w, "paths./clients/{id}/verify.put.parameters.0.$ref"), "#/components/parameters/IfMatch");
+	EXPECT_STR(at(w, "paths./sites.post.responses.201.headers.ETag.$ref"), "#/components/headers/ETag");
+	EXPECT_STR(at(w, "paths./sites.post.responses.412.description"), "");
+	EXPECT_STR(at(w, "components.parameters.IfMatch.name"), "If-Match");
+	http_free(w);
+}

@@ -4,7 +4,9 @@
 
 #include "applets/portal/model/pool.h"
 #include "applets/portal/model/rules.h"
+#include "core/base/encode.h"
 #include "core/base/log.h"
+#include "core/crypto/hash.h"
 #include "core/http/url.h"
 
 #include <sodium.h>
@@ -409,8 +411,63 @@ void api_put_entity(struct api_call *c, const struct api_resource *r, const void
 			put_field(c, r, &r->fields[i], row);
 }
 
+#define TAG_BYTES 12u
+#define TAG_STRLEN (BASE64URL_SIZE(TAG_BYTES) + 2u)
+
+static void tag_of(const struct api_call *c, const void *row, char out[static TAG_STRLEN])
+{
+	struct api_call all = { .x = c->x, .out = JSON_OUT };
+	char text[BASE64URL_SIZE(TAG_BYTES)] = "";
+	u8 digest[SHA256_LEN];
+
+	json_open(&all.out, NULL);
+	for (u32 i = 0; i < c->r->n_fields; i++) {
+		const struct api_field *f = &c->r->fields[i];
+		const struct field *column = f->column ? column_of(c->r->kind, f->column) : NULL;
+
+		if (f->type != API_ONLINE && !(column && column->computed == COMPUTED_BY_USE) && api_has_column(c->r, f, row))
+			put_field(&all, c->r, f, row);
+	}
+	json_put_i64(&all.out, "", ((const struct entity *)row)->updated_at); /* what is not shown may have changed too */
+	json_close(&all.out);
+	if (json_ok(&all.out)) {
+		sha256(digest, SPAN(all.out.buf, all.out.len));
+		(void)base64url_encode(text, sizeof(text), SPAN(digest, TAG_BYTES));
+	}
+	json_out_free(&all.out);
+	snprintf(out, TAG_STRLEN, "\"%s\"", text);
+}
+
+/* Is the tag in a list of them? A weak one (W/"…") is none of ours. */
+static bool names_tag(struct span list, const char *tag)
+{
+	const u8 *at = tag && list.n > 0 ? memmem(list.p, list.n, tag, strlen(tag)) : NULL;
+
+	return (list.n == 1 && list.p[0] == '*') || (at && (at == list.p || at[-1] != '/'));
+}
+
+bool api_is_unchanged(struct api_call *c, const void *row)
+{
+	char tag[TAG_STRLEN];
+	bool is_asked = false;
+
+	if (row)
+		tag_of(c, row, tag);
+	for (size_t i = 0; i < c->x->head->n_fields; i++) {
+		if (!span_eq_nocase(c->x->head->field[i].name, "if-match"))
+			continue;
+		is_asked = true;
+		if (names_tag(c->x->head->field[i].value, row ? tag : NULL))
+			return true;
+	}
+	if (is_asked)
+		api_fail(c, 412, row ? "It was changed since: look at what it is now, then try again" : "This has no ETag to be compared");
+	return !is_asked;
+}
+
 void api_send_row(struct api_call *c, u16 status, const struct uuid *id)
 {
+	char tag[TAG_STRLEN];
 	union any_entity row;
 	int rc = store_get(c->x->portal->store, c->r->kind, &c->account->e.id, id, &row);
 
@@ -424,7 +481,9 @@ void api_send_row(struct api_call *c, u16 status, const struct uuid *id)
 	api_put_entity(c, c->r, &row);
 	json_close(&c->out);
 	json_close(&c->out);
+	tag_of(c, &row, tag);
 	entity_deinit(c->r->kind, &row);
+	exchange_header(c->x, "ETag", "%s", tag);
 	api_send(c, status);
 }
 

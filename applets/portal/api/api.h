@@ -6,7 +6,10 @@
  *
  * Requests are JSON objects with one root, {"site":{"name":"Berlin"}}; members nobody knows are ignored. Whatever is written goes through
  * admin_run() with the API client as principal, so its rights and the rules are those of everybody else. Errors are
- * {"error":{"reason":…,"validation_errors":{field:[why]}}}: 400 what cannot be read, 401, 403, 404, 409, 422 a value, 429, 503.
+ * {"error":{"reason":…,"validation_errors":{field:[why]}}}: 400 what cannot be read, 401, 403, 404, 409, 412, 422 a value, 429, 503.
+ *
+ * A row of the table is answered with an ETag, of what somebody can change in it: presence and last use move it not. A change with If-Match is
+ * made only when that still holds (412, RFC 9110 §13.1.1); lists have no tag, so there only "*" holds.
  */
 #pragma once
 
@@ -103,6 +106,8 @@ void api_put_time(struct json_out *o, const char *name, i64 at);
 void api_put_entity(struct api_call *c, const struct api_resource *r, const void *row);
 /* [{member:id}] or, with NULL, [id]; false: it is not. */
 bool api_read_ids(const struct cJSON *list, const char *member, void (*each)(void *ctx, const struct uuid *id), void *ctx);
+/* May it be changed, as If-Match says? `row` NULL: of what has no tag. False: 412 was answered. */
+bool api_is_unchanged(struct api_call *c, const void *row) MUST_CHECK;
 /* {"data":{…}} of a row as it is in the store now; 404 when it is not. Sends. */
 void api_send_row(struct api_call *c, u16 status, const struct uuid *id);
 /* A parameter of the query, NULL when absent; false: it cannot be read, 400 was answered. */

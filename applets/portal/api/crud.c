@@ -351,9 +351,9 @@ void api_show(struct exchange *x)
 
 	if (!api_begin(&c, x) || !find_row(&c, &row))
 		return;
-	put_data(&c, &row);
+	struct uuid id = row.e.id;
 	entity_deinit(c.r->kind, &row);
-	api_send(&c, 200);
+	api_send_row(&c, 200, &id);
 }
 
 /* ---- create, update, delete ---------------------------------------------------------------------------------------------------------------- */
@@ -421,18 +421,16 @@ void api_update(struct exchange *x)
 	if (!api_begin(&c, x) || !find_row(&c, &row))
 		return;
 	struct uuid id = row.e.id;
-	entity_deinit(c.r->kind, &row);
 	root = api_root(&c, c.r->root);
-	if (!root)
-		return;
 	action_begin(&a, c.r->noun, "update", &c.by);
 	action_set_id(&a, "target", &id);
-	if (read_fields(&c, root, &a, false)) {
+	if (root && read_fields(&c, root, &a, false) && api_is_unchanged(&c, &row)) {
 		if (action_run(&a, x->portal) == ADMIN_OK)
 			api_send_row(&c, 200, &id);
 		else
 			api_fail_action(&c, &a.reply);
 	}
+	entity_deinit(c.r->kind, &row);
 	action_end(&a);
 }
 
@@ -444,6 +442,10 @@ void api_delete(struct exchange *x)
 
 	if (!api_begin(&c, x) || !find_row(&c, &row))
 		return;
+	if (!api_is_unchanged(&c, &row)) {
+		entity_deinit(c.r->kind, &row);
+		return;
+	}
 	put_data(&c, &row);
 	action_begin(&a, c.r->noun, "delete", &c.by);
 	action_set_id(&a, "target", &row.e.id);

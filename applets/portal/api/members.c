@@ -164,6 +164,8 @@ static void set(struct api_call *c, const struct members *m, const struct uuid *
 {
 	struct action a;
 
+	if (!api_is_unchanged(c, NULL))
+		return;
 	action_begin(&a, m->noun, "set-members", &c->by);
 	action_set_id(&a, "target", of);
 	action_set(&a, "member", ids);

@@ -325,8 +325,24 @@ static const char *format_of(const struct api_field *f)
 	return f->type == API_ID ? "uuid" : f->type == API_IPV4 ? "ipv4" : f->type == API_IPV6 ? "ipv6" : NULL;
 }
 
+/* One row of the table: it has a tag. */
+static bool is_row(const struct operation *op)
+{
+	for (u32 i = 0; i < n_api_resources && !op->is_list; i++)
+		if (strcmp(api_resources[i].title, op->answer) == 0)
+			return true;
+	return false;
+}
+
+static bool takes_tag(const struct operation *op)
+{
+	return is_row(op) && strcmp(op->method, "get") != 0 && strcmp(op->method, "post") != 0;
+}
+
 static void put_parameters(struct json_out *o, const struct operation *op)
 {
+	if (takes_tag(op))
+		json_put_raw(o, "parameters", SPAN_STR("[{\"$ref\":\"#/components/parameters/IfMatch\"}]"));
 	if (!op->is_list)
 		return;
 	json_open_array(o, "parameters");
@@ -349,6 +365,8 @@ static void put_answer(struct json_out *o, const struct operation *op)
 	snprintf(status, sizeof(status), "%u", op->status);
 	json_open(o, status);
 	json_put_str(o, "description", op->status == 201 ? "Made" : "Done");
+	if (is_row(op) && strcmp(op->method, "delete") != 0)
+		json_put_raw(o, "headers", SPAN_STR("{\"ETag\":{\"$ref\":\"#/components/headers/ETag\"}}"));
 	json_open(o, "content");
 	json_open(o, "application/json");
 	json_open(o, "schema");
@@ -373,6 +391,17 @@ static void put_answer(struct json_out *o, const struct operation *op)
 		json_close(o);
 }
 
+static void put_error(struct json_out *o, const char *status, const char *words)
+{
+	json_open(o, status);
+	json_put_str(o, "description", words);
+	json_open(o, "content");
+	json_open(o, "application/json");
+	put_ref(o, "schema", "Error");
+	for (u32 i = 0; i < 3; i++)
+		json_close(o);
+}
+
 static void put_operation(struct json_out *o, const struct operation *op)
 {
 	json_open(o, op->method);
@@ -394,13 +423,11 @@ static void put_operation(struct json_out *o, const struct operation *op)
 	}
 	json_open(o, "responses");
 	put_answer(o, op);
-	json_open(o, "default");
-	json_put_str(o, "description", "What went wrong");
-	json_open(o, "content");
-	json_open(o, "application/json");
-	put_ref(o, "schema", "Error");
-	for (u32 i = 0; i < 5; i++)
-		json_close(o);
+	if (takes_tag(op))
+		put_error(o, "412", "It was changed since");
+	put_error(o, "default", "What went wrong");
+	json_close(o);
+	json_close(o);
 }
 
 static void put_path_parameter(struct json_out *o, const char *name)
@@ -557,6 +584,12 @@ void openapi_write(struct json_out *o, const char *server)
 	json_put_str(o, "scheme", "bearer");
 	json_close(o);
 	json_close(o);
+	json_put_raw(o, "headers",
+		     SPAN_STR("{\"ETag\":{\"description\":\"Changes with what somebody can change in it; presence and last use do not count\","
+			      "\"schema\":{\"type\":\"string\"}}}"));
+	json_put_raw(o, "parameters",
+		     SPAN_STR("{\"IfMatch\":{\"name\":\"If-Match\",\"in\":\"header\",\"description\":\"The ETag it was read with: when it was changed since, the "
+			      "answer is 412 and nothing is done. Not given: it is done anyhow\",\"schema\":{\"type\":\"string\"}}}"));
 	json_open(o, "schemas");
 	for (u32 i = 0; i < n_api_resources; i++) {
 		put_row_schema(o, &api_resources[i]);
@@ -688,6 +721,7 @@ void api_docs(struct exchange *x)
 		      asset_url("app.css"));
 	strbuf_puts(b, "<p>Every request carries <code>Authorization: Bearer</code> with the token of an API client. Lists take "
 		       "<code>limit</code> (1 to 100) and <code>page_cursor</code>, which <code>metadata</code> of the page before names. "
+		       "One thing is answered with its <code>ETag</code>; a change that sends it as <code>If-Match</code> is made only when nobody changed it since, else 412. "
 		       "Errors are <code>{\"error\":{\"reason\":…,\"validation_errors\":{…}}}</code>. "
 		       "For programs: <a href=\"/openapi\">OpenAPI document</a>.</p>");
 	for (u32 i = 0; i < n_api_resources; i++)

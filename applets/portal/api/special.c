@@ -187,7 +187,7 @@ void api_delete_tokens(struct exchange *x)
 	struct uuid owner;
 	i64 n;
 
-	if (!api_begin(&c, x) || !api_parent(&c, &owner))
+	if (!api_begin(&c, x) || !api_parent(&c, &owner) || !api_is_unchanged(&c, NULL))
 		return;
 	bool is_site = c.r->kind == KIND_GATEWAY_TOKEN;
 	int rc = store_tally_of(x->portal->store, is_site ? TALLY_TOKENS_OF_SITE : TALLY_CLIENT_TOKENS_OF_ACTOR, &c.account->e.id, &owner, &n);
@@ -214,12 +214,19 @@ void api_delete_tokens(struct exchange *x)
 
 static void set_verified(struct exchange *x, const char *verb)
 {
+	union any_entity row;
 	struct api_call c;
 	struct action a;
 	struct uuid id;
 
 	if (!api_begin(&c, x) || !api_id(&c, 0, &id))
 		return;
+	if (store_get(x->portal->store, KIND_CLIENT, &c.account->e.id, &id, &row) == 0) {
+		bool is_unchanged = api_is_unchanged(&c, &row);
+		entity_deinit(KIND_CLIENT, &row);
+		if (!is_unchanged)
+			return;
+	}
 	action_begin(&a, "client", verb, &c.by);
 	action_set_id(&a, "target", &id);
 	if (action_run(&a, x->portal) == ADMIN_OK)
