@@ -390,10 +390,19 @@ static int run_file_command(const char *name, const char *summary, const char *w
 	return run(o.dir, o.file);
 }
 
+static int back_up(const char *dir, const char *file)
+{
+	int status = backup_run(dir, file);
+
+	if (!status)
+		printf("everything is in %s; without %s/secrets its tokens are worth nothing: keep a copy of that too\n", file, dir);
+	return status;
+}
+
 static int run_backup(const char *dir, int argc, char **argv)
 {
 	return run_file_command("backup", "Copies the database, also while the portal serves.", "the copy to make", "  emberbox portal backup /backup/portal.db\n",
-				dir, argc, argv, backup_run);
+				dir, argc, argv, back_up);
 }
 
 static int run_restore(const char *dir, int argc, char **argv)
@@ -450,7 +459,7 @@ static int run_import(const char *dir, int argc, char **argv)
 		{ "from-dump", 0, NULL, OPT_STR, T(from_dump), .meta = "FILE", .help = "from a dump of a Firezone database (pg_dump --format=plain)" },
 		{ "from-account", 0, NULL, OPT_STR, T(from_account), .meta = "SLUG", .help = "which account of the dump" },
 		{ "site", 0, NULL, OPT_STR, T(site), .meta = "SITE", .help = "where resources are that do not say so, as those of a REST API" },
-		{ "dry-run", 0, NULL, OPT_FLAG, T(dry_run), .help = "only tell what would be added" },
+		{ "dry-run", 0, NULL, OPT_FLAG, T(dry_run), .help = "only tell what would be added, and what would fail" },
 	};
 	const struct opt_spec spec = {
 		.program = PROGRAM " import",

@@ -230,6 +230,37 @@ restored_elsewhere() {
 }
 check restored_elsewhere restored_elsewhere
 
+# What an import would meet is met by its rehearsal, name for name, also while the portal serves; and nothing is changed.
+clashes_are_told_before() {
+	aloud() { "$EMBERBOX" portal --dir "$W/b" "$@"; }
+	cat >"$W/clash.json" <<-'END'
+		{"groups":[{"id":"g1","name":"Twice"},{"id":"g2","name":"Twice"},{"id":"g3","name":"New"}],
+		 "actors":[{"id":"a1","name":"Ann","type":"account_user","email":"ann@acme.example"},{"id":"a2","name":"Ann too","type":"account_user","email":"ANN@acme.example"}],
+		 "memberships":[{"group_id":"g3","actor_id":"a1"}],
+		 "sites":[{"id":"s1","name":"Oslo"}],
+		 "resources":[{"id":"r1","name":"db","type":"ip","address":"10.1.2.3","site_id":"s1"},{"id":"r2","name":"db","type":"ip","address":"10.1.2.4","site_id":"s1"},
+		              {"id":"r3","name":"bad","type":"cidr","address":"10.9.8.7.6/8","site_id":"s1"}],
+		 "policies":[{"id":"p1","group_id":"g3","resource_id":"r1"},{"id":"p2","group_id":"g3","resource_id":"r3"}]}
+	END
+	b export >"$W/before.json" || return
+	! aloud import --dry-run "$W/clash.json" >"$W/dry" 2>"$W/why" || { echo "all would be well"; return 1; }
+	serve b || return
+	! aloud import --dry-run "$W/clash.json" >"$W/dry2" 2>"$W/why2" || { echo "all would be well while it serves"; return 1; }
+	stop
+	cmp "$W/dry" "$W/dry2" && cmp "$W/why" "$W/why2" || return
+	b export >"$W/after.json" && cmp "$W/before.json" "$W/after.json" && ! ls -d "$W"/b/rehearsal* 2>/dev/null || { echo "the rehearsal left something"; return 1; }
+	! aloud import "$W/clash.json" >"$W/real" 2>"$W/why3" || return
+	diff <(sed -e 's/^would fail: /not done: /' -e 's/^would: //' -e 's/would be //' "$W/dry") "$W/real" && cmp "$W/why" "$W/why3" || return
+	grep -q "would fail: group 'Twice'" "$W/dry" && grep -q "would fail: resource 'bad'" "$W/dry" && grep -q "already a group 'Twice'" "$W/why"
+}
+check clashes_are_told_before clashes_are_told_before
+
+not_rehearsed() {
+	! "$EMBERBOX" portal --dir "$W/nowhere" import --dry-run "$W/a.json" 2>"$W/why" && grep -q 'there is no portal in .*nowhere: make one' "$W/why" || return
+	[ "$(id -u)" = 0 ] || { chmod 500 "$W/b"; ! b import --dry-run "$W/a.json"; chmod 700 "$W/b"; grep -q 'cannot make .*rehearsal-.*Permission denied' "$W/err"; }
+}
+check not_rehearsed not_rehearsed
+
 # says FILE PATTERN: an import of that file fails and says so
 says() { ! "$EMBERBOX" portal --dir "$W/b" import "$1" 2>"$W/why" || return; grep -q "$2" "$W/why" || { cat "$W/why"; return 1; }; }
 not_imported() {

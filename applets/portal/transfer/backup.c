@@ -26,7 +26,6 @@ int backup_run(const char *dir, const char *file)
 		return fail("backup", dir, "the path is too long");
 	if (store_copy(db, file, why, sizeof(why)))
 		return fail("backup", db, why);
-	printf("everything is in %s; without %s/secrets its tokens are worth nothing: keep a copy of that too\n", file, dir);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "applets/portal/admin/admin.h"
 #include "applets/portal/cli.h"
 #include "applets/portal/model/idna.h"
+#include "applets/portal/transfer/rehearsal.h"
 #include "core/base/strbuf.h"
 #include "core/ip/addr.h"
 
@@ -15,12 +16,13 @@
 /* A thing of the text, and what it is here. */
 struct link_up {
 	const char *from;     /* its id in the text */
-	char to[UUID_STRLEN]; /* its id here; "" while it would only be made */
+	char to[UUID_STRLEN]; /* its id here */
 };
 
 struct importer {
 	const struct import_options *o;
 	const struct cJSON *root;
+	struct rehearsal *rehearsal; /* NULL: this is meant */
 	struct link_up *link;
 	u32 n_links, cap_links;
 	u32 added, kept, failed;
@@ -63,6 +65,14 @@ static struct admin_request request(const struct importer *im, const char *noun,
 	return rq;
 }
 
+static int run(const struct importer *im, const struct admin_request *rq, struct admin_reply *reply)
+{
+	if (!im->rehearsal)
+		return cli_request(im->o->dir, rq, reply);
+	admin_run(&im->rehearsal->state.portal, rq, reply);
+	return 0;
+}
+
 /* What is here of a kind, as JSON (json_free()); NULL: it failed and said so. */
 static struct cJSON *ask_list(const struct importer *im, const char *noun, const char *option, const char *value)
 {
@@ -71,7 +81,7 @@ static struct cJSON *ask_list(const struct importer *im, const char *noun, const
 	struct admin_reply reply;
 
 	give(&rq, option, value);
-	if (cli_request(im->o->dir, &rq, &reply))
+	if (run(im, &rq, &reply))
 		return NULL;
 	if (reply.status || !reply.out || json_parse(SPAN(reply.out, strlen(reply.out)), NULL, &out))
 		fputs(reply.err ? reply.err : "emberbox portal: the answer cannot be read\n", stderr);
@@ -79,7 +89,7 @@ static struct cJSON *ask_list(const struct importer *im, const char *noun, const
 	return out;
 }
 
-/* Runs it, unless this is a rehearsal; the id of what was made in `id`. */
+/* Runs it; the id of what was made in `id`. */
 static bool act(struct importer *im, const struct admin_request *rq, const char *what, char id[static UUID_STRLEN])
 {
 	struct admin_reply reply;
@@ -87,18 +97,16 @@ static bool act(struct importer *im, const struct admin_request *rq, const char 
 	bool ok;
 
 	id[0] = '\0';
-	if (im->o->is_dry_run) {
-		printf("would: %s\n", what);
-		im->added++;
-		return true;
-	}
-	if (cli_request(im->o->dir, rq, &reply))
+	if (run(im, rq, &reply))
 		return false;
 	ok = reply.status == 0;
 	if (ok && reply.out && json_parse(SPAN(reply.out, strlen(reply.out)), NULL, &root) == 0 && json_is_object(root))
 		snprintf(id, UUID_STRLEN, "%s", transfer_text(root, "id") ? transfer_text(root, "id") : "");
 	json_free(root);
-	printf("%s%s\n", ok ? "" : "not done: ", what);
+	if (im->rehearsal)
+		printf("would%s: %s\n", ok ? "" : " fail", what);
+	else
+		printf("%s%s\n", ok ? "" : "not done: ", what);
 	if (!ok)
 		fputs(reply.err ? reply.err : "", stderr);
 	*(ok ? &im->added : &im->failed) += 1;
@@ -407,18 +415,24 @@ int import_check(const struct cJSON *root, char why[static TRANSFER_WHY_MAX])
 int import_run(const struct cJSON *root, const struct import_options *o)
 {
 	struct importer im = { .o = o, .root = root };
+	struct rehearsal rehearsal;
 	char why[TRANSFER_WHY_MAX];
 
 	if (transfer_check(root, why)) {
 		fprintf(stderr, "emberbox portal import: nothing is changed: %s\n", why);
 		return 1;
 	}
+	if (o->is_dry_run && rehearsal_begin(&rehearsal, o->dir))
+		return 1;
+	im.rehearsal = o->is_dry_run ? &rehearsal : NULL;
 	bool ok = bring(&im, "groups", "group", same_group, make_group) && bring(&im, "actors", "actor", same_actor, make_actor);
 
 	json_each(group, list_of(&im, "groups"))
 		ok = ok && bring_members_of(&im, group);
 	ok = ok && bring(&im, "sites", "site", same_site, make_site) && bring(&im, "resources", "resource", same_resource, make_resource) &&
 	     bring(&im, "policies", "policy", same_policy, make_policy);
+	if (im.rehearsal)
+		rehearsal_end(&rehearsal);
 	printf("%u %s, %u were there already, %u could not be\n", im.added, o->is_dry_run ? "would be added" : "added", im.kept, im.failed);
 	free(im.link);
 	return ok && im.failed == 0 ? 0 : 1;

@@ -30,7 +30,7 @@ struct import_options {
 };
 /* Whether it is such an object, and of a version that is known. ERR_INVAL, with the reason. */
 int import_check(const struct cJSON *root, char why[static TRANSFER_WHY_MAX]) MUST_CHECK;
-/* Prints what it does. Exit status. */
+/* Prints what it does. A dry run does all of it to a copy of the database (rehearsal.h), so that it meets what the import would meet. Exit status. */
 int import_run(const struct cJSON *root, const struct import_options *o);
 
 /* The file, whole (caller frees). */
@@ -42,6 +42,6 @@ int dump_read(struct span text, const char *account, struct json_out *out, char 
 /* Everything a Firezone REST API tells, page after page. */
 int firezone_api_read(const char *url, const char *token, struct json_out *out, char why[static TRANSFER_WHY_MAX]) MUST_CHECK;
 
-/* Exit status. Backup works while the portal serves; restore does not, checks the file first and keeps the former one beside it. */
+/* Exit status; of a backup that is made nothing is said. Backup works while the portal serves; restore does not, checks the file first and keeps the former one beside it. */
 int backup_run(const char *dir, const char *file);
 int restore_run(const char *dir, const char *file);

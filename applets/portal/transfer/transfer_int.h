@@ -11,5 +11,5 @@ char *transfer_filters(const struct cJSON *v);
 char *transfer_conditions(const struct cJSON *v);
 
 /* Whether every element can be read: ERR_MALFORMED with the first that cannot. What depends on what is here (names that are taken, sites that are
- * missing) is found only when it is done. */
+ * missing) is found when it is done, or in a dry run. */
 int transfer_check(const struct cJSON *root, char why[static TRANSFER_WHY_MAX]) MUST_CHECK;
