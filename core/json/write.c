@@ -60,24 +60,25 @@ static void put_quoted(struct json_out *o, struct span s)
 
 	put_c(o, '"');
 	for (size_t i = 0; i < s.n && o->err == 0;) {
-		u8 c = s.p[i];
+		size_t from = i, len = 1;
+
+		while (i < s.n && s.p[i] >= 0x20 && s.p[i] != '"' && s.p[i] != '\\' &&
+		       (len = s.p[i] < 0x80 ? 1 : utf8_char(s.p + i, s.n - i, NULL)) > 0)
+			i += len;
+		put(o, s.p + from, i - from);
+		if (i == s.n)
+			break;
+		u8 c = s.p[i++];
 		if (c == '"' || c == '\\') {
 			put(o, (char[]){ '\\', (char)c }, 2);
-			i++;
 		} else if (c < 0x20) {
 			static const char named[] = "btn.fr"; /* 8, 9, 10, 12, 13 */
 			if (c >= 8 && c <= 13 && c != 11)
 				put(o, (char[]){ '\\', named[c - 8] }, 2);
 			else
 				put(o, (char[]){ '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] }, 6);
-			i++;
 		} else {
-			size_t len = utf8_char(s.p + i, s.n - i, NULL);
-			if (len > 0)
-				put(o, s.p + i, len);
-			else
-				put(o, "\xef\xbf\xbd", 3);
-			i += len > 0 ? len : 1;
+			put(o, "\xef\xbf\xbd", 3);
 		}
 	}
 	put_c(o, '"');

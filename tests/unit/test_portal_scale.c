@@ -265,7 +265,8 @@ static void bound_steps(struct world *w)
 			printf("%s with '%s' by %s: %u steps\n", kinds[q.kind].table, q.text ? q.text : "", q.sort ? q.sort : "age", steps);
 		EXPECT(steps <= cases[i].most);
 		EXPECT_EQ(p.is_more, cases[i].is_more);
-		EXPECT_EQ(p.count == STORE_COUNT_ROUGH, cases[i].is_more);
+		EXPECT(p.count >= (cases[i].is_more ? STORE_COUNT_ROUGH / 5 : 0));
+		EXPECT(p.count <= STORE_COUNT_ROUGH);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		steps = STEPS(w, store_search(w->s, &w->account, texts[i], 40, count_hit, &n));

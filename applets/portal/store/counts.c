@@ -7,7 +7,7 @@ bool counts_keep(enum kind k)
 	return k != KIND_AUTHORIZATION && k != KIND_MAIL && k != KIND_ACCOUNT; /* nobody asks for them, and the first are made in masses */
 }
 
-static int keep_count(struct store *s, enum kind k)
+static int keep_count(struct store *s, const char *table, int k)
 {
 	static const char all[] =
 		"INSERT INTO row_counts SELECT account_id,%2$d,count(*) FROM %1$s GROUP BY account_id;"
@@ -17,7 +17,7 @@ static int keep_count(struct store *s, enum kind k)
 		" UPDATE row_counts SET n=n-1 WHERE account_id=OLD.account_id AND kind=%2$d; END;";
 	struct strbuf b = { 0 };
 
-	strbuf_printf(&b, all, kinds[k].table, k);
+	strbuf_printf(&b, all, table, k);
 	int rc = strbuf_ok(&b) ? sql_exec(s, strbuf_text(&b)) : ERR_NOMEM;
 	strbuf_free(&b);
 	return rc;
@@ -30,8 +30,9 @@ int counts_start(struct store *s)
 
 	for (int k = 0; k < KIND_COUNT && !rc; k++)
 		if (counts_keep((enum kind)k))
-			rc = keep_count(s, (enum kind)k);
-	return rc;
+			rc = keep_count(s, kinds[k].table, k);
+	rc = rc ? rc : keep_count(s, "client_sessions", COUNT_OF_SESSIONS(false));
+	return rc ? rc : keep_count(s, "gateway_sessions", COUNT_OF_SESSIONS(true));
 }
 
 int store_rows(struct store *s, enum kind k, const struct uuid *account, i64 *out)

@@ -83,7 +83,7 @@ static const struct {
 	{ KIND_RESOURCE, "group_id", "t.id IN(SELECT p.resource_id FROM policies p WHERE p.account_id=?1 AND p.group_id=?%u)" },
 	{ KIND_RESOURCE, "client_id",
 	  "t.id IN(SELECT m.resource_id FROM static_device_pool_members m WHERE m.account_id=?1 AND m.client_id=?%u)" },
-	{ KIND_POLICY, "site_id", "t.resource_id IN(SELECT r.id FROM resources r WHERE r.account_id=?1 AND r.site_id=?%u)" },
+	{ KIND_POLICY, "site_id", "(SELECT r.site_id FROM resources r WHERE r.account_id=?1 AND r.id=t.resource_id)=?%u" },
 	{ KIND_CLIENT, "resource_id",
 	  "t.id IN(SELECT m.client_id FROM static_device_pool_members m WHERE m.account_id=?1 AND m.resource_id=?%u)" },
 	{ KIND_CLIENT, "group_id",
@@ -478,27 +478,42 @@ static int find_ids(struct store *s, struct page *p)
 	return rc;
 }
 
-static int count_rows(struct store *s, struct page *p, i64 *out)
+/* Of what is walked through each row costs more. */
+static i64 rough_limit(const struct store *s, const struct page *p)
+{
+	bool is_walked = p->words.n > 0 && s->n_found == STORE_COUNT_ROUGH && (p->q->n_filters > 0 || p->q->keep);
+
+	return is_walked ? STORE_COUNT_ROUGH / 5 : STORE_COUNT_ROUGH;
+}
+
+static int count_rows(struct store *s, struct page *p, struct store_page *out)
 {
 	bool is_rough = p->q->is_rough;
 	struct strbuf b = { 0 };
 	sqlite3_stmt *st = NULL;
 	int rc;
 
+	if (!p->has_cursor && p->n <= p->limit) {
+		out->count = p->n;
+		return 0;
+	}
 	if (p->words.n > 0 && p->q->n_filters == 0 && !p->q->keep) {
-		rc = search_count(s, p->q->kind, &p->q->account, &p->words, is_rough, out);
+		rc = search_count(s, p->q->kind, &p->q->account, &p->words, is_rough, &out->count);
+		out->is_more = is_rough && out->count == STORE_COUNT_ROUGH;
 		if (rc != ERR_UNSUPPORTED)
 			return rc;
 	}
 	if (p->words.n == 0 && p->q->n_filters == 0 && !p->q->keep && counts_keep(p->q->kind))
-		return store_rows(s, p->q->kind, &p->q->account, out);
-	strbuf_printf(&b, is_rough ? "SELECT count(*) FROM (SELECT 1%s LIMIT %d)" : "SELECT count(*)%s", strbuf_text(&p->where), STORE_COUNT_ROUGH);
+		return store_rows(s, p->q->kind, &p->q->account, &out->count);
+	strbuf_printf(&b, is_rough ? "SELECT count(*) FROM (SELECT 1%s LIMIT %lld)" : "SELECT count(*)%s", strbuf_text(&p->where), (long long)rough_limit(s, p));
 	rc = strbuf_ok(&b) ? sql_cached(s, strbuf_text(&b), &st) : ERR_NOMEM;
 	strbuf_free(&b);
 	if (rc)
 		return rc;
 	bind_where(p, st);
-	return sql_run_int(s, st, out);
+	rc = sql_run_int(s, st, &out->count);
+	out->is_more = is_rough && out->count == rough_limit(s, p);
+	return rc;
 }
 
 static int hand_over(struct store *s, const struct page *p, u32 n, store_each each, void *ctx)
@@ -541,8 +556,7 @@ int store_page(struct store *s, const struct store_query *q, store_each each, vo
 	rc = rc ? rc : make_where(s, p);
 	rc = rc ? rc : find_ids(s, p);
 	if (!rc && q->wants_count)
-		rc = count_rows(s, p, &out->count);
-	out->is_more = q->is_rough && (q->n_filters > 0 || q->keep || p->words.n > 0) && out->count == STORE_COUNT_ROUGH;
+		rc = count_rows(s, p, out);
 	s->keep = NULL;
 	if (!rc) {
 		bool has_more = p->n > p->limit;

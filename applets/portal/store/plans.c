@@ -1,18 +1,18 @@
 /* What the query planner shall believe about sizes. Without statistics it takes account_id to be selective, which it never is: most files hold
  * one account. Gathered statistics would make plans depend on when they were gathered; these are the same for everyone: ten thousand rows of
- * everything, all of one account, ten of each thing that a row refers to. */
+ * everything, all of one account, ten of each thing that a row refers to; sites are few. */
 #include "applets/portal/store/store_int.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define PLANS_VERSION 1 /* of the estimates below; another number in the file: written anew */
+#define PLANS_VERSION 2 /* of the estimates below; another number in the file: written anew */
 #define ROWS 10000
 #define ROWS_OF_PARTIAL 100
 
 static i64 rows_like(const char *column, bool is_last_of_unique)
 {
-	static const char *const coarse[] = { "type", "state", "kind", "op", "issuer", "disabled_at", "managed_by" };
+	static const char *const coarse[] = { "type", "state", "kind", "op", "issuer", "disabled_at", "managed_by", "site_id" };
 	size_t n = column ? strlen(column) : 0;
 
 	if (is_last_of_unique || (column && strcmp(column, "id") == 0))

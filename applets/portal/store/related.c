@@ -73,7 +73,7 @@ int store_tally_of(struct store *s, enum store_tally what, const struct uuid *ac
 
 /* ---- dependents --------------------------------------------------------------------------------------------------------------------- */
 
-#define OF_SITE "(SELECT r.id FROM resources r WHERE r.account_id=?1 AND r.site_id=?2)"
+#define OF_SITE " WHERE r.account_id=?1 AND r.site_id=?2"
 #define OF_ACTOR "(SELECT c.id FROM clients c WHERE c.account_id=?1 AND c.actor_id=?2)"
 
 static const struct {
@@ -83,8 +83,8 @@ static const struct {
 	{ KIND_SITE, KIND_GATEWAY, "gateways d WHERE d.account_id=?1 AND d.site_id=?2" },
 	{ KIND_SITE, KIND_GATEWAY_TOKEN, "gateway_tokens d WHERE d.account_id=?1 AND d.site_id=?2" },
 	{ KIND_SITE, KIND_RESOURCE, "resources d WHERE d.account_id=?1 AND d.site_id=?2" },
-	{ KIND_SITE, KIND_POLICY, "policies d WHERE d.account_id=?1 AND d.resource_id IN" OF_SITE },
-	{ KIND_SITE, KIND_AUTHORIZATION, "policy_authorizations d WHERE d.account_id=?1 AND d.resource_id IN" OF_SITE },
+	{ KIND_SITE, KIND_POLICY, "resources r CROSS JOIN policies d ON d.account_id=?1 AND d.resource_id=r.id" OF_SITE },
+	{ KIND_SITE, KIND_AUTHORIZATION, "resources r CROSS JOIN policy_authorizations d ON d.account_id=?1 AND d.resource_id=r.id" OF_SITE },
 	{ KIND_RESOURCE, KIND_POLICY, "policies d WHERE d.account_id=?1 AND d.resource_id=?2" },
 	{ KIND_RESOURCE, KIND_POOL_MEMBER, "static_device_pool_members d WHERE d.account_id=?1 AND d.resource_id=?2" },
 	{ KIND_RESOURCE, KIND_AUTHORIZATION, "policy_authorizations d WHERE d.account_id=?1 AND d.resource_id=?2" },

@@ -57,19 +57,18 @@ int store_sessions(struct store *s, const struct store_sessions_query *q, int (*
 
 int store_sessions_count(struct store *s, const struct store_sessions_query *q, i64 *out)
 {
-	char sql[256];
+	char sql[128];
 	sqlite3_stmt *st;
 	int rc;
 
-	snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s WHERE account_id=?1%s", table_of(q->is_gateway),
-		 uuid_is_null(&q->device) ? "" : q->is_gateway ? " AND gateway_id=?2" : " AND client_id=?2");
-	rc = sql_prepare(s, sql, &st);
+	if (uuid_is_null(&q->device))
+		return store_rows(s, (enum kind)COUNT_OF_SESSIONS(q->is_gateway), &q->account, out);
+	snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s WHERE account_id=?1 AND %s=?2", table_of(q->is_gateway),
+		 q->is_gateway ? "gateway_id" : "client_id");
+	rc = sql_cached(s, sql, &st);
 	if (rc)
 		return rc;
 	sql_bind_uuid(st, 1, &q->account);
-	if (!uuid_is_null(&q->device))
-		sql_bind_uuid(st, 2, &q->device);
-	rc = sql_run_int(s, st, out);
-	sqlite3_finalize(st);
-	return rc;
+	sql_bind_uuid(st, 2, &q->device);
+	return sql_run_int(s, st, out);
 }

@@ -197,7 +197,7 @@ struct store_query {
 	const char *cursor; /* from a page of the same query, which may be *out; NULL = first page */
 	u32 limit;	    /* 1 to STORE_PAGE_MAX; 0 = STORE_PAGE_DEFAULT */
 	bool wants_count;
-	bool is_rough; /* of what is filtered, no more than STORE_COUNT_ROUGH need be counted */
+	bool is_rough; /* of what is filtered, STORE_COUNT_ROUGH need be counted at most */
 	bool (*keep)(void *ctx, const struct uuid *id); /* NULL, or what the store cannot know, such as: is it online? */
 	void *keep_ctx;
 };
@@ -205,7 +205,7 @@ struct store_query {
 struct store_page {
 	u32 n;	   /* rows on this page */
 	i64 count; /* rows of all pages, when wanted */
-	bool is_more; /* than `count` */
+	bool is_more; /* `count` is the least, it was not counted to the end */
 	bool has_next, has_prev;
 	char next[STORE_CURSOR_MAX], prev[STORE_CURSOR_MAX];
 };

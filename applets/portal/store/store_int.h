@@ -108,6 +108,7 @@ int counts_start(struct store *s);
 /* ---- rows of each kind (counts.c) ---- */
 
 bool counts_keep(enum kind k);
+#define COUNT_OF_SESSIONS(is_gateway) (KIND_COUNT + !!(is_gateway)) /* in place of a kind */
 
 /* ---- what people look for, as conditions on a row `t` (search.c) ---- */
 

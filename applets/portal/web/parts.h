@@ -25,7 +25,7 @@ struct list {
 	const char *sort; /* the column's; NULL: the order of the list itself */
 	bool is_descending;
 	u64 shown, total;	  /* total 0: not counted */
-	bool is_more;		  /* than the total: it was not counted to the end */
+	bool is_more;		  /* the total is the least, it was not counted to the end */
 	const char *prev, *next; /* cursors: ?before=… and ?after=…; NULL: no such page */
 	const struct bulk_bar *bulk; /* rows have ticks (bulk.h); NULL: they have not */
 };
