@@ -2,6 +2,7 @@
 
 #include "applets/portal/admin_socket.h"
 
+#include "applets/portal/copying.h"
 #include "applets/portal/state.h"
 #include "core/base/cursor.h"
 #include "core/base/log.h"
@@ -19,6 +20,7 @@ struct admin_conn {
 	struct admin_conn *next, **link;
 	struct loop_fd *watch;
 	struct loop_timer timer;
+	struct held held;
 	int fd;
 	u8 *in;
 	size_t in_len;
@@ -29,7 +31,8 @@ struct admin_conn {
 struct admin_socket {
 	struct server *server;
 	struct loop_fd *watch;
-	struct admin_conn *conns;
+	struct admin_conn *conns, *copier; /* who waits for the copy */
+	struct copying *copying;
 	u32 n_conns;
 	int fd;
 	char path[STATE_PATH_MAX];
@@ -39,6 +42,11 @@ static void drop(struct admin_conn *c)
 {
 	loop_fd_del(c->watch);
 	loop_timer_clear(c->owner->server->loop, &c->timer);
+	held_cancel(&c->owner->server->held, &c->held);
+	if (c->owner->copier == c) {
+		c->owner->copier = NULL;
+		copying_free(c->owner->copying); /* nobody would come for it */
+	}
 	close(c->fd);
 	if (c->out)
 		sodium_memzero(c->out, c->out_len);
@@ -69,40 +77,92 @@ static int encode_reply(struct admin_conn *c, const struct admin_reply *r)
 	return 0;
 }
 
-static void run_request(struct admin_conn *c, struct span body)
+static void write_reply(void *ctx)
 {
-	struct server *s = c->owner->server;
-	struct admin_request rq;
-	struct admin_reply reply = { .status = 2 };
-	int rc = admin_decode_request(body, &rq);
+	struct admin_conn *c = ctx;
 
-	if (rc)
-		reply.err = strdup("emberbox portal: the request cannot be understood\n");
-	else
-		admin_run(s->portal, &rq, &reply);
-	rc = encode_reply(c, &reply);
-	admin_reply_free(&reply);
-	if (rc)
-		log_error("an admin reply could not be sent", kv_err(rc));
-	s->changed(s);
-}
-
-/* False when the connection is gone. */
-static bool write_reply(struct admin_conn *c)
-{
+	if (c->held.ticket)
+		return;
 	while (c->out_done < c->out_len) {
 		ssize_t n = send(c->fd, c->out + c->out_done, c->out_len - c->out_done, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EAGAIN) {
 			loop_fd_set(c->watch, LOOP_WRITE);
-			return true;
+			return;
 		}
 		if (n <= 0)
 			break;
 		c->out_done += (size_t)n;
 	}
 	drop(c);
-	return false;
+}
+
+/* Takes over the reply's texts. */
+static void answer(struct admin_conn *c, struct admin_reply *reply)
+{
+	struct server *s = c->owner->server;
+	int rc = encode_reply(c, reply);
+
+	admin_reply_free(reply);
+	if (rc) {
+		log_error("an admin reply could not be sent", kv_err(rc));
+		drop(c);
+		return;
+	}
+	loop_fd_set(c->watch, 0);
+	held_add(&s->held, &c->held, store_ticket(s->portal->store), write_reply, c);
+	write_reply(c);
+}
+
+static void answer_copier(struct admin_conn *c, const char *why)
+{
+	struct admin_reply reply = { .status = why ? 1 : 0, .err = why ? strdup(why) : NULL };
+
+	answer(c, &reply);
+}
+
+static void on_copied(void *ctx, const char *why)
+{
+	struct admin_socket *a = ctx;
+
+	struct admin_conn *c = a->copier;
+
+	a->copier = NULL;
+	if (c)
+		answer_copier(c, why);
+}
+
+/* Not an action: nothing changes. */
+static void copy(struct admin_conn *c)
+{
+	struct admin_socket *a = c->owner;
+	struct server *s = a->server;
+	int rc = copying_start(&a->copying, s->portal, s->loop, s->cfg->dir, on_copied, a);
+
+	if (rc) {
+		answer_copier(c, rc == ERR_AGAIN ? "another backup is being made: try again when it is done" : store_reason(s->portal->store));
+		return;
+	}
+	a->copier = c;
+	loop_timer_clear(s->loop, &c->timer);
+}
+
+static void run_request(struct admin_conn *c, struct span body)
+{
+	struct server *s = c->owner->server;
+	struct admin_request rq;
+	struct admin_reply reply = { .status = 2 };
+
+	if (admin_decode_request(body, &rq)) {
+		reply.err = strdup("emberbox portal: the request cannot be understood\n");
+	} else if (strcmp(rq.noun, "portal") == 0 && strcmp(rq.verb, "backup") == 0) {
+		copy(c);
+		return;
+	} else {
+		admin_run(s->portal, &rq, &reply);
+	}
+	s->changed(s);
+	answer(c, &reply);
 }
 
 static void on_conn(void *ctx, int fd, unsigned events, u64 now)
@@ -111,7 +171,7 @@ static void on_conn(void *ctx, int fd, unsigned events, u64 now)
 
 	(void)now;
 	if (c->out) {
-		(void)write_reply(c);
+		write_reply(c);
 		return;
 	}
 	if (!(events & LOOP_READ))
@@ -133,11 +193,8 @@ static void on_conn(void *ctx, int fd, unsigned events, u64 now)
 	}
 	if (c->in_len < 4 + (size_t)want)
 		return;
-	run_request(c, SPAN(c->in + 4, want));
-	if (c->out)
-		(void)write_reply(c);
-	else
-		drop(c);
+	if (c->owner->copier != c)
+		run_request(c, SPAN(c->in + 4, want));
 }
 
 static void on_timer(void *ctx, u64 now)
@@ -231,6 +288,7 @@ void admin_socket_close(struct admin_socket *a)
 {
 	if (!a)
 		return;
+	copying_free(a->copying);
 	while (a->conns)
 		drop(a->conns);
 	loop_fd_del(a->watch);

@@ -1,6 +1,6 @@
 /* applets/portal/admin_socket.h: DIR/admin.sock, where a serving portal takes admin requests (frames: admin/admin.h).
  *
- * One request per connection, one after another; only the portal's own user can reach it. A connection that says nothing for 10 s is closed.
+ * One request per connection, one after another, and "portal backup" (copying.h); only the portal's own user can reach it. A connection that says nothing for 10 s is closed.
  */
 #pragma once
 

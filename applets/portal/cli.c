@@ -95,6 +95,16 @@ static int run_here(const char *dir, const struct admin_request *rq, struct admi
 	return 0;
 }
 
+int cli_request_served(const char *dir, const struct admin_request *rq, struct admin_reply *reply)
+{
+	int fd = connect_to(dir);
+	int rc = fd < 0 ? fd : exchange(fd, rq, reply);
+
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
 int cli_request(const char *dir, const struct admin_request *rq, struct admin_reply *reply)
 {
 	char why[STATE_WHY_MAX] = "";

@@ -148,12 +148,25 @@ static void on_trouble(void *ctx, const char *why)
 {
 	struct serving *s = ctx;
 
+	if (store_is_lost(s->state.portal.store)) {
+		log_error("the portal stops: what was answered before is saved, nothing after", kv_s("reason", why), kv_s("dir", s->server.cfg->dir));
+		s->rc = ERR_IO;
+		loop_stop(s->server.loop);
+		return;
+	}
 	if (!why) {
 		log_info("changes can be saved again");
 		return;
 	}
 	log_error("nothing can be saved: changes are refused, everything else goes on", kv_s("reason", why), kv_s("dir", s->server.cfg->dir));
 	loop_timer_set(s->server.loop, &s->trouble_timer, loop_now(s->server.loop) + TROUBLE_RETRY);
+}
+
+static void on_settled(void *ctx, u64 ticket)
+{
+	struct serving *s = ctx;
+
+	held_release(&s->server.held, ticket);
 }
 
 static void on_trouble_timer(void *ctx, u64 now)
@@ -255,7 +268,7 @@ static void on_stopping(void *ctx, u64 now)
 	rearm(&s->server);
 	if (now >= s->stopping_since + STOP_PATIENCE)
 		conn_give_up_all(&s->server);
-	if (s->server.n_conns == 0 || now >= s->stopping_since + STOP_TIMEOUT)
+	if ((s->server.n_conns == 0 && !(s->state.portal.store && store_ticket(s->state.portal.store))) || now >= s->stopping_since + STOP_TIMEOUT)
 		loop_stop(s->server.loop);
 	else
 		loop_timer_set(s->server.loop, &s->stop_timer, now + STOP_BATCH_INTERVAL);
@@ -339,7 +352,10 @@ static int open_state(struct serving *s, char why[static STATE_WHY_MAX])
 			rc = ERR_NOMEM;
 		}
 	}
-	return rc ? rc : admin_socket_open(&s->server, &s->admin, why, STATE_WHY_MAX);
+	rc = rc ? rc : admin_socket_open(&s->server, &s->admin, why, STATE_WHY_MAX);
+	if (!rc && (rc = store_defer(p->store, s->server.loop, on_settled, s)))
+		snprintf(why, STATE_WHY_MAX, "%s: %s", cfg->dir, store_reason(p->store));
+	return rc;
 }
 
 static void on_open(void *ctx, u64 now)
@@ -430,10 +446,10 @@ int serve(const struct serve_config *cfg)
 	idp_close(&s->state.portal);
 	server_deinit(&s->server);
 	admin_socket_close(s->admin);
+	state_close(&s->state); /* waits for the disk */
 	loop_free(s->server.loop);
 	tls_identity_free(s->server.identity);
 	geo_db_close(s->server.geo_db);
-	state_close(&s->state);
 	free(s);
 	return rc ? 1 : 0;
 }

@@ -43,9 +43,9 @@ void http_free(struct http_world *w)
 	conn_free_all(&w->server);
 	auth_free(w->portal->portal.auth);
 	server_deinit(&w->server);
+	portal_free(w->portal);
 	loop_free(w->loop);
 	strbuf_free(&w->text);
-	portal_free(w->portal);
 	free(w);
 }
 
@@ -208,7 +208,7 @@ static bool is_working(const struct http_world *w)
 {
 	const struct portal *p = &w->portal->portal;
 
-	return p->auth && worker_pending(p->auth->worker) > 0;
+	return (p->auth && worker_pending(p->auth->worker) > 0) || store_ticket(p->store) > 0;
 }
 
 const struct reply *http_ask(struct http_world *w, const char *method, const char *path, const char *type, const char *body)

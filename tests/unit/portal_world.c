@@ -7,6 +7,7 @@
 #include <string.h>
 
 u64 portal_now, portal_wall;
+const char *portal_file;
 
 static u64 now(void)
 {
@@ -54,7 +55,7 @@ struct portal_world *portal_new(void)
 	w->portal.zones = &zones;
 	w->portal.now = now;
 	w->portal.wall = wall;
-	if (!EXPECT(store_open(&w->portal.store, ":memory:", why, sizeof(why)) == 0))
+	if (!EXPECT(store_open(&w->portal.store, portal_file ? portal_file : ":memory:", why, sizeof(why)) == 0))
 		fprintf(stderr, "%s\n", why);
 	EXPECT_EQ(hub_new(&w->portal.hub,
 			  &(struct hub_config){ .store = w->portal.store,

@@ -42,6 +42,7 @@ struct portal_world {
 
 extern u64 portal_now, portal_wall;
 u64 portal_clock_now(void *ctx), portal_clock_wall(void *ctx); /* the same as a loop's clock */
+extern const char *portal_file; /* of the next portal_new(); NULL: in memory */
 
 struct portal_world *portal_new(void);
 void portal_free(struct portal_world *w);

@@ -27,6 +27,7 @@ struct conn {
 	struct loop_fd *watch;
 	struct loop_timer timer;
 	struct loop_task task;
+	struct held held; /* an upgrade, for the disk */
 	struct tls *tls;
 	struct http_parser *http; /* from the first byte of a request until it is answered */
 	struct run *run;	  /* from its head on */
@@ -91,6 +92,7 @@ static void conn_free(struct conn *c)
 		stop_waiting(c);
 	loop_fd_del(c->watch);
 	loop_timer_clear(s->loop, &c->timer);
+	held_cancel(&s->held, &c->held);
 	end_request(c);
 	loop_task_cancel(s->loop, &c->task);
 	peer_free(c->peer);
@@ -112,6 +114,8 @@ static struct span plain_output(struct conn *c)
 {
 	struct server *s = c->server;
 
+	if (c->held.ticket)
+		return SPAN_NONE;
 	if (c->response_done < c->response_len)
 		return SPAN(c->response + c->response_done, c->response_len - c->response_done);
 	if (c->run)
@@ -324,6 +328,7 @@ static void upgrade(struct conn *c, struct exchange *x)
 		loop_timer_clear(s->loop, &c->timer);
 		leave_crowd(c);
 		respond(c, &w, CONN_SOCKET);
+		held_add(&s->held, &c->held, store_ticket(s->portal->store), on_output, c);
 		s->stats.upgrades++;
 	}
 	sodium_memzero(u, sizeof(*u));

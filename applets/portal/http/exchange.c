@@ -369,6 +369,8 @@ void exchange_send(struct exchange *x)
 	r->gone = NULL;
 	r->answer = ANSWER_COMPLETE;
 	compose(r);
+	if (r->match.area->kind != AREA_PLAIN && x->portal->store)
+		held_add(&r->server->held, &r->held, store_ticket(x->portal->store), r->wake, r->conn);
 	r->wake(r->conn);
 }
 
@@ -517,6 +519,8 @@ struct span exchange_output(struct run *r)
 {
 	struct strbuf *out = &r->x.out;
 
+	if (r->held.ticket)
+		return SPAN_NONE;
 	switch (r->answer) {
 	case ANSWER_NONE:
 	case ANSWER_DEFERRED:
@@ -553,7 +557,7 @@ bool exchange_is_broken(const struct run *r)
 
 bool exchange_is_waiting(const struct run *r)
 {
-	return r->answer == ANSWER_DEFERRED || r->answer == ANSWER_WAITING ||
+	return r->answer == ANSWER_DEFERRED || r->answer == ANSWER_WAITING || r->held.ticket ||
 	       (r->answer == ANSWER_STREAMING && r->head_done == r->head.n && r->out_done == r->x.out.n);
 }
 
@@ -576,6 +580,8 @@ void exchange_give_up(struct run *r)
 {
 	void (*gone)(void *) = r->gone;
 
+	if (r->held.ticket)
+		r->answer = ANSWER_BROKEN; /* nobody can say whether it will be on the disk */
 	if (r->answer != ANSWER_DEFERRED && r->answer != ANSWER_STREAMING)
 		return;
 	r->gone = NULL;
@@ -613,6 +619,7 @@ void exchange_free(struct run *r)
 		r->gone(r->ctx);
 	account_for(r);
 	loop_timer_clear(r->server->loop, &r->timer);
+	held_cancel(&r->server->held, &r->held);
 	while (r->memory) {
 		struct piece *next = r->memory->next;
 		sodium_memzero(r->memory->bytes, r->memory->n);

@@ -56,6 +56,7 @@ struct run {
 	void (*gone)(void *ctx);
 	void *ctx;
 	struct loop_timer timer;
+	struct held held; /* complete, for the disk */
 	struct piece *memory;
 	struct pairs form, query;
 	struct browser browser;

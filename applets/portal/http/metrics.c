@@ -194,8 +194,13 @@ void metrics_serve(struct exchange *x)
 	strbuf_puts(b, NS "info{version=\"" EMBERBOX_VERSION "\"} 1\n");
 	one(b, "ready", "gauge", "1 when /readyz says ready but for the database", !s->is_starting && !s->is_stopping);
 	put_http(b, s);
-	if (!s->is_starting)
+	if (!s->is_starting) {
+		struct store_disk disk = store_disk(s->portal->store);
+
 		one(b, "store_writable", "gauge", "0 while nothing can be saved: disk full or read-only, file gone", store_trouble(s->portal->store) == NULL);
+		one(b, "store_syncs_total", "counter", "times the disk was told to keep what was written", disk.syncs);
+		one(b, "store_waits_total", "counter", "times the event loop waited for the disk, which was too far behind", disk.waits);
+	}
 	put_loop(b, s->loop);
 	if (s->portal->hub)
 		put_hub(b, s->portal->hub);

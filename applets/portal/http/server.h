@@ -7,6 +7,7 @@
 
 #include "applets/portal/admin/admin.h"
 #include "applets/portal/http/crowd.h"
+#include "applets/portal/http/held.h"
 #include "applets/portal/http/metrics.h"
 #include "applets/portal/http/rate.h"
 #include "applets/portal/serve.h"
@@ -29,6 +30,7 @@ struct server {
 	struct crowd crowd;
 	struct conn *waiting, **waiting_end; /* that want to become sockets, in the order in which they came */
 	struct loop_task waiting_task;
+	struct held_list held; /* answers that wait for the disk */
 	u64 turn, turn_began;	       /* of the loop */
 	const struct area *const *areas; /* router.h */
 	bool is_starting, is_stopping;

@@ -58,17 +58,6 @@ int store_backup_begin(struct store *s, const char *path, struct store_backup **
 	return 0;
 }
 
-static int sync_file(struct store *s, const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
-
-	if (fd < 0 || fsync(fd))
-		rc = fail(s, "cannot write", path);
-	if (fd >= 0)
-		close(fd);
-	return rc;
-}
-
 int store_backup_step(struct store_backup *b)
 {
 	int rc = sqlite3_backup_step(b->backup, STEP_PAGES);
@@ -86,9 +75,8 @@ int store_backup_step(struct store_backup *b)
 			 (rc & 0xff) == SQLITE_FULL ? "the disk is full" : sqlite3_errstr(rc));
 		return (rc & 0xff) == SQLITE_NOMEM ? ERR_NOMEM : ERR_IO;
 	}
-	rc = sync_file(b->s, b->path);
-	b->is_done = rc == 0;
-	return rc;
+	b->is_done = true;
+	return 0;
 }
 
 void store_backup_end(struct store_backup *b)

@@ -2,11 +2,12 @@
 
 #include "applets/portal/model/pool.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BUSY_TIMEOUT_MS 2000    /* somebody looks at the file with another program */
+#define BUSY_TIMEOUT_MS 2000    /* somebody looks at the file with another program, while nobody serves */
 #define CACHE_KIB 8192          /* pages SQLite keeps in memory, once it has read that many */
 #define CHECKPOINT_PAGES "250"  /* brought home at once by the commit that made as many: some 1 ms; SQLite's own 1000 were 6 */
 
@@ -104,8 +105,12 @@ int store_open(struct store **out, const char *path, char *why, size_t why_size)
 		snprintf(why, why_size, "out of memory");
 		return ERR_NOMEM;
 	}
-	int rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-	rc = rc == SQLITE_OK ? 0 : sql_fail(s, rc);
+	int rc = behind_register();
+
+	if (!rc) {
+		rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, BEHIND_VFS);
+		rc = rc == SQLITE_OK ? 0 : sql_fail(s, rc);
+	}
 	if (!rc) {
 		sqlite3_extended_result_codes(s->db, 1);
 		sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
@@ -145,6 +150,7 @@ void store_close(struct store *s)
 		for (int i = 0; i < ROW_COUNT; i++)
 			sqlite3_finalize(s->rows[k][i]);
 	sql_forget_cached(s);
+	behind_stop(s->behind);
 	sqlite3_close(s->db);
 	free(s);
 }
@@ -420,6 +426,55 @@ int store_ping(struct store *s)
 	return is_gone(s) ? sql_in_trouble(s, GONE) : sql_run_fixed(s, ST_PING);
 }
 
+/* ---- the disk, behind -------------------------------------------------------------------------------------------------------------- */
+
+static void on_behind(void *ctx)
+{
+	struct store *s = ctx;
+	int error = behind_trouble(s->behind);
+
+	if (error) {
+		char why[sizeof(s->trouble)];
+
+		snprintf(why, sizeof(why), behind_is_lost(s->behind) ? "the disk lost what was written (%s): check it, then start the portal again" :
+			 error == ENOSPC || error == EDQUOT ? "the disk is full" : "the disk refuses (%s)", strerror(error));
+		(void)sql_in_trouble(s, why);
+	}
+	s->settled(s->settled_ctx, behind_settled(s->behind));
+}
+
+int store_defer(struct store *s, struct loop *loop, void (*settled)(void *ctx, u64 ticket), void *ctx)
+{
+	int rc = behind_of(s->db) ? 0 : ERR_UNSUPPORTED; /* in memory */
+
+	rc = rc ? rc : sql_exec(s, "PRAGMA locking_mode=EXCLUSIVE"); /* nor has each read to lock the file from now on */
+
+	/* takes the lock, and brings the log's name to the disk: later only its content is */
+	rc = rc ? rc : store_try(s);
+	s->settled = settled;
+	s->settled_ctx = ctx;
+	rc = rc ? rc : behind_start(behind_of(s->db), loop, on_behind, s);
+	s->behind = rc ? NULL : behind_of(s->db);
+	return rc;
+}
+
+u64 store_ticket(const struct store *s)
+{
+	return s->behind ? behind_ticket(s->behind) : 0;
+}
+
+bool store_is_lost(const struct store *s)
+{
+	return s->behind && behind_is_lost(s->behind);
+}
+
+struct store_disk store_disk(const struct store *s)
+{
+	struct behind_stats b = s->behind ? behind_stats(s->behind) : (struct behind_stats){ 0 };
+
+	return (struct store_disk){ .syncs = b.syncs, .waits = b.waits };
+}
+
 /* ---- trouble -------------------------------------------------------------------------------------------------------------------------- */
 
 const char *store_trouble(const struct store *s)
@@ -436,6 +491,11 @@ void store_watch(struct store *s, void (*told)(void *ctx, const char *why), void
 int store_try(struct store *s)
 {
 	char sql[64];
+
+	if (s->behind && behind_trouble(s->behind)) {
+		behind_retry(s->behind); /* first what waits; it tells when it is done */
+		return ERR_IO;
+	}
 	int rc = store_begin(s, STORE_DURABLE);
 
 	/* the same version again: a page is written */

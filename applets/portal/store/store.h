@@ -19,6 +19,7 @@
 #include "applets/portal/model/geo.h"
 #include "applets/portal/model/principal.h"
 
+struct loop;
 struct store;
 
 /* Opens or creates the file, brings its schema up to date. ERR_IO, ERR_UNSUPPORTED (made by a newer program), ERR_MALFORMED (not a
@@ -29,9 +30,24 @@ void store_close(struct store *s);
 /* What the last failed call stumbled over, for the operator. */
 const char *store_reason(const struct store *s);
 
-/* DURABLE survives power loss (one sync per commit); EAGER survives a killed process, and costs no sync: for what devices redo by
- * themselves. */
+/* What has committed and settled: DURABLE survives power loss, EAGER a killed process; it costs no sync: for what devices redo by themselves. */
 enum store_durability { STORE_DURABLE, STORE_EAGER };
+
+/* From here on a commit waits for no disk; a thread does (behind.h). What is told because of a commit must wait for the ticket of after it:
+ *
+ *	store_commit(s); … answer ready, t = store_ticket(s) ──t is 0──▶ send
+ *	                                                     └──else──▶ keep ──settled(ctx, >= t)──▶ send
+ *
+ * Tickets grow. `settled` comes from the loop, also when trouble (below) began. Until store_close(), which waits for the disk, no other process can
+ * read the file. ERR_UNSUPPORTED: there is none, it is in memory. */
+int store_defer(struct store *s, struct loop *loop, void (*settled)(void *ctx, u64 ticket), void *ctx) MUST_CHECK;
+u64 store_ticket(const struct store *s);
+/* The disk took a write and lost it: nothing settles any more, only opening the file anew tells what is in it. */
+bool store_is_lost(const struct store *s);
+struct store_disk {
+	u64 syncs, waits; /* done by the thread; how often it was so far behind that a commit waited for it */
+};
+struct store_disk store_disk(const struct store *s);
 
 int store_begin(struct store *s, enum store_durability d) MUST_CHECK;
 int store_commit(struct store *s) MUST_CHECK;
@@ -330,7 +346,7 @@ int store_audit_page(struct store *s, const struct store_audit_query *q, int (*e
  * A copy of everything committed, made while serving, in steps of a few milliseconds. What is written meanwhile is in it too. */
 struct store_backup;
 int store_backup_begin(struct store *s, const char *path, struct store_backup **out) MUST_CHECK; /* ERR_EXISTS: it overwrites nothing */
-/* 1: more to do, 0: done and on disk, or an error. Then store_backup_end(), which removes what is not complete. */
+/* 1: more to do, 0: done, though not synced, which can take long; or an error. Then store_backup_end(), which removes what is not complete. */
 int store_backup_step(struct store_backup *b) MUST_CHECK;
 void store_backup_end(struct store_backup *b);
 

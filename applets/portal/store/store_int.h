@@ -1,6 +1,7 @@
 /* applets/portal/store/store_int.h: the inside of the store, shared by
  *   sql.c     statements made from field tables, values between rows and entities, running a statement
  *   store.c   the file, transactions, rows, devices, the list of changes
+ *   behind.c  the disk, waited for by a thread
  *   expiry.c  what is revoked, purged, counted against limits
  *   usage.c   sessions of devices, when something was last seen, counters for charts
  *   audit.c   the audit trail: triggers from the field tables, asking it
@@ -14,6 +15,7 @@
 #pragma once
 
 #include "applets/portal/model/fold.h"
+#include "applets/portal/store/behind.h"
 #include "applets/portal/store/statements.h"
 #include "applets/portal/store/store.h"
 
@@ -34,6 +36,9 @@ struct cached_statement {
 
 struct store {
 	sqlite3 *db;
+	struct behind *behind; /* store_defer() */
+	void (*settled)(void *ctx, u64 ticket);
+	void *settled_ctx;
 	sqlite3_stmt *fixed[ST_COUNT];
 	sqlite3_stmt *rows[KIND_COUNT][ROW_COUNT];
 	struct cached_statement cached[STATEMENTS_CACHED]; /* made from what somebody asked */

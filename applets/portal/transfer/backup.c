@@ -1,5 +1,7 @@
 #include "applets/portal/transfer/transfer.h"
 
+#include "applets/portal/cli.h"
+#include "applets/portal/copying.h"
 #include "applets/portal/state.h"
 
 #include <errno.h>
@@ -18,13 +20,46 @@ static int fail(const char *verb, const char *file, const char *why)
 	return 1;
 }
 
+static void forget_copy(const char *dir)
+{
+	static const char *const names[] = { COPYING_NAME, COPYING_NAME "-wal", COPYING_NAME "-shm" };
+	char path[STATE_PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (state_path(dir, names[i], path))
+			unlink(path);
+}
+
+/* By the portal that serves and has the database for itself. ERR_CLOSED: none does. */
+static int copy_served(const char *dir, const char *file, char *why, size_t why_size)
+{
+	const struct admin_request rq = { .noun = "portal", .verb = "backup" };
+	struct admin_reply reply = { 0 };
+	char draft[STATE_PATH_MAX];
+	int rc = cli_request_served(dir, &rq, &reply);
+
+	snprintf(why, why_size, "%s", rc == ERR_DENIED ? "not allowed to talk to the portal that serves: run this as its user" :
+				      rc	       ? err_str(rc) :
+				      reply.err	       ? reply.err :
+							 "");
+	if (!rc)
+		rc = reply.status || !state_path(dir, COPYING_NAME, draft) ? ERR_STATE : store_copy(draft, file, why, why_size);
+	if (!reply.status)
+		forget_copy(dir);
+	admin_reply_free(&reply);
+	return rc;
+}
+
 int backup_run(const char *dir, const char *file)
 {
 	char db[STATE_PATH_MAX], why[256] = "";
 
 	if (!state_path(dir, "portal.db", db))
 		return fail("backup", dir, "the path is too long");
-	if (store_copy(db, file, why, sizeof(why)))
+	int rc = copy_served(dir, file, why, sizeof(why));
+	if (rc == ERR_CLOSED)
+		rc = store_copy(db, file, why, sizeof(why));
+	if (rc)
 		return fail("backup", db, why);
 	return 0;
 }
