@@ -70,7 +70,7 @@ TEST(requests_and_data_have_their_own_sockets)
 		u8 d[2] = { (u8)b, 1 };
 		struct relay_sock *want = b < 4 ? control : data;
 		send_text(peer, ring, &dst, SPAN(d, 2));
-		REQUIRE(receive(want, ring, rx, 1000) == 1);
+		REQUIRE(receive(want, ring, rx, 10000) == 1);
 		EXPECT(rx[0].len == 2 && rx[0].data[0] == b);
 		EXPECT(ip_eq(&rx[0].local.ip, &c.bind) && rx[0].local.port == c.port);
 		EXPECT(rx[0].remote.port == pc.port);
@@ -104,7 +104,7 @@ TEST(gather_lists_leave_as_runs_and_arrive_whole)
 		struct relay_tx tx = { .src = &ca.bind, .dst = &dst, .pieces = pieces, .n_pieces = 40, .len = 19 * 100 + 34, .seg = 100 };
 		relay_sock_send(a, ring, &tx);
 		while (got < 20) {
-			int n = receive(b, ring, rx, 1000);
+			int n = receive(b, ring, rx, 10000);
 			REQUIRE(n > 0);
 			for (int k = 0; k < n; k++) {
 				u32 seg = rx[k].seg ? rx[k].seg : rx[k].len;
@@ -142,7 +142,7 @@ TEST(refused_runs_go_out_one_by_one)
 	relay_sock_send(a, ring, &tx);
 	static const u32 want[] = { 30, 30, 30, 10 };
 	for (size_t i = 0; i < ARRAY_LEN(want);) {
-		int n = receive(b, ring, rx, 1000);
+		int n = receive(b, ring, rx, 10000);
 		REQUIRE(n > 0);
 		for (int k = 0; k < n && i < ARRAY_LEN(want); k++)
 			EXPECT_EQ(rx[k].len, want[i++]);
@@ -164,7 +164,7 @@ TEST(empty_datagrams_pass)
 
 	REQUIRE(relay_sock_open(&a, &ca) == 0 && relay_sock_open(&b, &cb) == 0);
 	send_text(a, ring, &dst, SPAN("", 0));
-	EXPECT_EQ(receive(b, ring, rx, 1000), 1);
+	EXPECT_EQ(receive(b, ring, rx, 10000), 1);
 	EXPECT_EQ(rx[0].len, 0);
 	relay_sock_close(a);
 	relay_sock_close(b);

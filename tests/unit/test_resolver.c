@@ -98,7 +98,7 @@ static bool serve(enum manner manner)
 	socklen_t len = sizeof(from);
 	struct pollfd p = { .fd = server_fd, .events = POLLIN };
 
-	if (poll(&p, 1, 1000) != 1)
+	if (poll(&p, 1, 10000) != 1)
 		return false;
 	ssize_t n = recvfrom(server_fd, q, sizeof(q), 0, (struct sockaddr *)&from, &len);
 	if (n < 17)
@@ -132,7 +132,7 @@ static bool wait_readable(void)
 {
 	struct pollfd p = { .fd = resolver_fd(resolver), .events = POLLIN };
 
-	return poll(&p, 1, 1000) == 1;
+	return poll(&p, 1, 10000) == 1;
 }
 
 static u64 start_lookup(u64 now)

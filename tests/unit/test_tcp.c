@@ -20,7 +20,7 @@ static int listen_on_loopback(struct endpoint *at)
 static bool wait_for(int fd, short events)
 {
 	struct pollfd p = { fd, events, 0 };
-	return poll(&p, 1, 2000) == 1;
+	return poll(&p, 1, 10000) == 1;
 }
 
 /* A port nobody listens on: one that was just given back. */

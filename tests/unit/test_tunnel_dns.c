@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define WAIT_MS 5000u
+#define WAIT_MS 20000u
 
 static struct fixture {
 	struct loop *loop;

@@ -29,7 +29,7 @@ static struct endpoint where(const struct udp_sock *s, struct ip ip)
 static bool wait_readable(const struct udp_sock *s)
 {
 	struct pollfd p = { udp_fd(s), POLLIN, 0 };
-	return poll(&p, 1, 1000) == 1;
+	return poll(&p, 1, 10000) == 1;
 }
 
 struct sink {
@@ -344,7 +344,7 @@ TEST(what_the_system_does_not_take_is_kept_and_sent_later_in_order)
 
 	struct sink k = { 0 };
 	struct pollfd p = { udp_fd(a), POLLOUT, 0 };
-	while (udp_flush(a) == ERR_AGAIN && poll(&p, 1, 1000) == 1)
+	while (udp_flush(a) == ERR_AGAIN && poll(&p, 1, 10000) == 1)
 		;
 	EXPECT(!udp_is_blocked(a));
 	receive(b, &k, 2 * SLOW_RUNS);

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define CLIENTS 3
-#define WAIT_MS 2000
+#define WAIT_MS 10000
 
 static int client_for(const struct endpoint *server)
 {
