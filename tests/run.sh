@@ -44,7 +44,7 @@ died() { # what it means when a program ends with status $rc
 }
 
 run_program() {
-	run "${TEST_TIMEOUT:-300}" "$1"
+	run "${TEST_TIMEOUT:-900}" "$1"
 	summary=$(grep -aE '^[0-9]+ passed, [0-9]+ failed' "$out" | tail -n 1)
 	p=0 f=0 s=0
 	[ -n "$summary" ] && read -r p _ f _ s _ <<-END
@@ -53,7 +53,7 @@ run_program() {
 	f=${f%,} s=${s:-0}
 	if { [ "$rc" -ne 0 ] && [ "$f" -eq 0 ]; } || [ -z "$summary" ]; then
 		f=$((f + 1))
-		died "$1" "${TEST_TIMEOUT:-300}"
+		died "$1" "${TEST_TIMEOUT:-900}"
 	fi
 	[ "$f" -gt 0 ] && { echo "--- $1"; grep -avxF -- "${summary:-none}" "$out" | tail -n 80; }
 	add "$p" "$f" "$s"

@@ -1,5 +1,5 @@
 """STUN Binding over UDP: stun_probe.py HOST PORT wait SECONDS     until the first answer; prints when it came, in Unix seconds; `asking` to stderr before
-                       stun_probe.py HOST PORT flood SECONDS    one a 20 ms under a flood of data; prints answered and asked
+                       stun_probe.py HOST PORT flood SECONDS    one a 20 ms under a flood of data, 60 at least; prints answered and asked
 """
 import os
 import socket
@@ -52,7 +52,7 @@ threads = [threading.Thread(target=flood, args=(over,)) for _ in range(2)]
 for t in threads:
     t.start()
 asked = answered = 0
-while time.monotonic() - began < seconds:
+while time.monotonic() - began < seconds or asked < 60:
     asked += 1
     answered += ask(sock, 0.5)
     time.sleep(0.02)

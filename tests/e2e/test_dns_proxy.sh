@@ -291,12 +291,12 @@ check check_of_a_good_file "$EMBERBOX" dns-proxy --config "$E2E/conf" --check
 # for a machine that needs as long to read it as we pause would do nothing else. A query without an answer is lost however long one waits.
 seq 6000 | sed 's/.*/h&.many.example A/' >"$E2E/load"
 under_load() {
-	in_ns host dnsperf -s 192.168.77.1 -d "$E2E/load" -Q 1000 -q 500 -t 40 -c 4 -n 1 >"$E2E/dnsperf.out" 2>&1 &
+	in_ns host dnsperf -s 192.168.77.1 -d "$E2E/load" -Q 1000 -q 100 -t 40 -c 4 -n 1 >"$E2E/dnsperf.out" 2>&1 &
 	local load=$! reloads=0
 	while is_alive $load; do
 		reload 'configuration read again' || break
 		reloads=$((reloads + 1))
-		sleep 0.2
+		sleep 0.5
 	done
 	wait $load
 	echo "$reloads reloads"

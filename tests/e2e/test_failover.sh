@@ -14,26 +14,31 @@ if [ $# -eq 0 ]; then
 	exit $rc
 fi
 
-# A ping every 20 ms; its sequence numbers and times tell the longest gap.
+# A ping every 20 ms; its sequence numbers and times tell the longest gap. Another one goes to the next router meanwhile, where nobody of ours is
+# in the way: as long as the machine makes that one wait, it may make ours wait too.
 pings() { # pings SECONDS
 	{
 		in_ns client ping -D -n -i 0.02 -W 1 -w "$1" 10.9.0.80 >"$E2E/pings" 2>&1
 		date +%s.%N >"$E2E/pings.end"
 	} &
 	PINGER=$!
+	in_ns client ping -D -n -i 0.02 -W 1 -w "$1" 192.0.2.1 >"$E2E/pings.machine" 2>&1 &
+	MACHINE=$!
 	wait_for 50 grep -q 'bytes from' "$E2E/pings"
 }
-gap_ms() {
-	awk -F'[][]' '/bytes from/ { t = $2 * 1000; if (last && t - last > gap) gap = t - last; last = t } END { printf "%d\n", gap }' "$E2E/pings"
+gap_ms() { # gap_ms FILE
+	awk -F'[][]' '/bytes from/ { t = $2 * 1000; if (last && t - last > gap) gap = t - last; last = t } END { printf "%d\n", gap }' "$1"
 }
 # The last answer came within the last 0.7 s of the run.
 came_back() { awk -F'[][]' -v end="$(cat "$E2E/pings.end")" '/bytes from/ { last = $2 } END { exit !(end - last < 0.7) }' "$E2E/pings"; }
 within() { # within TEST LIMIT_MS
-	local gap
-	wait "$PINGER"
-	gap=$(gap_ms)
-	note "$SUITE: traffic flows again after $gap ms (limit $2)"
-	check "$1" test "$gap" -le "$2"
+	local gap stall
+	wait "$PINGER" "$MACHINE"
+	gap=$(gap_ms "$E2E/pings")
+	stall=$(($(gap_ms "$E2E/pings.machine") - 20))
+	[ $stall -gt 0 ] || stall=0
+	note "$SUITE: traffic flows again after $gap ms (limit $2 and the machine's own $stall)"
+	check "$1" test "$gap" -le $(($2 + stall))
 	check "$1"_for_good came_back
 }
 second_gateway() {

@@ -44,7 +44,7 @@ another() { # another PATTERN PID: it runs again
 }
 check killed_relay_comes_back comes_back ' relay$'
 check killed_portal_comes_back comes_back 'portal --dir'
-check all_join_again wait_for 200 online
+check all_join_again wait_for 600 online
 check killed_gateway_comes_back comes_back ' gateway$'
 check and_serves_again wait_for 300 fetch
 stop client

@@ -133,7 +133,7 @@ verdict relay_never_logs_its_secret $?
 
 kill $portal
 wait $portal 2>/dev/null
-wait_for 20 is_ready 503 && is "$(http http://127.0.0.1:8080/healthz)" 200 && python3 tests/e2e/stun_probe.py 127.0.0.1 4478 wait 10 >/dev/null
+wait_for 20 is_ready 503 && is "$(http http://127.0.0.1:8080/healthz)" 200 && python3 tests/e2e/stun_probe.py 127.0.0.1 4478 wait 10 >/dev/null 2>&1
 verdict spec50_51_relays_on_without_its_portal $?
 portal
 wait_for 30 is_ready 200
@@ -160,7 +160,7 @@ wait $portal 2>/dev/null
 start=$(date +%s)
 "$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --api-url ws://127.0.0.1:13001 token >"$work/relay.log" 2>&1 &
 relay=$!
-python3 tests/e2e/stun_probe.py 127.0.0.1 3478 wait 10 >/dev/null
+python3 tests/e2e/stun_probe.py 127.0.0.1 3478 wait 10 >/dev/null 2>&1
 verdict relay_serves_before_it_joined $?
 ends_with 25 $relay 1
 status=$? took=$(($(date +%s) - start))

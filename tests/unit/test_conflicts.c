@@ -236,8 +236,8 @@ TEST(what_is_not_known_any_more_counts_as_a_change)
 	entity_deinit(KIND_SITE, &e);
 	tick(w->portal, SEC(1));
 	EXPECT_EQ(admin(w->portal, "site update Berlin --name Theirs"), 0);
-	tick(w->portal, (AUDIT_DAYS + 1) * 86400ull * NSEC_PER_SEC);
-	while (store_purge_expired(p->store, portal_wall) > 0)
+	/* as it will be then; to live through the year is a minute's work */
+	while (store_purge_expired(p->store, portal_wall + (AUDIT_DAYS + 1) * 86400ull * NSEC_PER_SEC) > 0)
 		;
 	EXPECT_EQ(update_since(p, "site", id, since, "name", "Mine"), ADMIN_CONFLICT);
 	http_free(w);
