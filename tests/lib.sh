@@ -101,6 +101,7 @@ must() {
 	finish
 }
 
+not() { ! "$@"; }
 # is GOT WANTED
 is() { [ "$1" = "$2" ] || { printf 'is: %s\nshould be: %s\n' "$1" "$2" && return 1; }; }
 

@@ -20,108 +20,30 @@
 # 2001:db8:<n>::/64, routed and guarded by the NATs' state but not translated; CLIENT_STACK and GATEWAY_STACK choose 4 (default), 6 or
 # dual for the two sides. Everything that was started is stopped and everything that was made is removed at exit, also after Ctrl-C.
 #
-# Words: `in_ns PLACE CMD…` runs there; `start NAME PLACE CMD…` runs in the background with its output in $E2E/NAME.log; `stop NAME [SIG]`;
-# `wait_log NAME PATTERN [SECONDS]`; `check TEST CMD…` prints ok or not ok; `skip TEST REASON`; `finish` gives the exit status.
-set -u
+# Words: `in_ns PLACE CMD…` runs there; `start NAME PLACE CMD…` runs in the background with its output in $E2E/NAME.log; all others are those of
+# tests/lib.sh.
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-EMBERBOX=${EMBERBOX:-$ROOT/build/static/all/emberbox}
 P=eb$$
-E2E=${SCRATCH:+$SCRATCH/$P}
-E2E=${E2E:-$(mktemp -d)}
-mkdir -p "$E2E"
+E2E=$work
+PREFIX=${SUITE}_
+WAIT_SECS=10
 API_URL=ws://198.51.100.2:13001
 PLACES=()
-declare -A PIDS=() HOSTED=()
-FAILED=0
-SUITE=$(basename "$0" .sh)
-SUITE=${SUITE#test_}
+declare -A HOSTED=()
 
-# ---- the end first ----------------------------------------------------------------------------------------------------------
-
-cleanup() {
-	trap - EXIT INT TERM
-	local name pid place pids
-	for name in "${!PIDS[@]}"; do kill "${PIDS[$name]}" 2>/dev/null; done
-	for name in "${!PIDS[@]}"; do await_end "${PIDS[$name]}" 20 || kill -9 "${PIDS[$name]}" 2>/dev/null; done
+remove_places() {
+	local place pid
 	for place in "${PLACES[@]}"; do
-		pids=$(ip netns pids "$P-$place" 2>/dev/null)
-		for pid in $pids; do kill -9 "$pid" 2>/dev/null; done
+		for pid in $(ip netns pids "$P-$place" 2>/dev/null); do kill -9 "$pid" 2>/dev/null; done
 		ip netns del "$P-$place" 2>/dev/null
 		rm -rf "/etc/netns/$P-$place"
 	done
 	rmdir /etc/netns 2>/dev/null
-	[ -n "${KEEP:-}" ] && echo "note kept $E2E" || rm -rf "$E2E"
 }
-trap cleanup EXIT
-trap 'cleanup; exit 130' INT
-trap 'cleanup; exit 143' TERM
+AT_END+=(remove_places)
 
-finish() { exit $((FAILED > 0)); }
-
-# ---- saying how it went -----------------------------------------------------------------------------------------------------
-
-ok() { echo "ok ${SUITE}_$1"; }
-skip() { echo "skip ${SUITE}_$1: $2"; }
-note() { echo "note $*"; }
-
-# not_ok TEST [WHY]: with the last lines of everybody's log
-not_ok() {
-	FAILED=$((FAILED + 1))
-	echo "not ok ${SUITE}_$1${2:+: $2}"
-	local log
-	for log in "$E2E"/*.log; do
-		[[ $log == *.before.log || $log == *-setup.log ]] && continue
-		[ -s "$log" ] && tail -n "${LOG_LINES:-12}" "$log" | sed "s|^|    $(basename "$log" .log): |"
-	done
-}
-
-# check TEST CMD…: one test is one command that succeeds
-check() {
-	local test=$1
-	shift
-	if "$@" >"$E2E/check.out" 2>&1; then
-		ok "$test"
-	else
-		not_ok "$test" "$*"
-		tail -n 10 "$E2E/check.out" | sed 's/^/    /'
-		return 1
-	fi
-}
-
-# Ends the script when the ground it stands on is missing: the rest would only repeat it.
-must() {
-	"$@" && return
-	not_ok "set_up" "$*"
-	finish
-}
-
-now_ms() { local t=${EPOCHREALTIME/[.,]/}; echo $((t / 1000)); }
-
-# wait_for TENTHS CMD…: so often at most, a tenth of a second apart
-wait_for() {
-	local tenths=$1
-	shift
-	while ! "$@" >/dev/null 2>&1; do
-		tenths=$((tenths - 1))
-		[ "$tenths" -gt 0 ] || return 1
-		sleep 0.1
-	done
-}
-
-# ---- processes --------------------------------------------------------------------------------------------------------------
-
-is_alive() { kill -0 "$1" 2>/dev/null; }
-
-# await_end PID TENTHS
-await_end() {
-	local i
-	for ((i = 0; i < $2; i++)); do
-		is_alive "$1" || return 0
-		sleep 0.1
-	done
-	! is_alive "$1"
-}
+# ---- programs in places -----------------------------------------------------------------------------------------------------
 
 # own_etc PLACE [FOLDER…]: from now on its programs see a copy of /etc, $E2E/etc-PLACE, in place of the machine's, and may change it; and
 # folders that are empty at first, $E2E/FOLDER-PLACE, in place of those named
@@ -148,46 +70,10 @@ in_ns() { # in_ns PLACE CMD…
 	ip netns exec "$P-$place" ${HOSTED[$place]:-} "$@"
 }
 
-# start NAME PLACE CMD…: what an earlier one of that name said moves to NAME.before.log, so that wait_log sees only the new one
-start() {
+start() { # start NAME PLACE CMD…
 	local name=$1 place=$2
 	shift 2
-	[ -s "$E2E/$name.log" ] && cat "$E2E/$name.log" >>"$E2E/$name.before.log"
-	: >"$E2E/$name.log"
-	ip netns exec "$P-$place" ${HOSTED[$place]:-} "$@" >>"$E2E/$name.log" 2>&1 </dev/null &
-	PIDS[$name]=$!
-}
-
-# stop NAME [SIGNAL]: the status it ended with, 124 when it had to be killed after 20 s
-stop() {
-	local pid=${PIDS[$1]:-}
-	[ -n "$pid" ] || return 0
-	unset "PIDS[$1]"
-	kill -"${2:-TERM}" "$pid" 2>/dev/null
-	if [ "${2:-}" = KILL ]; then
-		{ wait "$pid"; } 2>/dev/null # where bash would tell of it
-		return 137
-	fi
-	if ! await_end "$pid" 200; then
-		kill -9 "$pid" 2>/dev/null
-		wait "$pid" 2>/dev/null
-		return 124
-	fi
-	wait "$pid"
-}
-
-# wait_log NAME PATTERN [SECONDS]: also false when the program ended before
-wait_log() {
-	local tenths=$((${3:-10} * 20))
-	while ! grep -qE -- "$2" "$E2E/$1.log" 2>/dev/null; do
-		tenths=$((tenths - 1))
-		[ "$tenths" -gt 0 ] || return 1
-		if [ -n "${PIDS[$1]:-}" ] && ! is_alive "${PIDS[$1]}"; then
-			grep -qE -- "$2" "$E2E/$1.log"
-			return
-		fi
-		sleep 0.05
-	done
+	launch "$name" ip netns exec "$P-$place" ${HOSTED[$place]:-} "$@"
 }
 
 rss_kib() { awk '/^VmRSS:/ { print $2 }' "/proc/${PIDS[$1]}/status"; }

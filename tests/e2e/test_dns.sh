@@ -74,7 +74,6 @@ resource() {
 ask() { in_ns client dig +time="${ASK_SECS:-10}" +tries=2 "$@"; }
 status_of() { ask "$@" | sed -n 's/.*status: \([A-Z]*\),.*/\1/p'; }
 short() { ask +short "$@"; }
-is() { [ "$1" = "$2" ] || { echo "is: $1"; echo "should be: $2" && return 1; }; }
 same_range() { # four proxy addresses
 	[ "$(short "$@" | grep -cE '^100\.(9[6-9]|1[01][0-9]|12[0-7])\.')" = 4 ]
 }

@@ -42,7 +42,6 @@ draws_ports() { # of a socket that has no mapping yet
 	read -r a b <"$E2E/mappings"
 	[ "$a" != "$b" ] && [ "$a" != 52626 ]
 }
-not() { ! "$@"; }
 # A datagram nobody asked for does not come in, and does not spoil the mapping either.
 refuses_strangers() {
 	in_ns portal python3 -c 'import socket; socket.socket(2, 2).sendto(b"x", ("192.0.2.2", 52625))'

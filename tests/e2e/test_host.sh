@@ -13,7 +13,6 @@ host_state() {
 		ip -o link | cut -d: -f2; for t in 539098368 539098369 539098370; do ip route show table $t; ip -6 route show table $t; done' 2>/dev/null
 }
 same_state() { diff "$E2E/$1.before" <(host_state "$1"); }
-not() { ! "$@"; }
 has_tunnel() { [ -n "$(ip -n "$P-$1" link show tun-firezone 2>/dev/null)" ] && in_ns "$1" nft list tables | grep -q emberbox; }
 mask_of() { awk -v k="$1:" '$1 == k { print $2 }' "/proc/${PIDS[$2]}/status"; }
 

@@ -14,9 +14,7 @@ for tool in chromium node; do
 	command -v $tool >/dev/null || { skip all "no $tool" && finish; }
 done
 axe_dir=${AXE_NPM_DIR:-$ROOT/build/interop/axe}
-if [ ! -e "$axe_dir/node_modules/axe-core" ] && command -v npm >/dev/null; then
-	mkdir -p "$axe_dir" && timeout 120 npm install --prefix "$axe_dir" --no-audit --no-fund --silent axe-core@4.10.3 >"$E2E/npm.log" 2>&1
-fi
+npm_packages "$axe_dir" axe-core@4.10.3
 shots=$ROOT/build/screenshots/journey
 mkdir -p "$shots"
 

@@ -17,11 +17,10 @@ PORTAL="$EMBERBOX portal --dir $DIR"
 {
 	$PORTAL init && $PORTAL account add --name Acme --admin-email jo@acme.example && $PORTAL site add --name Berlin && $PORTAL api-client add --name program
 } >"$E2E/setup" 2>&1 || must cat "$E2E/setup"
-json() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
-API=$($PORTAL api-token add --actor program --name test --json | json token)
-CLIENT=$($PORTAL token add --actor jo@acme.example --json | json token)
-GATEWAY=$($PORTAL token add --site Berlin --json | json token)
-LINK=$($PORTAL link add --actor jo@acme.example --json | json url)
+API=$($PORTAL api-token add --actor program --name test --json | field token)
+CLIENT=$($PORTAL token add --actor jo@acme.example --json | field token)
+GATEWAY=$($PORTAL token add --site Berlin --json | field token)
+LINK=$($PORTAL link add --actor jo@acme.example --json | field url)
 serve() {
 	start portal portal "$EMBERBOX" portal --dir "$DIR" serve --listen 127.0.0.1:13001 --web-refill-rate 0 --api-refill-rate 0 --socket-capacity 1000 \
 		--socket-refill-rate 1000 --mail none && wait_log portal 'portal is ready' 30

@@ -2,34 +2,21 @@
 # What leaves a portal comes back: export and import, dumps and the REST API of another portal, backup while serving, restore.
 # packages: curl:curl python3:python3
 # timeout: 600
-set -u
-cd "$(dirname "$0")/../.."
-EMBERBOX=${EMBERBOX:-$PWD/build/static/all/emberbox}
-"$EMBERBOX" --help | grep -qE '^ +portal( |$)' || { echo "skip portal_transfer: no portal in this build"; exit 0; }
-W=$(mktemp -d)
-port=${TRANSFER_TEST_PORT:-18471}
-pid=
-trap '[ -z "$pid" ] || { kill "$pid"; wait "$pid"; } 2>/dev/null; rm -rf "$W"' EXIT
-trap 'exit 130' INT TERM
+. "$(dirname "$0")/../lib.sh"
+cd "$ROOT" || exit
+"$EMBERBOX" --help | grep -qE '^ +portal( |$)' || { skip portal_transfer "no portal in this build" && finish; }
+PREFIX=portal_transfer_
+CHECK_LINES=30
+W=$work
+port=$(free_port)
 
-a() { "$EMBERBOX" portal --dir "$W/a" "$@" 2>>"$W/err"; }
-b() { "$EMBERBOX" portal --dir "$W/b" "$@" 2>>"$W/err"; }
-c() { "$EMBERBOX" portal --dir "$W/c" "$@" 2>>"$W/err"; }
-check() { # check NAME CMD…
-	: >"$W/err"
-	if "${@:2}" >"$W/out" 2>&1; then echo "ok portal_transfer_$1"; else echo "not ok portal_transfer_$1"; sed 's/^/    /' "$W/out" "$W/err" | tail -n 30; fi
-}
-
+a() { "$EMBERBOX" portal --dir "$W/a" "$@" 2>>"$W/commands.log"; }
+b() { "$EMBERBOX" portal --dir "$W/b" "$@" 2>>"$W/commands.log"; }
+c() { "$EMBERBOX" portal --dir "$W/c" "$@" 2>>"$W/commands.log"; }
 serve() { # serve LETTER
-	"$EMBERBOX" portal --dir "$W/$1" serve --listen "127.0.0.1:$port" --api-url "http://127.0.0.1:$port/" --api-refill-rate 0 --mail none >"$W/serve" 2>&1 &
-	pid=$!
-	for _ in $(seq 200); do
-		curl -s "http://127.0.0.1:$port/readyz" | grep -q '"ready"' && return 0
-		sleep 0.1
-	done
-	return 1
+	launch portal "$EMBERBOX" portal --dir "$W/$1" serve --listen "127.0.0.1:$port" --api-url "http://127.0.0.1:$port/" --api-refill-rate 0 --mail none &&
+		wait_log portal 'portal is ready'
 }
-stop() { kill "$pid" && wait "$pid"; pid=; }
 
 {
 	a init && a account add --name Acme --admin-email jo@acme.example && a site add --name Berlin &&
@@ -39,7 +26,7 @@ stop() { kill "$pid" && wait "$pid"; pid=; }
 		a policy add --group Makers --resource lab --condition 'remote_ip is_in_cidr 198.51.100.0/24' && a pool add --name Printers && a policy add --group Makers --resource Printers --disabled
 	b init && b account add --name Other --admin-email jo@acme.example
 	c init && c account add --name Third --admin-email jo@acme.example
-} >"$W/setup" || { echo "not ok portal_transfer_setup"; cat "$W/err"; exit 1; }
+} >"$W/setup" || fail setup "$W/commands.log"
 
 same() { # same FILE FILE: apart from ids and times
 	python3 - "$1" "$2" <<-'END'
@@ -78,7 +65,7 @@ fetched_from_an_api() {
 	serve a || return
 	c import --from-api "http://127.0.0.1:$port/" --api-token-file "$W/token" && echo nonsense >"$W/bad" &&
 		! c import --from-api "http://127.0.0.1:$port" --api-token-file "$W/bad" || rc=1
-	stop
+	stop portal
 	[ $rc = 0 ] && a api-client delete mover && c api-client delete mover; c export >"$W/c.json" && a export >"$W/a.json" && same "$W/a.json" "$W/c.json"
 }
 check fetched_from_an_api fetched_from_an_api
@@ -129,28 +116,23 @@ imitate() {
 		        self.answer(200, {"data": rows, "metadata": {"count": len(all), "limit": 2, "next_page": f"+/={at + 2}" if more else None, "prev_page": None}})
 		HTTPServer(("127.0.0.1", int(sys.argv[1])), H).serve_forever()
 	END
-	python3 "$W/imitation.py" "$port" "$@" &
-	pid=$!
-	for _ in $(seq 100); do
-		curl -s "http://127.0.0.1:$port/" >/dev/null && return 0
-		sleep 0.1
-	done
-	return 1
+	launch imitation python3 "$W/imitation.py" "$port" "$@"
+	wait_for 300 curl -s "http://127.0.0.1:$port/"
 }
 
 fetched_page_by_page() {
-	d() { "$EMBERBOX" portal --dir "$W/d" "$@" 2>>"$W/err"; }
+	d() { "$EMBERBOX" portal --dir "$W/d" "$@" 2>>"$W/commands.log"; }
 	d init && d account add --name Fourth --admin-email jo@acme.example && d site add --name Here && d export >"$W/d0.json" || return
 	echo t0ken >"$W/t0ken"
 	imitate broken || return
 	! d import --from-api "http://127.0.0.1:$port" --api-token-file "$W/t0ken" --site Here || { echo "half of it was taken"; return 1; }
-	kill "$pid"; wait "$pid" 2>/dev/null
+	stop imitation
 	d export >"$W/d1.json" && cmp "$W/d0.json" "$W/d1.json" || return
 	imitate || return
 	d import --from-api "http://127.0.0.1:$port" --api-token-file "$W/t0ken" --site Here | tail -n 1 | grep -q '^22 added' || return
 	d export >"$W/d1.json"
 	d import --from-api "http://127.0.0.1:$port" --api-token-file "$W/t0ken" --site Here | tail -n 1 | grep -q '^0 added' || return
-	kill "$pid"; wait "$pid" 2>/dev/null
+	stop imitation
 	pid=
 	d export >"$W/d2.json" && cmp "$W/d1.json" "$W/d2.json" || { echo "the second time changed something"; return 1; }
 	# what that API does not tell is not taken for nothing
@@ -216,7 +198,7 @@ backed_up_while_serving() {
 	a backup "$W/copy.db" || return
 	! a restore "$W/copy.db" || { echo "restored under a serving portal"; return 1; }
 	! a backup "$W/copy.db" || { echo "overwrote a copy"; return 1; }
-	a site delete Berlin && stop && ! a site show Berlin || return
+	a site delete Berlin && stop portal && ! a site show Berlin || return
 	! a restore "$W/a.json" && ! a restore "$W/none" || return
 	a restore "$W/copy.db" && a site show Berlin && [ -e "$W/a/portal.db.before-restore" ] && a export >"$W/again.json" && same "$W/a.json" "$W/again.json"
 }
@@ -269,3 +251,4 @@ not_imported() {
 	says "$W/cut.json" 'cut.json is no export: it is not JSON, or cut off' && says "$W/none.json" 'cannot read .*none.json: No such file'
 }
 check not_imported not_imported
+finish

@@ -7,47 +7,23 @@
 # timeout: 300
 # timed: it answers within a quarter of a second
 # lasts: 22
-set -u
-cd "$(dirname "$0")/../.." || exit 1
-EMBERBOX=${EMBERBOX:-$PWD/build/static/all/emberbox}
-if [ -z "${IN_NAMESPACE:-}" ]; then
-	[ "$(id -u)" = 0 ] || { echo "skip relay_program: needs root"; exit 0; }
-	IN_NAMESPACE=1 EMBERBOX=$EMBERBOX exec unshare -n --kill-child "$0"
-fi
-ip link set lo up
-work=${SCRATCH:-}/relay-program.$$
-[ -n "${SCRATCH:-}" ] || work=$(mktemp -d)
-mkdir -p "$work"
-pids=
-trap 'kill $pids 2>/dev/null; wait 2>/dev/null; rm -rf "$work"' EXIT
+. "$(dirname "$0")/../lib.sh"
+cd "$ROOT" || exit
+own_network
 unset FIREZONE_TOKEN FIREZONE_NAME FIREZONE_API_URL PUBLIC_IP4_ADDR PUBLIC_IP6_ADDR LISTEN_PORT RUST_LOG
 
-verdict() { # verdict NAME STATUS
-	if [ "$2" = 0 ]; then echo "ok $1"; else echo "not ok $1"; fi
-}
-is() { [ "$1" = "$2" ] || { echo "  \"$1\" instead of \"$2\""; return 1; }; }
 http() { curl -s -o /dev/null -m 10 -w '%{http_code}' "$@"; }
-wait_for() { # wait_for SECONDS COMMAND...
-	local i
-	for i in $(seq $(($1 * 20))); do
-		"${@:2}" >/dev/null 2>&1 && return 0
-		sleep 0.05
-	done
-	return 1
-}
 is_ready() { [ "$(http http://127.0.0.1:8080/readyz)" = "$1" ]; }
 logged() { grep -q "$1" "$work/portal.log"; }
-ends_with() { # ends_with SECONDS PID STATUS
-	timeout "$1" tail --pid="$2" -f /dev/null || { echo "  still there after $1 s"; return 1; }
-	wait "$2"
-	is $? "$3"
+ends_with() { # ends_with SECONDS STATUS: the relay
+	timeout "$1" tail --pid="${PIDS[relay]}" -f /dev/null || { echo "  still there after $1 s"; return 1; }
+	wait "${PIDS[relay]}"
+	is $? "$2"
 }
 portal() { # a log of its own, emptied before anybody can have joined; our question below is not in it
 	: >"$work/portal.log"
-	python3 tests/e2e/stub_portal.py 13001 "$work/mode" "$work/portal.log" &
-	portal=$!
-	pids="$pids $portal"
-	wait_for 20 curl -s -m 5 http://127.0.0.1:13001/ -o /dev/null
+	launch stub python3 tests/e2e/stub_portal.py 13001 "$work/mode" "$work/portal.log"
+	wait_for 200 curl -s -m 5 http://127.0.0.1:13001/ -o /dev/null
 }
 
 # ---- words on the command line
@@ -80,10 +56,9 @@ verdict relay_empty_token_file_is_refused $?
 
 python3 tests/e2e/stun_probe.py 127.0.0.1 3478 wait 30 >"$work/answered" 2>"$work/asking" &
 probe=$!
-wait_for 20 grep -q asking "$work/asking"
+wait_for 200 grep -q asking "$work/asking"
 start=$EPOCHREALTIME
-"$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --user alice:wonderland --allow-loopback-peers >"$work/relay.log" 2>&1 &
-relay=$!
+launch relay "$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --user alice:wonderland --allow-loopback-peers
 wait $probe
 verdict spec50_56_listens_on_3478 $?
 took=$(awk -v a="$start" -v b="$(cat "$work/answered")" 'BEGIN { printf "%d", (b - a) * 1000 }')
@@ -107,9 +82,9 @@ read -r answered asked < <(python3 tests/e2e/stun_probe.py 127.0.0.1 3478 flood 
 echo "  under a flood of data: $answered of $asked requests answered"
 [ "${asked:-0}" -gt 50 ] && [ $((answered * 100)) -ge $((asked * 98)) ]
 verdict spec50_47_requests_are_answered_under_a_flood_of_data $?
-rss=$(awk '/VmRSS/ { print $2 }' /proc/$relay/status)
-kill -TERM $relay
-ends_with 20 $relay 0
+rss=$(awk '/VmRSS/ { print $2 }' "/proc/${PIDS[relay]}/status")
+kill -TERM "${PIDS[relay]}"
+ends_with 20 0
 verdict spec50_55_sigterm_is_0 $?
 echo "  resident after the flood: $rss kB"
 
@@ -119,9 +94,8 @@ echo ok >"$work/mode"
 portal
 printf ' tok\nen ' >"$work/token"
 PUBLIC_IP4_ADDR=127.0.0.1 PUBLIC_IP6_ADDR=::1 LISTEN_PORT=4478 FIREZONE_API_URL=ws://127.0.0.1:13001 FIREZONE_TOKEN=$work/token \
-	FIREZONE_NAME='my relay' LOG_FORMAT=json "$EMBERBOX" relay >"$work/relay.log" 2>&1 &
-relay=$!
-wait_for 20 is_ready 200 && grep -q '/relay/websocket?name=my+relay&ipv4=127.0.0.1&ipv6=%3A%3A1&port=4478\|/relay/websocket?name=my%20relay&ipv4=127.0.0.1&ipv6=%3A%3A1&port=4478' "$work/portal.log" &&
+	FIREZONE_NAME='my relay' LOG_FORMAT=json launch relay "$EMBERBOX" relay
+wait_for 200 is_ready 200 && grep -q '/relay/websocket?name=my+relay&ipv4=127.0.0.1&ipv6=%3A%3A1&port=4478\|/relay/websocket?name=my%20relay&ipv4=127.0.0.1&ipv6=%3A%3A1&port=4478' "$work/portal.log" &&
 	logged 'Bearer token"' && logged ' relay/0.1.0 (' && head -1 "$work/relay.log" | python3 -m json.tool >/dev/null
 verdict spec50_48_flags_come_from_the_environment $?
 secret=$(sed -n 's/.*"stamp_secret": "\([0-9a-f]*\)".*/\1/p' "$work/portal.log" | head -1)
@@ -131,39 +105,35 @@ grep -q "$secret" "$work/relay.log"
 is $? 1
 verdict relay_never_logs_its_secret $?
 
-kill $portal
-wait $portal 2>/dev/null
-wait_for 20 is_ready 503 && is "$(http http://127.0.0.1:8080/healthz)" 200 && python3 tests/e2e/stun_probe.py 127.0.0.1 4478 wait 10 >/dev/null 2>&1
+stop stub
+wait_for 200 is_ready 503 && is "$(http http://127.0.0.1:8080/healthz)" 200 && python3 tests/e2e/stun_probe.py 127.0.0.1 4478 wait 10 >/dev/null 2>&1
 verdict spec50_51_relays_on_without_its_portal $?
 portal
-wait_for 30 is_ready 200
+wait_for 300 is_ready 200
 verdict spec50_50_ready_follows_the_join_state $?
 again=$(sed -n 's/.*"stamp_secret": "\([0-9a-f]*\)".*/\1/p' "$work/portal.log" | tail -1)
 is "$again" "$secret"
 verdict spec50_53_same_secret_after_a_reconnect $?
 
 echo 401 >"$work/mode"
-kill $portal
-wait $portal 2>/dev/null
+stop stub
 portal
-ends_with 30 $relay 1
+ends_with 30 1
 verdict spec50_54_401_ends_with_1 $?
 echo token_expired >"$work/mode"
-"$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --api-url ws://127.0.0.1:13001 token >"$work/relay.log" 2>&1 &
-ends_with 30 $! 1
+launch relay "$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --api-url ws://127.0.0.1:13001 token
+ends_with 30 1
 verdict spec50_54_token_expired_ends_with_1 $?
 another=$(sed -n 's/.*"stamp_secret": "\([0-9a-f]*\)".*/\1/p' "$work/portal.log" | tail -1)
 [ ${#another} = 64 ] && [ "$another" != "$secret" ]
 verdict spec10_58_secret_is_fresh_per_process_and_constant_in_it $?
-kill $portal
-wait $portal 2>/dev/null
+stop stub
 start=$(date +%s)
-"$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --api-url ws://127.0.0.1:13001 token >"$work/relay.log" 2>&1 &
-relay=$!
+launch relay "$EMBERBOX" relay --public-ip4-addr 127.0.0.1 --api-url ws://127.0.0.1:13001 token
 python3 tests/e2e/stun_probe.py 127.0.0.1 3478 wait 10 >/dev/null 2>&1
 verdict relay_serves_before_it_joined $?
-ends_with 25 $relay 1
+ends_with 25 1
 status=$? took=$(($(date +%s) - start))
 [ $status = 0 ] && [ $took -ge 12 ] && [ $took -le 20 ]
 verdict spec50_52_gives_up_the_first_connection_after_15_s $?
-exit 0
+finish

@@ -5,25 +5,15 @@
 # needs: root
 # packages: /usr/bin/python3:python3 /usr/bin/zbarimg:zbar-tools
 # timeout: 300
-set -u
-ROOT=$(cd "$(dirname "$0")/../.." && pwd)
-EMBERBOX=${EMBERBOX:-$ROOT/build/static/all/emberbox}
-work=${SCRATCH:-$(mktemp -d)}
-[ -n "${SCRATCH:-}" ] || trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/../lib.sh"
 unset FIREZONE_TOKEN FIREZONE_TOKEN_PATH FIREZONE_AUTH_BASE_URL FIREZONE_ACCOUNT_SLUG
 
-"$EMBERBOX" --help | grep -qE '^ +client( |$)' || { echo "skip sign_in: no client in this build"; exit 0; }
-[ "$(id -u)" = 0 ] || { echo "skip sign_in: needs root"; exit 0; }
+"$EMBERBOX" --help | grep -qE '^ +client( |$)' || { skip sign_in "no client in this build" && finish; }
+[ "$(id -u)" = 0 ] || { skip sign_in "needs root" && finish; }
 
 token=.SFMyNTY.g2gDaANtAAAAJDEyMzQ1Njc4OTA.abcdefghijklmnopqrstuvwxyz-0123456789_
 file=$work/etc/client/token
 client() { "$EMBERBOX" client "$@"; }
-is() { # is NAME COMMAND...
-	name=$1
-	shift
-	if "$@" >"$work/said" 2>&1; then echo "ok $name"; else echo "not ok $name"; sed 's/^/    /' "$work/said"; fi
-}
-is_not() { name=$1; shift; if "$@" >"$work/said" 2>&1; then echo "not ok $name"; else echo "ok $name"; fi; }
 says() { # says PATTERN COMMAND...
 	pattern=$1
 	shift
@@ -33,45 +23,46 @@ says() { # says PATTERN COMMAND...
 piped() { printf '%s\n' "$1" | client sign-in --token-path "$file" "${@:2}"; }
 
 # --- from a pipe ---------------------------------------------------------------------------------------------------------------------------------------
-is spec30_75_url_with_slug says '^    https://portal\.example:8443/acme\?as=headless-client$' piped "$token" --auth-base-url https://portal.example:8443/old/path --account-slug acme
-is url_without_slug says '^    https://portal\.example/\?as=headless-client$' piped "$token" --auth-base-url https://portal.example
-is url_keeps_its_path says '^    https://portal\.example/x/\?as=headless-client$' piped "$token" --auth-base-url https://portal.example/x/
-is url_by_default says '^    https://app\.firezone\.dev/\?as=headless-client$' piped "$token"
-FIREZONE_AUTH_BASE_URL=https://env.example FIREZONE_ACCOUNT_SLUG=corp is spec30_72_url_from_environment says '^    https://env\.example/corp\?as=headless-client$' piped "$token"
-is token_is_not_printed says '' piped "$token"
-is_not spec30_75_token_is_nowhere_in_the_output grep -q "$token" "$work/out"
-is no_qr_code_into_a_pipe [ "$(grep -c '▀' "$work/out")" = 0 ]
-is token_is_stored [ "$(cat "$file")" = "$token" ]
-is spec30_75_token_is_roots_alone [ "$(stat -c '%a %u:%g' "$file")" = "600 0:0" ]
-is spaces_around_are_dropped piped "   $token	 "
-is token_is_stored_clean [ "$(cat "$file")" = "$token" ]
-is nothing_is_left_beside_it [ "$(ls -A "$(dirname "$file")")" = token ]
+check spec30_75_url_with_slug says '^    https://portal\.example:8443/acme\?as=headless-client$' piped "$token" --auth-base-url https://portal.example:8443/old/path --account-slug acme
+check url_without_slug says '^    https://portal\.example/\?as=headless-client$' piped "$token" --auth-base-url https://portal.example
+check url_keeps_its_path says '^    https://portal\.example/x/\?as=headless-client$' piped "$token" --auth-base-url https://portal.example/x/
+check url_by_default says '^    https://app\.firezone\.dev/\?as=headless-client$' piped "$token"
+FIREZONE_AUTH_BASE_URL=https://env.example FIREZONE_ACCOUNT_SLUG=corp check spec30_72_url_from_environment says '^    https://env\.example/corp\?as=headless-client$' piped "$token"
+check token_is_not_printed says '' piped "$token"
+check spec30_75_token_is_nowhere_in_the_output not grep -q "$token" "$work/out"
+check no_qr_code_into_a_pipe [ "$(grep -c '▀' "$work/out")" = 0 ]
+check token_is_stored [ "$(cat "$file")" = "$token" ]
+check spec30_75_token_is_roots_alone [ "$(stat -c '%a %u:%g' "$file")" = "600 0:0" ]
+check spaces_around_are_dropped piped "   $token	 "
+check token_is_stored_clean [ "$(cat "$file")" = "$token" ]
+check nothing_is_left_beside_it [ "$(ls -A "$(dirname "$file")")" = token ]
 chmod 666 "$file"
-is a_new_token_replaces_the_old piped "${token}2"
-is its_mode_is_right_again [ "$(stat -c '%a' "$file") $(cat "$file")" = "600 ${token}2" ]
+check a_new_token_replaces_the_old piped "${token}2"
+check its_mode_is_right_again [ "$(stat -c '%a' "$file") $(cat "$file")" = "600 ${token}2" ]
 (umask 0; piped "$token" >/dev/null)
-is umask_does_not_matter [ "$(stat -c '%a' "$file")" = 600 ]
+check umask_does_not_matter [ "$(stat -c '%a' "$file")" = 600 ]
 
 # --- what is no token, and other mistakes --------------------------------------------------------------------------------------------------------------------
 before=$(cat "$file") n=0
 for bad in '' ' ' notoken .short 'a b' "$(head -c 5000 /dev/zero | tr '\0' x)" $'.abc\x01defghijklmnopqrstuvwxyz0123456789' .é123456789012345678901234567890; do
 	piped "$bad" >/dev/null 2>&1
-	[ $? = 1 ] && [ "$(cat "$file")" = "$before" ] && echo "ok refused_$((++n))" || echo "not ok refused_$((++n))"
+	[ $? = 1 ] && [ "$(cat "$file")" = "$before" ]
+	verdict "refused_$((++n))" $?
 done
-is no_input_is_an_error says 'no token was given' client sign-in --token-path "$file" </dev/null
+check no_input_is_an_error says 'no token was given' client sign-in --token-path "$file" </dev/null
 client sign-in --account-slug 'a/b' </dev/null >/dev/null 2>&1
-is bad_slug_is_usage [ $? = 2 ]
+check bad_slug_is_usage [ $? = 2 ]
 client sign-in --auth-base-url 'ftp://x' </dev/null >/dev/null 2>&1
-is bad_url_is_usage [ $? = 2 ]
-is help_teaches says 'client sign-in <token.txt' client sign-in --help
-is client_help_names_both says 'sign-out +remove the token' client --help
-is place_that_cannot_be_is_named says 'cannot .*/dev/null/x' client sign-in --token-path /dev/null/x/token <<<"$token"
+check bad_url_is_usage [ $? = 2 ]
+check help_teaches says 'client sign-in <token.txt' client sign-in --help
+check client_help_names_both says 'sign-out +remove the token' client --help
+check place_that_cannot_be_is_named says 'cannot .*/dev/null/x' client sign-in --token-path /dev/null/x/token <<<"$token"
 if command -v setpriv >/dev/null; then
-	is only_root says 'only root' setpriv --reuid 65534 --clear-groups "$EMBERBOX" client sign-in --token-path "$work/nobody" </dev/null
+	check only_root says 'only root' setpriv --reuid 65534 --clear-groups "$EMBERBOX" client sign-in --token-path "$work/nobody" </dev/null
 fi
 
 # --- the client starts from it -------------------------------------------------------------------------------------------------------------------------------
-is client_uses_the_stored_token says 'Check passed' client --check --api-url ws://127.0.0.1:1/ --token-path "$file" --firezone-id e2e-sign-in --dns-control disabled
+check client_uses_the_stored_token says 'Check passed' client --check --api-url ws://127.0.0.1:1/ --token-path "$file" --firezone-id e2e-sign-in --dns-control disabled
 
 # --- at a terminal ---------------------------------------------------------------------------------------------------------------------------------------------
 /usr/bin/python3 - "$EMBERBOX" "$token" "$work/tty/token" "$work" <<'END'
@@ -152,13 +143,14 @@ END
 
 # --- sign-out -----------------------------------------------------------------------------------------------------------------------------------------------------
 echo maybe | client sign-out --token-path "$file" >"$work/out"
-is sign_out_without_a_yes_keeps_it grep -q Cancelled "$work/out"
+check sign_out_without_a_yes_keeps_it grep -q Cancelled "$work/out"
 client sign-out --token-path "$file" </dev/null >"$work/out"
-is sign_out_without_an_answer_keeps_it [ -e "$file" ]
-is sign_out_forced client sign-out --force --token-path "$file"
-is token_is_gone [ ! -e "$file" ]
-is sign_out_twice_is_fine says 'Nobody is signed in' client sign-out --token-path "$file"
+check sign_out_without_an_answer_keeps_it [ -e "$file" ]
+check sign_out_forced client sign-out --force --token-path "$file"
+check token_is_gone [ ! -e "$file" ]
+check sign_out_twice_is_fine says 'Nobody is signed in' client sign-out --token-path "$file"
 client sign-out --token-path "$file" >/dev/null
-is spec30_76_sign_out_of_nobody_is_no_error [ $? = 0 ]
-is client_says_how_to_sign_in says 'client sign-in' client --check --token-path "$file"
-is option_before_the_command says "no token in $work/elsewhere" client --token-path "$work/elsewhere" sign-out
+check spec30_76_sign_out_of_nobody_is_no_error [ $? = 0 ]
+check client_says_how_to_sign_in says 'client sign-in' client --check --token-path "$file"
+check option_before_the_command says "no token in $work/elsewhere" client --token-path "$work/elsewhere" sign-out
+finish
