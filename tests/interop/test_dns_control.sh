@@ -7,51 +7,17 @@
 # needs: root
 # packages: ip:iproute2 dbus-daemon:dbus dnsmasq:dnsmasq-base python3:python3 /usr/lib/python3/dist-packages/dbus:python3-dbus /usr/lib/python3/dist-packages/gi:python3-gi /usr/lib/*/systemd/libsystemd-shared-*.so:libsystemd-shared
 # timeout: 600
-set -u
-cd "$(dirname "$0")/../.." || exit 1
+. "$(dirname "$0")/lib.sh"
 if [ -z "${IN_NAMESPACE:-}" ]; then
-	[ "$(id -u)" = 0 ] || { echo "skip dns_control: needs root"; exit 0; }
-	unpacked=$(mktemp -d)
-	trap 'rm -rf "$unpacked"' EXIT
-	tests/interop/unpack_resolved.sh "$unpacked"
-	IN_NAMESPACE=1 UNPACKED=$unpacked unshare -mnpf --mount-proc --kill-child "$0"
+	[ "$(id -u)" = 0 ] || { skip dns_control "needs root" && finish; }
+	tests/interop/unpack_resolved.sh "$work"
+	IN_NAMESPACE=1 UNPACKED=$work unshare -mnpf --mount-proc --kill-child "$SELF"
 	exit
 fi
-driver=${INTEROP_BIN:-$PWD/build/static/tests/interop}/dns_driver
-helper="/usr/bin/python3 $PWD/tests/interop/dns_helper.py"
-scratch=${SCRATCH:-}
-work=${scratch:-$(mktemp -d)}
-failed=0
-declare -A pids=()
+needs_driver dns_driver
+helper="/usr/bin/python3 $ROOT/tests/interop/dns_helper.py"
 
-cleanup() {
-	trap - EXIT INT TERM
-	kill "${pids[@]}" 2>/dev/null
-	wait 2>/dev/null
-	[ -n "$scratch" ] || rm -rf "$work"
-}
-trap cleanup EXIT
-trap 'cleanup; exit 143' INT TERM
-
-ok() { echo "ok $1"; }
-not_ok() {
-	failed=$((failed + 1))
-	echo "not ok $1"
-	tail -n 12 "$work"/*.log | sed 's/^/    /'
-}
-check() { # check TEST CMD…
-	local test=$1
-	shift
-	if "$@"; then ok "$test"; else not_ok "$test"; fi
-}
-wait_for() { # wait_for CMD…: at most 20 s
-	local i
-	for ((i = 0; i < 200; i++)); do
-		"$@" >/dev/null 2>&1 && return
-		sleep 0.1
-	done
-	return 1
-}
+soon() { wait_for 200 "$@"; }
 says() { grep -qE -- "$2" "$work/$1.log"; }
 says_times() { [ "$(grep -cE -- "$2" "$work/$1.log")" -ge "$3" ]; }
 
@@ -61,29 +27,23 @@ start() { # start NAME CMD…: its input is a pipe at $work/NAME.in
 	rm -f "$work/$name.in"
 	mkfifo "$work/$name.in"
 	"$@" <>"$work/$name.in" >"$work/$name.log" 2>&1 &
-	pids[$name]=$!
+	PIDS[$name]=$!
 }
 tell() { echo "$2" >"$work/$1.in"; }
-stop() { # stop NAME [SIGNAL]
-	kill -"${2:-TERM}" "${pids[$1]}" 2>/dev/null
-	wait "${pids[$1]}" 2>/dev/null
-	unset "pids[$1]"
-}
 start_driver() {
 	start driver "$driver" "$@"
-	wait_for says driver '^(open|cannot open)'
+	soon says driver '^(open|cannot open)'
 }
 quit_driver() {
 	tell driver quit
-	wait "${pids[driver]}"
+	wait "${PIDS[driver]}"
 	local rc=$?
-	unset "pids[driver]"
+	unset "PIDS[driver]"
 	return $rc
 }
 
 # ---- the place ------------------------------------------------------------------------------------------------------------------
 
-must() { "$@" || { echo "not ok dns_control_set_up: $*"; exit 1; }; }
 must mount --make-rprivate /
 must mount -t tmpfs none /run
 must cp -a /etc "$work/etc"
@@ -112,8 +72,8 @@ ip addr add 100.64.0.1/32 dev tun-test
 
 start_bus() {
 	rm -f /run/dbus/system_bus_socket
-	start bus dbus-daemon --config-file="$PWD/tests/interop/system_bus.conf" --nofork --nopidfile
-	wait_for test -S /run/dbus/system_bus_socket
+	start bus dbus-daemon --config-file="$ROOT/tests/interop/system_bus.conf" --nofork --nopidfile
+	soon test -S /run/dbus/system_bus_socket
 }
 
 # ---- systemd-resolved -------------------------------------------------------------------------------------------------------------
@@ -128,24 +88,24 @@ lacks_setting() { ! resolvectl "$1" tun-test | grep -qF -- "$2"; }
 start_resolved() {
 	chown systemd-resolve: /run/systemd/resolve
 	start resolved "$resolved"
-	wait_for resolvectl dns
+	soon resolvectl dns
 }
 
 test_resolved() {
 	start_driver systemd-resolved tun-test
-	check spec30_69_resolved_reads_the_systems_resolvers wait_for says driver '^servers 192\.0\.2\.9$'
+	check spec30_69_resolved_reads_the_systems_resolvers soon says driver '^servers 192\.0\.2\.9$'
 	tell driver 'activate - 100.100.111.1 fd00:2021:1111:8000:100:100:111:0'
-	check spec30_69_resolved_takes_the_sentinels wait_for says driver '^active$'
+	check spec30_69_resolved_takes_the_sentinels soon says driver '^active$'
 	check spec30_69_resolved_has_the_sentinels has_setting dns '100\.100\.111\.1 fd00:2021:1111:8000:100:100:111:0'
 	check spec30_69_resolved_has_the_catch_all has_setting domain '~\.'
 	check spec30_69_resolved_has_llmnr has_setting llmnr yes
 	tell driver 'activate corp.example 100.100.111.2'
-	wait_for says_times driver '^active$' 2
+	soon says_times driver '^active$' 2
 	check spec30_69_search_domain_without_catch_all has_setting domain corp.example
 	check spec30_69_sentinels_replaced has_setting dns '100\.100\.111\.2'
 	tell driver flush
 	tell driver 'activate -'
-	wait_for says_times driver '^active$' 3
+	soon says_times driver '^active$' 3
 	check spec30_69_no_sentinels_revert lacks_setting dns 100.100.111
 
 	# The bus tells of another resolver: of the sentinels nothing is heard, of the new one at once.
@@ -154,37 +114,37 @@ test_resolved() {
 	ip link set up1 up
 	ip addr add 198.51.100.7/24 dev up0
 	tell driver 'activate - 100.100.111.3'
-	wait_for says_times driver '^active$' 4
+	soon says_times driver '^active$' 4
 	resolvectl dns up0 198.51.100.53
-	check spec30_71_resolved_tells_of_a_new_resolver wait_for says driver '^servers 192\.0\.2\.9 198\.51\.100\.53$'
+	check spec30_71_resolved_tells_of_a_new_resolver soon says driver '^servers 192\.0\.2\.9 198\.51\.100\.53$'
 	check spec30_71_sentinels_are_not_system_resolvers eval '! says driver "^servers.*100\\.100\\.111"'
 	resolvectl revert up0
-	check spec30_71_resolved_tells_of_a_lost_resolver wait_for says_times driver '^servers 192\.0\.2\.9$' 2
+	check spec30_71_resolved_tells_of_a_lost_resolver soon says_times driver '^servers 192\.0\.2\.9$' 2
 
 	# NetworkManager, before and after the bus was gone.
 	start nm $helper nm
-	wait_for says nm serving
+	soon says nm serving
 	tell nm State
 	tell nm PrimaryConnection
-	check spec30_71_network_manager_tells_of_another_connection wait_for says driver '^network$'
+	check spec30_71_network_manager_tells_of_another_connection soon says driver '^network$'
 	sleep 1 # longer than news are collected: a second one would be there
 	check spec30_71_other_properties_are_ignored eval '! says_times driver "^network$" 2'
 	stop nm
 	stop bus
 	stop resolved
-	check spec30_71_a_lost_bus_is_no_end wait_for says driver 'D-Bus is gone'
+	check spec30_71_a_lost_bus_is_no_end soon says driver 'D-Bus is gone'
 	start_bus
 	start_resolved
-	wait_for says_times driver 'listening on the system' 2
+	soon says_times driver 'listening on the system' 2
 	resolvectl dns up0 198.51.100.54
-	check spec30_71_news_after_the_bus_returned wait_for says driver '^servers 192\.0\.2\.9 198\.51\.100\.54$'
+	check spec30_71_news_after_the_bus_returned soon says driver '^servers 192\.0\.2\.9 198\.51\.100\.54$'
 	check spec30_69_ends_well quit_driver
 
 	ip link add short type veth peer name short1
 	start_driver systemd-resolved short
 	ip link del short
 	tell driver 'activate - 100.100.111.1'
-	check spec30_69_failure_is_told_with_its_reason wait_for says driver '^failed resolvectl dns: exit status 1: .*short'
+	check spec30_69_failure_is_told_with_its_reason soon says driver '^failed resolvectl dns: exit status 1: .*short'
 	quit_driver
 	stop resolved
 	tests_without_resolved
@@ -193,7 +153,7 @@ test_resolved() {
 tests_without_resolved() {
 	start_driver systemd-resolved tun-test
 	tell driver 'activate - 100.100.111.1'
-	check spec30_69_without_resolved_activation_fails wait_for says driver '^failed resolvectl dns: '
+	check spec30_69_without_resolved_activation_fails soon says driver '^failed resolvectl dns: '
 	quit_driver
 }
 
@@ -202,11 +162,11 @@ if [ -x "$resolved" ] && command -v resolvectl >/dev/null; then
 	if start_resolved; then
 		test_resolved
 	else
-		echo "skip spec30_69_resolved: systemd-resolved does not run here"
+		skip spec30_69_resolved "systemd-resolved does not run here"
 	fi
 	stop bus
 else
-	echo "skip spec30_69_resolved: systemd-resolved is not available"
+	skip spec30_69_resolved "systemd-resolved is not available"
 fi
 rm -f /run/dbus/system_bus_socket
 
@@ -220,9 +180,9 @@ test_file() {
 	local test=$1
 	restore_conf
 	start_driver etc-resolv-conf tun-test
-	wait_for says driver '^servers 192\.0\.2\.9$'
+	soon says driver '^servers 192\.0\.2\.9$'
 	tell driver 'activate - 100.100.111.1'
-	wait_for says driver '^active$'
+	soon says driver '^active$'
 	check "${test}_rewritten" is_ours 100.100.111.1
 	check "${test}_programs_ask_the_sentinel" resolves_by 100.96.0.9
 	check "${test}_ends_well" quit_driver
@@ -231,22 +191,22 @@ test_file() {
 
 ip addr add 100.100.111.1/32 dev lo
 start sentinel $helper serve 100.100.111.1 100.96.0.9 fd00:2021:1111:8000::9
-wait_for says sentinel serving
+soon says sentinel serving
 test_file spec30_70_file
 
 start_driver etc-resolv-conf tun-test
 tell driver 'activate corp.example 100.100.111.1'
-wait_for says driver '^active$'
+soon says driver '^active$'
 stop driver KILL
 check spec30_70_after_kill_the_file_is_ours is_ours 100.100.111.1
 start_driver etc-resolv-conf tun-test
 check spec30_70_next_start_restores is_plain
-check spec30_71_resolvers_after_kill wait_for says driver '^servers 192\.0\.2\.9$'
+check spec30_71_resolvers_after_kill soon says driver '^servers 192\.0\.2\.9$'
 tell driver 'activate - 100.100.111.1'
-wait_for says driver '^active$'
+soon says driver '^active$'
 echo 'nameserver 192.0.2.10' >/etc/resolv.conf
-check spec30_71_a_changed_file_is_seen_within_5_s wait_for says driver '^servers 192\.0\.2\.10$'
-check spec30_71_and_is_taken_again wait_for is_ours 100.100.111.1
+check spec30_71_a_changed_file_is_seen_within_5_s soon says driver '^servers 192\.0\.2\.10$'
+check spec30_71_and_is_taken_again soon is_ours 100.100.111.1
 check spec30_71_its_text_is_kept [ "$(cat /etc/resolv.conf.before-firezone)" = 'nameserver 192.0.2.10' ]
 echo 'options rotate' >>/etc/resolv.conf
 edited=$(cat /etc/resolv.conf)
@@ -267,7 +227,7 @@ echo "$plain" >"$work/mounted"
 must mount --bind "$work/mounted" /etc/resolv.conf
 start_driver etc-resolv-conf tun-test
 tell driver 'activate - 100.100.111.1'
-wait_for says driver '^active$'
+soon says driver '^active$'
 check spec30_70_a_mounted_file_is_rewritten is_ours 100.100.111.1
 quit_driver
 check spec30_70_a_mounted_file_is_restored is_plain
@@ -303,7 +263,7 @@ serve_restarts() {
 	done
 }
 serve_restarts &
-pids[manager]=$!
+PIDS[manager]=$!
 cat >"$work/restart" <<-END
 	#!/bin/sh
 	echo restart \$DNSMASQ_MORE >$work/wanted
@@ -313,28 +273,28 @@ END
 chmod +x "$work/restart"
 ip addr add 192.0.2.9/32 dev lo
 start upstream $helper serve 192.0.2.9 203.0.113.9 2001:db8::9
-wait_for says upstream serving
+soon says upstream serving
 echo 'nameserver 192.0.2.9' >"$work/upstreams"
 echo 'nameserver 127.0.0.1' >/etc/resolv.conf
 answers() { [ "$($helper ask 127.0.0.1 "$1" "$2")" = "$3" ]; }
 test_dnsmasq() {
 	"$work/restart"
-	check dnsmasq_answers_before wait_for answers a.example A 203.0.113.9
+	check dnsmasq_answers_before soon answers a.example A 203.0.113.9
 	start_driver dnsmasq tun-test "$work/dnsmasq.d" "$work/restart"
 	tell driver 'activate - 100.100.111.1'
-	wait_for says driver '^active$'
-	check dnsmasq_asks_the_sentinel wait_for answers b.example A 100.96.0.9
+	soon says driver '^active$'
+	check dnsmasq_asks_the_sentinel soon answers b.example A 100.96.0.9
 	check dnsmasq_serves_programs resolves_by 100.96.0.9
 	check dnsmasq_never_asks_another answers c.example AAAA fd00:2021:1111:8000::9
 	check dnsmasq_ends_well quit_driver
-	check dnsmasq_restored wait_for answers d.example A 203.0.113.9
+	check dnsmasq_restored soon answers d.example A 203.0.113.9
 	start_driver dnsmasq tun-test "$work/dnsmasq.d" "$work/restart"
 	tell driver 'activate - 100.100.111.1'
-	wait_for says driver '^active$'
+	soon says driver '^active$'
 	stop driver KILL
-	check dnsmasq_after_kill_still_asks_the_sentinel wait_for answers e.example A 100.96.0.9
+	check dnsmasq_after_kill_still_asks_the_sentinel soon answers e.example A 100.96.0.9
 	start_driver dnsmasq tun-test "$work/dnsmasq.d" "$work/restart"
-	check dnsmasq_next_start_restores wait_for answers f.example A 203.0.113.9
+	check dnsmasq_next_start_restores soon answers f.example A 203.0.113.9
 	check dnsmasq_leaves_nothing [ -z "$(ls -A "$work/dnsmasq.d")" ]
 	quit_driver
 
@@ -342,12 +302,12 @@ test_dnsmasq() {
 	export DNSMASQ_MORE=--stop-dns-rebind
 	start_driver dnsmasq tun-test "$work/dnsmasq.d" "$work/restart"
 	tell driver 'activate - 100.100.111.1'
-	wait_for says driver '^active$'
-	check dnsmasq_with_stop_dns_rebind_passes_ipv4 wait_for answers g.example A 100.96.0.9
+	soon says driver '^active$'
+	check dnsmasq_with_stop_dns_rebind_passes_ipv4 soon answers g.example A 100.96.0.9
 	check dnsmasq_with_stop_dns_rebind_refuses_ipv6 eval '! answers g.example AAAA fd00:2021:1111:8000::9'
 	quit_driver
 	kill "$(cat "$work/dnsmasq.pid")"
 }
 test_dnsmasq
 
-[ $failed -eq 0 ]
+finish

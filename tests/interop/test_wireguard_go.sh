@@ -9,19 +9,17 @@
 #
 # wireguard-go comes through the Go module proxy, once, into $WIREGUARD_GO_DIR (default build/interop); where it cannot be had, all
 # tests are skipped. Everything happens in two network namespaces, ours (east) and theirs (west).
-set -u
-cd "$(dirname "$0")/../.."
-driver=${INTEROP_BIN:-$PWD/build/static/tests/interop}/wg_driver
-go_dir=${WIREGUARD_GO_DIR:-$PWD/build/interop}
+. "$(dirname "$0")/lib.sh"
+PREFIX=wireguard_go_
+go_dir=${WIREGUARD_GO_DIR:-$ROOT/build/interop}
 version=v0.0.0-20260522210424-ecfc5a8d5446
 east=eb-wg-east-$$ west=eb-wg-west-$$ dev=ebwg$$
-work=${SCRATCH:-$(mktemp -d)}
 tests="we_initiate_with_psk data_from_us data_from_them large_packets they_initiate other_psk_is_refused rekey_without_loss
 	their_rekey_without_loss we_roam they_roam we_honour_their_cookie they_honour_our_cookie idle_keepalive"
 
 skip_all() {
-	for t in $tests; do echo "skip wireguard_go_$t: $1"; done
-	exit 0
+	for t in $tests; do skip "$t" "$1"; done
+	finish
 }
 
 get_wireguard_go() {
@@ -38,40 +36,16 @@ get_wireguard_go() {
 	}
 }
 
-cleanup() {
-	exec 7>&- 2>/dev/null
-	[ -n "${driver_pid:-}" ] && kill "$driver_pid" 2>/dev/null
-	[ -n "${go_pid:-}" ] && kill "$go_pid" 2>/dev/null
-	wait 2>/dev/null
+remove_networks() {
 	ip netns del "$east" 2>/dev/null
 	ip netns del "$west" 2>/dev/null
 	rm -f "/var/run/wireguard/$dev.sock"
-	[ -n "${SCRATCH:-}" ] || rm -rf "$work"
 }
-
-result() { # result STATUS NAME
-	if [ "$1" -eq 0 ]; then
-		echo "ok wireguard_go_$2"
-	else
-		echo "not ok wireguard_go_$2"
-		sed 's/^/    driver: /' "$work/driver.out" 2>/dev/null | tail -n 8
-		tail -n 5 "$work/go.out" 2>/dev/null | sed 's/^/    wireguard-go: /'
-	fi
-}
+AT_END+=(remove_networks)
 
 in_east() { ip netns exec "$east" "$@"; }
 in_west() { ip netns exec "$west" "$@"; }
 wg_west() { in_west wg "$@"; }
-
-wait_for() { # wait_for TENTHS COMMAND...
-	local tenths=$1
-	shift
-	while ! "$@"; do
-		tenths=$((tenths - 1))
-		[ "$tenths" -gt 0 ] || return 1
-		sleep 0.1
-	done
-}
 
 set_up_network() {
 	ip netns add "$east" && ip netns add "$west" || skip_all "no network namespaces"
@@ -95,8 +69,7 @@ make_keys() {
 }
 
 start_wireguard_go() {
-	LOG_LEVEL=verbose in_west "$wireguard_go" -f "$dev" >"$work/go.out" 2>&1 &
-	go_pid=$!
+	LOG_LEVEL=verbose launch wireguard-go ip netns exec "$west" "$wireguard_go" -f "$dev"
 	wait_for 200 test -S "/var/run/wireguard/$dev.sock" || skip_all "wireguard-go does not start"
 	wg_west set "$dev" private-key "$work/west.key" listen-port 51820
 	in_west ip addr add 10.98.0.2/24 dev "$dev"
@@ -114,32 +87,32 @@ start_driver() {
 	stop_driver
 	rm -f "$work/commands"
 	mkfifo "$work/commands"
-	in_east "$driver" tun0 51821 "$east_key" "$west_pub" "$psk" "$@" <"$work/commands" >"$work/driver.out" 2>&1 &
-	driver_pid=$!
+	ip netns exec "$east" "$driver" tun0 51821 "$east_key" "$west_pub" "$psk" "$@" <"$work/commands" >"$work/driver.log" 2>&1 &
+	PIDS[driver]=$!
 	exec 7>"$work/commands"
-	wait_for 200 grep -q ready "$work/driver.out" || return 1
+	wait_for 200 grep -q ready "$work/driver.log" || return 1
 	in_east ip addr add 10.98.0.1/24 dev tun0
 	in_east ip link set tun0 mtu 1280 up
 }
 
 stop_driver() {
-	[ -n "${driver_pid:-}" ] || return 0
+	[ -n "${PIDS[driver]:-}" ] || return 0
 	echo quit >&7
 	exec 7>&-
-	wait "$driver_pid" 2>/dev/null
-	driver_pid=
+	wait "${PIDS[driver]}" 2>/dev/null
+	unset "PIDS[driver]"
 }
 
 tell() { echo "$*" >&7; }
 
 stat_of() { # stat_of NAME: the driver's counter
 	local lines
-	lines=$(grep -c ^stats "$work/driver.out")
+	lines=$(grep -c ^stats "$work/driver.log")
 	tell stats
 	wait_for 100 has_more_stats "$lines" || return 1
-	grep ^stats "$work/driver.out" | tail -n 1 | tr ' ' '\n' | sed -n "s/^$1=//p"
+	grep ^stats "$work/driver.log" | tail -n 1 | tr ' ' '\n' | sed -n "s/^$1=//p"
 }
-has_more_stats() { [ "$(grep -c ^stats "$work/driver.out")" -gt "$1" ]; }
+has_more_stats() { [ "$(grep -c ^stats "$work/driver.log")" -gt "$1" ]; }
 
 ping_west() { in_east ping -q -n -W 2 "$@" 10.98.0.2 >"$work/ping.out" 2>&1; }
 ping_east() { in_west ping -q -n -W 2 "$@" 10.98.0.1 >"$work/ping.out" 2>&1; }
@@ -252,17 +225,16 @@ test_idle_keepalive() {
 	[ "$(stat_of keepalives_in)" = $((before + 1)) ]
 }
 
-trap cleanup EXIT
-trap 'exit 130' INT TERM
 [ "$(id -u)" -eq 0 ] || skip_all "needs root"
 [ -e /dev/net/tun ] || skip_all "no TUN device"
 for tool in ip ping wg; do command -v $tool >/dev/null || skip_all "no $tool here"; done
-[ -x "$driver" ] || { echo "not ok wireguard_go: $driver is not built"; exit 1; }
+needs_driver wg_driver
 get_wireguard_go
 make_keys
 set_up_network
 start_wireguard_go
 for t in $tests; do
 	"test_$t"
-	result $? "$t"
+	verdict "$t" $?
 done
+finish
