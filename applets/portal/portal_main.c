@@ -12,6 +12,7 @@
 #include "core/http/tls.h"
 #include "core/http/url.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +32,7 @@ static const struct opt_def top_defs[] = { DIR_OPTION(top_options) };
 
 /* ---- init ---------------------------------------------------------------------------------------------------------------------- */
 
-static int read_url(const char *option, const char *text, char out[static URL_MAX + 2]);
+static int read_url(const char *verb, const char *option, const char *text, char out[static URL_MAX + 2]);
 
 #define INIT_URL "http://127.0.0.1:13001/"
 
@@ -77,17 +78,23 @@ static int run_init(const char *dir, int argc, char **argv)
 			    "  emberbox portal init --dir /srv/portal\n"
 			    "  emberbox portal init --web-url https://portal.example/\n",
 	};
-	char why[STATE_WHY_MAX];
+	char why[STATE_WHY_MAX], db[STATE_PATH_MAX];
 
 	defs[0].dflt = dir;
 	options_or_exit(&spec, argc, argv, &o, NULL);
-	if (read_url("web-url", o.web_url, url))
+	if (read_url("init", "web-url", o.web_url, url))
 		return 2;
+	bool had_db = state_path(o.dir, "portal.db", db) && access(db, F_OK) == 0;
 	if (state_init(o.dir, why)) {
 		fprintf(stderr, PROGRAM ": %s\n", why);
 		return 1;
 	}
 	printf("portal made in %s\n", o.dir);
+	if (had_db) {
+		printf("with the portal.db that was there, and new secrets: tokens, sessions and links of before are void, issue them anew\n"
+		       "to sign in again: emberbox portal link add --dir %s --actor ADDRESS --purpose recovery\n", o.dir);
+		return 0;
+	}
 	return print_first_link(o.dir, strcmp(o.dir, STATE_DIR_DEFAULT) == 0, url);
 }
 
@@ -112,9 +119,9 @@ struct serve_options {
 static const char *const log_formats[] = { "human", "json", NULL };
 static const char *const metrics_choices[] = { "local", "all", "off", NULL }; /* enum metrics_access */
 
-static int bad_value(const char *option, const char *value, const char *expected)
+static int bad_value(const char *verb, const char *option, const char *value, const char *expected)
 {
-	fprintf(stderr, PROGRAM " serve: --%s: '%s' is not %s\n", option, value, expected);
+	fprintf(stderr, PROGRAM " %s: --%s: '%s' is not %s\n", verb, option, value, expected);
 	return 2;
 }
 
@@ -127,9 +134,9 @@ static int read_addresses(const struct serve_options *o, struct serve_config *cf
 	cfg->may_lack_family = o->listen.n == 0;
 	for (size_t i = 0; i < n; i++) {
 		if (i == SERVE_LISTENERS_MAX)
-			return bad_value("listen", list[i], "possible: too many addresses");
+			return bad_value("serve", "listen", list[i], "possible: too many addresses");
 		if (endpoint_parse(SPAN(list[i], strlen(list[i])), &cfg->listen[cfg->n_listen++]))
-			return bad_value("listen", list[i], "an address with port, such as 0.0.0.0:13001 or [::]:13001");
+			return bad_value("serve", "listen", list[i], "an address with port, such as 0.0.0.0:13001 or [::]:13001");
 	}
 	return 0;
 }
@@ -139,7 +146,7 @@ static int read_networks(const char *option, const struct opt_list *list, struct
 	for (size_t i = 0; i < list->n; i++) {
 		const char *text = list->item[i];
 		if (i == SERVE_PROXIES_MAX || cidr_parse(SPAN(text, strlen(text)), &out[(*n)++]))
-			return bad_value(option, text, "a network, such as 10.0.0.0/8");
+			return bad_value("serve", option, text, "a network, such as 10.0.0.0/8");
 	}
 	return 0;
 }
@@ -186,13 +193,13 @@ static int read_ca(const char *file)
 }
 
 /* A base URL of http or https; the '/' at its end is added. */
-static int read_url(const char *option, const char *text, char out[static URL_MAX + 2])
+static int read_url(const char *verb, const char *option, const char *text, char out[static URL_MAX + 2])
 {
 	struct url u;
 
 	if (url_parse(SPAN(text, strlen(text)), &u) || (!url_scheme_is(&u, "https") && !url_scheme_is(&u, "http")) || u.query.n > 0 ||
 	    strchr(text, '#'))
-		return bad_value(option, text, "the URL that browsers open, such as https://portal.example/");
+		return bad_value(verb, option, text, "the URL that browsers open, such as https://portal.example/");
 	snprintf(out, URL_MAX + 2, "%s%s", text, text[strlen(text) - 1] == '/' ? "" : "/");
 	return 0;
 }
@@ -319,7 +326,7 @@ static int run_serve(const char *dir, int argc, char **argv)
 	status = read_addresses(&o, &cfg);
 	status = status ? status : read_networks("trusted-proxy", &o.proxies, cfg.proxies, &cfg.n_proxies);
 	status = status ? status : read_networks("private-client", &o.private_clients, cfg.private_clients, &cfg.n_private_clients);
-	status = status || !o.web_url ? status : read_url("web-url", o.web_url, web_url);
+	status = status || !o.web_url ? status : read_url("serve", "web-url", o.web_url, web_url);
 	if (status)
 		return status;
 	if (!o.tls_cert != !o.tls_key) {
@@ -392,8 +399,17 @@ static int run_file_command(const char *name, const char *summary, const char *w
 
 static int back_up(const char *dir, const char *file)
 {
-	int status = backup_run(dir, file);
+	char secrets[STATE_PATH_MAX];
+	int status = 1;
 
+	if (!state_path(dir, "secrets", secrets) || (access(secrets, R_OK) && errno == ENOENT))
+		fprintf(stderr, PROGRAM " backup: there is no portal in %s: say by --dir where it is\n", dir);
+	else if (access(secrets, R_OK))
+		fprintf(stderr, PROGRAM " backup: cannot read %s: %s: run this as the portal's user\n", secrets, strerror(errno));
+	else if (access(file, F_OK) == 0)
+		fprintf(stderr, PROGRAM " backup: %s is there already: give another name, or move it away\n", file);
+	else
+		status = backup_run(dir, file);
 	if (!status)
 		printf("everything is in %s; without %s/secrets its tokens are worth nothing: keep a copy of that too\n", file, dir);
 	return status;

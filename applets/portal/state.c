@@ -61,7 +61,7 @@ static int write_secrets(const char *dir, const struct secrets *s, char *why)
 	if (!rc && link(draft, path))
 		rc = errno == EEXIST ? ERR_EXISTS : fail(why, ERR_IO, "cannot write", path);
 	if (rc == ERR_EXISTS)
-		snprintf(why, STATE_WHY_MAX, "%s holds a portal already", dir);
+		snprintf(why, STATE_WHY_MAX, "%s holds a portal already: start it with `emberbox portal serve --dir %s`, or give another --dir", dir, dir);
 	unlink(draft);
 	sodium_memzero(text, sizeof(text));
 	return rc;
@@ -113,13 +113,32 @@ static int take_lock(const char *dir, int *fd, char *why)
 		return fail(why, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot open", path);
 	if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
 		return 0;
-	snprintf(why, STATE_WHY_MAX, "another process works in %s", dir);
+	snprintf(why, STATE_WHY_MAX, "another process works in %s, a portal that serves or a command that is not done: wait, or stop it; when %s/admin.sock is gone, start that portal anew",
+		 dir, dir);
 	close(*fd);
 	*fd = -1;
 	return ERR_AGAIN;
 }
 
-static int open_store(const char *dir, struct store **out, char *why)
+/* What would only be seen at the first change, or not at all, is said now. */
+static int check_files(const char *dir, const char *db, bool is_new, char *why)
+{
+	struct stat st;
+	int rc = stat(db, &st);
+
+	if (rc && errno != ENOENT)
+		return fail(why, ERR_IO, "cannot read", db);
+	if (!is_new && (rc || st.st_size == 0)) {
+		snprintf(why, STATE_WHY_MAX, "%s is missing or empty: bring it back with `emberbox portal restore --dir %s FILE`, or move %s/secrets away and begin anew with `emberbox portal init --dir %s`",
+			 db, dir, dir, dir);
+		return ERR_NOT_FOUND;
+	}
+	if (access(dir, W_OK))
+		return fail(why, ERR_IO, "cannot write in", dir);
+	return !rc && access(db, W_OK) ? fail(why, ERR_IO, "cannot write", db) : 0;
+}
+
+static int open_store(const char *dir, bool is_new, struct store **out, char *why)
 {
 	char path[STATE_PATH_MAX], reason[256];
 	int rc;
@@ -128,14 +147,19 @@ static int open_store(const char *dir, struct store **out, char *why)
 		snprintf(why, STATE_WHY_MAX, "the path %s is too long", dir);
 		return ERR_INVAL;
 	}
+	rc = check_files(dir, path, is_new, why);
+	if (rc)
+		return rc;
 	rc = store_open(out, path, reason, sizeof(reason));
 	if (rc)
-		snprintf(why, STATE_WHY_MAX, "cannot open %s: %s", path, reason);
+		snprintf(why, STATE_WHY_MAX, "cannot open %s: %s%s", path, reason,
+			 rc == ERR_MALFORMED ? "; bring a backup back with `emberbox portal restore FILE`" : rc == ERR_UNSUPPORTED ? "; use that one, or restore a backup from before" : "");
 	return rc;
 }
 
 int state_init(const char *dir, char why[static STATE_WHY_MAX])
 {
+	char path[STATE_PATH_MAX];
 	struct secrets secrets;
 	struct store *store;
 	int lock, rc = make_dirs(dir, why);
@@ -146,7 +170,11 @@ int state_init(const char *dir, char why[static STATE_WHY_MAX])
 	umask(0077);
 	secrets_make(&secrets, sys_rng());
 	rc = write_secrets(dir, &secrets, why);
-	rc = rc ? rc : open_store(dir, &store, why);
+	if (!rc) {
+		rc = open_store(dir, true, &store, why);
+		if (rc && state_path(dir, "secrets", path))
+			unlink(path);
+	}
 	if (!rc)
 		store_close(store);
 	sodium_memzero(&secrets, sizeof(secrets));
@@ -168,7 +196,7 @@ int state_open(struct state *s, const char *dir, struct hub_config *hub, char wh
 		return read_secrets(dir, &s->portal.secrets, why);
 	rc = take_lock(dir, &s->lock_fd, why);
 	rc = rc ? rc : read_secrets(dir, &s->portal.secrets, why);
-	rc = rc ? rc : open_store(dir, &s->portal.store, why);
+	rc = rc ? rc : open_store(dir, false, &s->portal.store, why);
 	if (!rc) {
 		s->portal.rng = sys_rng();
 		s->portal.now = sys_now;

@@ -22,11 +22,12 @@ struct state {
 	struct portal portal;
 };
 
-/* Makes directory, secrets and database. ERR_EXISTS: there is one already. */
+/* Makes directory, secrets and database; one that is there without secrets is kept, and what the former secrets had signed is void. ERR_EXISTS: there is
+ * a portal already. */
 int state_init(const char *dir, char why[static STATE_WHY_MAX]) MUST_CHECK;
 
 /* Takes the lock, reads secrets, opens the database, fills the directory. ERR_AGAIN: somebody else has the lock. ERR_NOT_FOUND: not
- * initialised. `hub` is filled with store, secrets, rng and zones by this call. */
+ * initialised, or the database is gone. `hub` is filled with store, secrets, rng and zones by this call. */
 int state_open(struct state *s, const char *dir, struct hub_config *hub, char why[static STATE_WHY_MAX]) MUST_CHECK;
 void state_close(struct state *s);
 

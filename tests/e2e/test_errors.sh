@@ -105,6 +105,14 @@ check spec10_29_gives_up_after_15_seconds test $took -ge 13000 -a $took -le 2000
 mkdir -p "$E2E/garbage"
 head -c 5000 /dev/urandom >"$E2E/garbage/portal.db"
 says garbage_database 1 'garbage' "$E" portal serve --dir "$E2E/garbage" --listen 127.0.0.1:13002
+says init_of_garbage 1 'garbage/portal.db: file is not a database; bring a backup back' "$E" portal init --dir "$E2E/garbage"
+check init_of_garbage_leaves_nothing test ! -e "$E2E/garbage/secrets"
+says init_twice 1 'other holds a portal already: start it with .emberbox portal serve --dir .*other' "$E" portal init --dir "$E2E/other"
+says init_wrong_url 2 "^emberbox portal init: --web-url: 'nonsense' is not" "$E" portal init --dir "$E2E/third" --web-url nonsense
+says backup_of_nothing 1 'there is no portal in .*nowhere' "$E" portal backup --dir "$E2E/nowhere" "$E2E/copy"
+touch "$E2E/there"
+says backup_over_something 1 'there is there already: give another name' "$E" portal backup --dir "$E2E/other" "$E2E/there"
+says api_client_is_named_so 1 "there is no api-client 'x'" "$E" portal api-client show x --dir "$E2E/portal"
 says missing_state 1 'portal init' "$E" portal serve --dir "$E2E/nowhere" --listen 127.0.0.1:13002
 
 # names: the client takes over no file that it could not put back, and says what to choose instead

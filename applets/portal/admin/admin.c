@@ -283,7 +283,7 @@ static int compare_row(void *ctx, enum kind k, const void *entity)
 
 static int ambiguous(struct admin *a, enum kind k, const char *text, u32 n)
 {
-	return n == 0 ? admin_fail(a, ERR_NOT_FOUND, "there is no %s '%s'", kinds[k].name, text) :
+	return n == 0 ? admin_fail(a, ERR_NOT_FOUND, "there is no %s '%s'", a->noun->kind == k ? a->noun->name : kinds[k].name, text) :
 			admin_fail(a, ERR_INVAL, "%u %s are called '%s': give the id", n, kinds[k].table, text);
 }
 
