@@ -39,15 +39,7 @@ closed = []
 
 
 def listen(peer):
-    try:
-        while True:
-            peer.socket.settimeout(5)
-            try:
-                peer.take(peer.socket.recv(65536))
-            except TimeoutError:
-                peer.heartbeat()
-    except OSError as e:
-        closed.append(f"{peer.role}: {e}")
+    closed.append(f"{peer.role}: {peer.stay()}")
 
 
 peers = [Peer(port, "client", client_token, 1), Peer(port, "gateway", gateway_token, 1)]

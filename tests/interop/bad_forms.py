@@ -78,11 +78,8 @@ def check_answer(where, answer):
     counts["answers"] += 1
     if answer.status >= 500 and not (answer.status in (502, 503) and "/mail" in where):
         fault(where, "server error", answer)
-    for name, value in answer.fields:
-        if name.lower() not in HEADERS or any(ord(c) < 32 for c in value):
-            fault(where, f"a field of the head that is not ours: {name}", answer)
-    if b"\n" in answer.head.replace(b"\r\n", b""):
-        fault(where, "a bare line feed in the head", answer)
+    for what in answer.head_faults(HEADERS):
+        fault(where, what, answer)
     location = answer.field("location")
     if location and not re.match(r"/(?![/\\])|http://127\.0\.0\.1[:/]", location):
         fault(where, f"leads away: {location[:80]}", answer)

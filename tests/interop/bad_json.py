@@ -36,11 +36,8 @@ def ask(where, method, path, body=None, kind="application/json"):
         return None
     if answer.status >= 500:
         fault(where, "server error", answer)
-    for name, value in answer.fields:
-        if name.lower() not in HEADERS or any(ord(c) < 32 for c in value):
-            fault(where, f"a field of the head that is not ours: {name}", answer)
-    if b"\n" in answer.head.replace(b"\r\n", b""):
-        fault(where, "a bare line feed in the head", answer)
+    for what in answer.head_faults(HEADERS):
+        fault(where, what, answer)
     if foreign_word in answer.text:
         fault(where, "tells of another account", answer)
     if answer.status == 204:

@@ -43,15 +43,7 @@ closed = {}
 
 
 def listen(name, peer):
-    try:
-        while True:
-            peer.socket.settimeout(5)
-            try:
-                peer.take(peer.socket.recv(65536))
-            except TimeoutError:
-                peer.heartbeat()
-    except OSError as e:
-        closed[name] = str(e)
+    closed[name] = peer.stay()
 
 
 def loud():

@@ -112,6 +112,14 @@ class Answer:
     def field(self, name):
         return next((v for n, v in self.fields if n.lower() == name), None)
 
+    def head_faults(self, ours):
+        """What is wrong with the head, where `ours` are the fields that we write, in small letters."""
+        for name, value in self.fields:
+            if name.lower() not in ours or any(ord(c) < 32 for c in value):
+                yield f"a field of the head that is not ours: {name}"
+        if b"\n" in self.head.replace(b"\r\n", b""):
+            yield "a bare line feed in the head"
+
     @property
     def text(self):
         return self.body.decode("utf-8", "replace")

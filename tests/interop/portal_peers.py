@@ -42,6 +42,18 @@ class Peer:
     def heartbeat(self):
         self.send("phoenix", "heartbeat", {})
 
+    def stay(self):
+        """Takes what comes and shows signs of life until the connection ends; why it did."""
+        try:
+            while True:
+                self.socket.settimeout(5)
+                try:
+                    self.take(self.socket.recv(65536))
+                except TimeoutError:
+                    self.heartbeat()
+        except OSError as e:
+            return str(e)
+
     def take(self, data):
         """The messages in it; ConnectionError when it is the end."""
         if not data:
