@@ -283,3 +283,25 @@ TEST(open_pages_hear_once_of_each_kind_that_changed_and_who_came_and_went)
 	hub_set_news(w->portal.hub, NULL, NULL);
 	portal_free(w);
 }
+
+/* By the indexes of names and addresses: the same answers as by looking at each. */
+TEST(things_are_found_by_name_or_address_and_told_apart)
+{
+	struct portal_world *w = portal_new();
+
+	EXPECT_EQ(admin_as(w, NULL, "actor add --email Zoe@B\303\274cher.example"), ADMIN_OK); /* called as its address is */
+	EXPECT_EQ(admin_as(w, NULL, "actor update zoe@b\303\274cher.example --name Zoe"), ADMIN_OK);
+	EXPECT_EQ(admin_as(w, NULL, "actor update ZOE@xn--bcher-kva.example --name same@acme.example"), ADMIN_OK);
+	EXPECT_EQ(admin_as(w, NULL, "actor add --email same@acme.example"), ADMIN_OK);
+	EXPECT_EQ(admin_as(w, NULL, "actor disable same@acme.example"), ADMIN_INVALID);
+	EXPECT_STR(w->reply.reason, "2 actors are called 'same@acme.example': give the id");
+	EXPECT_EQ(admin_as(w, NULL, "actor disable SAME@acme.example"), ADMIN_OK); /* only the address does not mind */
+	EXPECT_EQ(admin_as(w, NULL, "actor delete nobody@acme.example"), ADMIN_NOT_FOUND);
+	(void)join_client(w, token_for(w, "--actor jo@acme.example"), "laptop", 'l');
+	EXPECT_EQ(admin_as(w, NULL, "client update laptop --name Desk"), ADMIN_OK);
+	EXPECT_EQ(admin_as(w, NULL, "client verify desk"), ADMIN_NOT_FOUND);
+	EXPECT_EQ(admin_as(w, NULL, "client verify Desk"), ADMIN_OK);
+	EXPECT_EQ(admin_as(w, NULL, "policy disable nameless"), ADMIN_NOT_FOUND);
+	EXPECT_STR(w->reply.reason, "There is no policy 'nameless'");
+	portal_free(w);
+}

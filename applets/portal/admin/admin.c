@@ -276,7 +276,7 @@ static int compare_row(void *ctx, enum kind k, const void *entity)
 {
 	struct search *s = ctx;
 
-	if (!is_called(k, entity, s->text))
+	if (!is_called(k, entity, s->text) || (s->found > 0 && uuid_eq(&s->out->e.id, &((const struct entity *)entity)->id)))
 		return 0;
 	return s->found++ == 0 ? entity_copy(k, s->out, entity) : 0;
 }
@@ -310,7 +310,9 @@ int admin_find(struct admin *a, enum kind k, const struct account *account, cons
 int admin_find_row(struct admin *a, enum kind k, const struct uuid *account, const char *text, union any_entity *out)
 {
 	static const struct uuid none;
+	const struct uuid *of = kinds[k].is_global ? NULL : account;
 	struct search s = { .text = text, .out = out };
+	char normal[EMAIL_MAX + 1];
 	struct uuid id;
 	int rc;
 
@@ -318,8 +320,13 @@ int admin_find_row(struct admin *a, enum kind k, const struct uuid *account, con
 		rc = store_get(a->portal->store, k, kinds[k].is_global ? &none : account, &id, out);
 		return rc == ERR_NOT_FOUND ? ambiguous(a, k, text, 0) : rc ? admin_store_failed(a, rc) : 0;
 	}
-	rc = store_list(a->portal->store, k, kinds[k].is_global ? NULL : account, compare_row, &s);
-	if (rc)
+	/* by the indexes of names and addresses, which may be the same */
+	const struct store_filter ways[] = { { "name", FILTER_IS, text }, { "email", FILTER_IS, text }, { "email", FILTER_IS, normal } };
+	u32 n = k != KIND_ACTOR ? 1 : email_normalise(text, normal) ? 2 : 3;
+	rc = 0;
+	for (u32 i = 0; i < n && !rc; i++)
+		rc = store_select(a->portal->store, k, of, &ways[i], 1, 0, compare_row, &s);
+	if (rc && rc != ERR_INVAL) /* that: these have no names */
 		return admin_store_failed(a, rc);
 	if (s.found == 1)
 		return 0;

@@ -224,5 +224,7 @@ bool email_means(const char *given, const char *known)
 {
 	char normal[EMAIL_MAX + 1];
 
-	return strcasecmp(given, known) == 0 || (email_normalise(given, normal) == 0 && strcasecmp(normal, known) == 0);
+	if (tolower((u8)given[0]) != tolower((u8)known[0])) /* nearly all: what stands before the @ stays as it is */
+		return false;
+	return strcasecmp(given, known) == 0 || (strncasecmp(given, known, strcspn(given, "@") + 1) == 0 && email_normalise(given, normal) == 0 && strcasecmp(normal, known) == 0);
 }

@@ -29,6 +29,19 @@ void *index_find(const struct index *x, const void *key)
 	return i < x->n && x->cmp(x->at[i], key) == 0 ? x->at[i] : NULL;
 }
 
+/* In blocks: memmove() to higher addresses is slow where libc does it backwards by one instruction, seven cycles a word in musl. */
+static void move_up(void **at, u32 n)
+{
+	void *block[512];
+
+	while (n > 0) {
+		u32 part = MIN(n, (u32)ARRAY_LEN(block));
+		n -= part;
+		memcpy(block, at + n, part * sizeof(*at));
+		memcpy(at + n + 1, block, part * sizeof(*at));
+	}
+}
+
 int index_put(struct index *x, void *element)
 {
 	u32 i = index_lower(x, element);
@@ -45,7 +58,7 @@ int index_put(struct index *x, void *element)
 		x->at = more;
 		x->cap = cap;
 	}
-	memmove(x->at + i + 1, x->at + i, (x->n - i) * sizeof(*x->at));
+	move_up(x->at + i, x->n - i);
 	x->at[i] = element;
 	x->n++;
 	return 0;
