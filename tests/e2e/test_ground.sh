@@ -75,7 +75,7 @@ fi
 
 leaves_nothing() {
 	(
-		P=$P-inner PLACES=() E2E=$E2E/inner
+		P=$P-inner PLACES=() E2E=$E2E/inner work=$work/inner
 		declare -A PIDS=()
 		mkdir -p "$E2E"
 		place one two && start sleeper one sleep 1000 || exit
