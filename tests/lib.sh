@@ -35,7 +35,7 @@ FAILED=0
 cleanup() {
 	trap - EXIT INT TERM
 	local name command
-	for name in "${!PIDS[@]}"; do kill "${PIDS[$name]}" 2>/dev/null; done
+	for name in "${!PIDS[@]}"; do is_child "${PIDS[$name]}" && kill "${PIDS[$name]}" 2>/dev/null; done
 	for name in "${!PIDS[@]}"; do await_end "${PIDS[$name]}" 20 || kill -9 "${PIDS[$name]}" 2>/dev/null; done
 	for command in "${AT_END[@]}"; do $command; done
 	[ -n "${KEEP:-}" ] && echo "note kept $work" || rm -rf "$work"
@@ -121,15 +121,17 @@ wait_for() {
 # ---- processes --------------------------------------------------------------------------------------------------------------
 
 is_alive() { kill -0 "$1" 2>/dev/null; }
+# Of this shell: the number of one that ended may be somebody else's by now, who is not to be killed.
+is_child() { [ "$(sed 's/.*) . //; s/ .*//' "/proc/$1/stat" 2>/dev/null)" = "$BASHPID" ]; }
 
-# await_end PID TENTHS
+# await_end PID TENTHS: of a child
 await_end() {
 	local i
 	for ((i = 0; i < $2; i++)); do
-		is_alive "$1" || return 0
+		is_child "$1" || return 0
 		sleep 0.1
 	done
-	! is_alive "$1"
+	! is_child "$1"
 }
 
 # launch NAME CMD…: what an earlier one of that name said moves to NAME.before.log, so that wait_log sees only the new one
@@ -147,7 +149,7 @@ stop() {
 	local pid=${PIDS[$1]:-}
 	[ -n "$pid" ] || return 0
 	unset "PIDS[$1]"
-	kill -"${2:-TERM}" "$pid" 2>/dev/null
+	is_child "$pid" && kill -"${2:-TERM}" "$pid" 2>/dev/null
 	if [ "${2:-}" = KILL ]; then
 		{ wait "$pid"; } 2>/dev/null # where bash would tell of it
 		return 137
