@@ -110,7 +110,7 @@ TEST(what_is_gone_is_named_but_not_linked)
 {
 	struct lab l = lab(true);
 	struct portal_world *p = l.w->portal;
-	char gateway[128];
+	char gateway[256];
 	const struct reply *r;
 
 	report(&l, "direct", "'rtt_ms':12,'rx_bytes':1,'tx_bytes':1");
