@@ -14,7 +14,7 @@ port, token, foreign_ids, foreign_word = int(sys.argv[1]), sys.argv[2], sys.argv
 browser = Browser(port)
 began, counts, faults, seen = time.time(), collections.Counter(), [], set()
 HEADERS = {"date", "content-type", "cache-control", "content-length", "connection", "location", "retry-after", "allow", "x-content-type-options", "vary",
-           "referrer-policy", "strict-transport-security", "cross-origin-opener-policy", "www-authenticate", "content-security-policy"}
+           "referrer-policy", "strict-transport-security", "cross-origin-opener-policy", "www-authenticate", "content-security-policy", "etag"}
 
 
 def fault(where, what, answer=None):
