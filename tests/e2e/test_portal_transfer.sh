@@ -228,7 +228,7 @@ clashes_are_told_before() {
 	! aloud import --dry-run "$W/clash.json" >"$W/dry" 2>"$W/why" || { echo "all would be well"; return 1; }
 	serve b || return
 	! aloud import --dry-run "$W/clash.json" >"$W/dry2" 2>"$W/why2" || { echo "all would be well while it serves"; return 1; }
-	stop
+	stop portal
 	cmp "$W/dry" "$W/dry2" && cmp "$W/why" "$W/why2" || return
 	b export >"$W/after.json" && cmp "$W/before.json" "$W/after.json" && ! ls -d "$W"/b/rehearsal* 2>/dev/null || { echo "the rehearsal left something"; return 1; }
 	! aloud import "$W/clash.json" >"$W/real" 2>"$W/why3" || return
@@ -239,7 +239,7 @@ check clashes_are_told_before clashes_are_told_before
 
 not_rehearsed() {
 	! "$EMBERBOX" portal --dir "$W/nowhere" import --dry-run "$W/a.json" 2>"$W/why" && grep -q 'there is no portal in .*nowhere: make one' "$W/why" || return
-	[ "$(id -u)" = 0 ] || { chmod 500 "$W/b"; ! b import --dry-run "$W/a.json"; chmod 700 "$W/b"; grep -q 'cannot make .*rehearsal-.*Permission denied' "$W/err"; }
+	[ "$(id -u)" = 0 ] || { chmod 500 "$W/b"; ! b import --dry-run "$W/a.json"; chmod 700 "$W/b"; grep -q 'cannot make .*rehearsal-.*Permission denied' "$W/commands.log"; }
 }
 check not_rehearsed not_rehearsed
 
