@@ -11,6 +11,8 @@ u64 sys_wall(void); /* ns since the Unix epoch */
 /* The same two in the shape of `struct loop_clock`. */
 u64 sys_clock_now(void *ctx);
 u64 sys_clock_wall(void *ctx);
+/* CPU time of the calling thread, ns. */
+u64 sys_cpu(void);
 
 /* The system's random source. Ends the process when there is none, for nothing of ours is safe without. */
 struct rng *sys_rng(void);

@@ -431,7 +431,7 @@ int serve(const struct serve_config *cfg)
 	(void)sys_limit_files(FILES_WANTED);
 	s->server.loop = loop_new(&(struct loop_clock){ sys_clock_now, sys_clock_wall, NULL });
 	if (s->server.loop)
-		loop_measure(s->server.loop);
+		loop_measure(s->server.loop, sys_cpu);
 	s->rc = s->server.loop ? start(s, cfg) : ERR_NOMEM;
 	if (!s->rc)
 		loop_run(s->server.loop);

@@ -34,7 +34,9 @@ struct loop {
 	bool runs_timers;
 	bool yields;
 	bool is_measured;
-	u64 longest;
+	u64 (*cpu)(void);
+	u64 cpu_began;
+	struct loop_longest longest;
 	u64 rest; /* wished before the next poll */
 
 	struct loop_timer *timers;
@@ -65,22 +67,26 @@ static void read_clock(struct loop *l)
 
 const u64 loop_spans[LOOP_SPANS] = { USEC(100), USEC(500), MSEC(1), USEC(2500), MSEC(5), MSEC(10), MSEC(50) };
 
-void loop_measure(struct loop *l)
+void loop_measure(struct loop *l, u64 (*cpu)(void))
 {
 	l->is_measured = true;
+	l->cpu = cpu;
 }
 
-u64 loop_longest(struct loop *l)
+struct loop_longest loop_longest(struct loop *l)
 {
-	u64 longest = l->longest;
+	struct loop_longest longest = l->longest;
 
-	l->longest = 0;
+	l->longest = (struct loop_longest){ 0 };
 	return longest;
 }
 
-static u64 begin(const struct loop *l)
+static u64 begin(struct loop *l)
 {
-	return l->is_measured ? l->clock.now(l->clock.ctx) : 0;
+	if (!l->is_measured)
+		return 0;
+	l->cpu_began = l->cpu ? l->cpu() : 0;
+	return l->clock.now(l->clock.ctx);
 }
 
 static void end(struct loop *l, u64 began)
@@ -94,7 +100,9 @@ static void end(struct loop *l, u64 began)
 		i++;
 	l->stats.took[i]++;
 	l->stats.took_ns += ns;
-	l->longest = ns > l->longest ? ns : l->longest;
+	l->longest.took = MAX(l->longest.took, ns);
+	if (l->cpu)
+		l->longest.worked = MAX(l->longest.worked, time_since(l->cpu(), l->cpu_began));
 }
 
 static void alarm_cb(struct ev_loop *ev, struct ev_timer *w, int events)

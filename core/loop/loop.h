@@ -161,8 +161,12 @@ struct loop_stats {
 };
 const struct loop_stats *loop_stats(const struct loop *l);
 
-/* A server whose every callback shall be short watches them: two more readings of the clock for each of them. */
+/* A server whose every callback shall be short watches them: two more readings of the clock for each of them, and of `cpu`, the CPU time of this
+ * thread (ns; NULL: unknown). What took longer than it worked waited: for a disk, or for a core that others have. */
 extern const u64 loop_spans[LOOP_SPANS];
-void loop_measure(struct loop *l);
-/* The longest since the last time this was asked, ns. */
-u64 loop_longest(struct loop *l);
+void loop_measure(struct loop *l, u64 (*cpu)(void));
+/* The longest of any callback since the last time this was asked, ns. */
+struct loop_longest {
+	u64 took, worked;
+};
+struct loop_longest loop_longest(struct loop *l);

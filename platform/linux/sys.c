@@ -44,6 +44,11 @@ u64 sys_wall(void)
 	return read_clock(CLOCK_REALTIME);
 }
 
+u64 sys_cpu(void)
+{
+	return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 u64 sys_clock_now(void *ctx)
 {
 	(void)ctx;

@@ -128,7 +128,8 @@ static void put_callbacks(struct strbuf *b, struct loop *loop)
 {
 	static const char *const secs[LOOP_SPANS + 1] = { "0.0001", "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.05", "+Inf" };
 	const struct loop_stats *st = loop_stats(loop);
-	u64 sum = 0, longest = loop_longest(loop);
+	struct loop_longest longest = loop_longest(loop);
+	u64 sum = 0;
 
 	head(b, "loop_callback_seconds", "histogram", "what the event loop did in one go");
 	for (u32 i = 0; i <= LOOP_SPANS; i++) {
@@ -138,7 +139,9 @@ static void put_callbacks(struct strbuf *b, struct loop *loop)
 	put_seconds(b, "loop_callback_seconds_sum", st->took_ns);
 	strbuf_printf(b, NS "loop_callback_seconds_count %" PRIu64 "\n", sum);
 	head(b, "loop_callback_longest_seconds", "gauge", "the longest of these since this was last asked");
-	put_seconds(b, "loop_callback_longest_seconds", longest);
+	put_seconds(b, "loop_callback_longest_seconds", longest.took);
+	head(b, "loop_callback_longest_work_seconds", "gauge", "the most CPU time of these since this was last asked: what is longer waited");
+	put_seconds(b, "loop_callback_longest_work_seconds", longest.worked);
 }
 
 static void put_loop(struct strbuf *b, struct loop *loop)
