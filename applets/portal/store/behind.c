@@ -14,7 +14,7 @@ enum op_kind { OP_WRITE, OP_TRUNCATE, OP_SYNC };
 struct file;
 
 struct op {
-	struct op *next;
+	struct op *next, *next_of_file; /* syncs change no file */
 	struct file *file;
 	enum op_kind kind;
 	bool is_of_head; /* a sync that the log's new head waits for */
@@ -34,7 +34,7 @@ struct errand {
 #define ERRANDS 8 /* so that the thread need not wait for the loop between them */
 
 struct behind {
-	pthread_mutex_t lock; /* of the queue, the counters, and the files' n_queued and size */
+	pthread_mutex_t lock; /* of the queue and the counters, the files' too */
 	pthread_cond_t rest;  /* nobody works on the queue */
 	struct op *head, **tail;
 	size_t bytes;
@@ -57,13 +57,18 @@ struct behind {
 	void *ctx;
 };
 
+#define BLOCK 4096 /* no write of SQLite's is longer than a page, which is one in our databases */
+#define BLOCKS 1024u
+
 struct file {
 	sqlite3_file base;
 	struct behind *owner;
 	int fd; /* the queue's way to the file: SQLite does not lend its own */
 	bool is_log, has_new_head;
-	u32 n_queued;
-	i64 size; /* once all is written; while something is queued */
+	struct op *first, **last; /* queued */
+	u32 n_odd;		  /* of them, those that are longer than a block or no writes */
+	u16 at[BLOCKS];		  /* how many of the others begin in such a block: a checkpoint reads the whole log, of which little is queued */
+	i64 size;		  /* once all is written; while something is queued */
 	alignas(i64) u8 below[]; /* SQLite's own file */
 };
 
@@ -121,15 +126,41 @@ static bool is_left_to_another(const struct op *sync)
 	return false;
 }
 
+static void count(struct op *op, int n)
+{
+	if (op->kind == OP_WRITE && op->n <= BLOCK)
+		op->file->at[(u64)op->at / BLOCK % BLOCKS] += (u16)n;
+	else
+		op->file->n_odd += (u32)n;
+}
+
+static bool may_be_queued(const struct file *f, i64 at, i64 n)
+{
+	u64 from = (u64)at / BLOCK, to = (u64)(at + n - 1) / BLOCK;
+
+	if (f->n_odd || n > BLOCK)
+		return true;
+	for (u64 i = from ? from - 1 : 0; i <= to; i++)
+		if (f->at[i % BLOCKS])
+			return true;
+	return false;
+}
+
 static void remove_head(struct behind *b)
 {
 	struct op *op = b->head;
+	struct file *f = op->file;
 
 	b->head = op->next;
 	if (!b->head)
 		b->tail = &b->head;
 	b->bytes -= sizeof(*op) + op->n;
-	op->file->n_queued--;
+	if (op->kind != OP_SYNC) {
+		f->first = op->next_of_file;
+		if (!f->first)
+			f->last = &f->first;
+		count(op, -1);
+	}
 	free(op);
 }
 
@@ -266,11 +297,16 @@ static int queue(struct file *f, enum op_kind kind, i64 at, const void *p, u32 n
 	if (n)
 		memcpy(op->bytes, p, n);
 	pthread_mutex_lock(&b->lock);
-	if (f->n_queued++ == 0) {
-		(void)below(&f->base)->pMethods->xFileSize(below(&f->base), &size);
-		f->size = size;
+	if (kind != OP_SYNC) {
+		if (!f->first) {
+			(void)below(&f->base)->pMethods->xFileSize(below(&f->base), &size);
+			f->size = size;
+		}
+		f->size = kind == OP_WRITE ? MAX(f->size, at + n) : MIN(f->size, at);
+		*f->last = op;
+		f->last = &op->next_of_file;
+		count(op, 1);
 	}
-	f->size = kind == OP_WRITE ? MAX(f->size, at + n) : kind == OP_TRUNCATE ? MIN(f->size, at) : f->size;
 	b->bytes += sizeof(*op) + n;
 	*b->tail = op;
 	b->tail = &op->next;
@@ -316,7 +352,7 @@ static void lay_over(u8 *out, i64 n, i64 at, const struct op *op)
 {
 	i64 from = MAX(at, op->at), to = op->kind == OP_WRITE ? MIN(at + n, op->at + op->n) : at + n;
 
-	if (from >= to || op->kind == OP_SYNC)
+	if (from >= to)
 		return;
 	if (op->kind == OP_WRITE)
 		memcpy(out + (from - at), op->bytes + (from - op->at), (size_t)(to - from));
@@ -334,9 +370,9 @@ static int on_read(sqlite3_file *file, void *out, int n, sqlite3_int64 at)
 		return below(file)->pMethods->xRead(below(file), out, n, at);
 	pthread_mutex_lock(&b->lock);
 	int rc = below(file)->pMethods->xRead(below(file), out, n, at);
-	if (f->n_queued > 0 && (rc == SQLITE_OK || rc == SQLITE_IOERR_SHORT_READ)) {
-		for (const struct op *op = b->head; op; op = op->next)
-			if (op->file == f)
+	if (f->first && (rc == SQLITE_OK || rc == SQLITE_IOERR_SHORT_READ)) {
+		if (may_be_queued(f, at, n))
+			for (const struct op *op = f->first; op; op = op->next_of_file)
 				lay_over(out, n, at, op);
 		rc = at + n <= f->size ? SQLITE_OK : SQLITE_IOERR_SHORT_READ;
 	}
@@ -351,7 +387,7 @@ static int on_size(sqlite3_file *file, sqlite3_int64 *size)
 
 	pthread_mutex_lock(&b->lock);
 	int rc = below(file)->pMethods->xFileSize(below(file), size);
-	if (rc == SQLITE_OK && f->n_queued > 0)
+	if (rc == SQLITE_OK && f->first)
 		*size = f->size;
 	pthread_mutex_unlock(&b->lock);
 	return rc;
@@ -472,6 +508,7 @@ static int on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int f
 	if (!name || !(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)))
 		return system_vfs->xOpen(system_vfs, name, file, flags, out_flags);
 	*f = (struct file){ .fd = -1, .is_log = is_log };
+	f->last = &f->first;
 	f->owner = is_log ? file_of(sqlite3_database_file_object(name))->owner : behind_new();
 	if (!f->owner)
 		return SQLITE_NOMEM;
