@@ -166,7 +166,7 @@ static void on_settled(void *ctx, u64 ticket)
 {
 	struct serving *s = ctx;
 
-	held_release(&s->server.held, ticket);
+	server_settled(&s->server, ticket);
 }
 
 static void on_trouble_timer(void *ctx, u64 now)

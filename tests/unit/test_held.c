@@ -82,7 +82,7 @@ static void on_settled(void *ctx, u64 ticket)
 {
 	struct http_world *w = ctx;
 
-	held_release(&w->server.held, ticket);
+	server_settled(&w->server, ticket);
 }
 
 static char folder[] = "/tmp/test_held.XXXXXX", file[64];

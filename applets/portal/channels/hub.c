@@ -301,7 +301,13 @@ void hub_timeout(struct hub *h, u64 now, u64 wall)
 	}
 	tell_slice(h, tell_until(h, HUB_SLICE));
 	/* one of them at once; the others are due still */
-	if (now >= h->session_flush_due)
+	u64 *writes = now >= h->session_flush_due ? &h->session_flush_due :
+		      now >= h->traffic_due	  ? &h->traffic_due :
+		      now >= h->purge_due	  ? &h->purge_due :
+						    NULL;
+	if (writes && store_is_far_behind(h->cfg.store))
+		*writes = now + DISK_PAUSE;
+	else if (now >= h->session_flush_due)
 		flush_sessions(h, SESSION_SLICE);
 	else if (now >= h->traffic_due)
 		traffic_flush(h, TRAFFIC_SLICE);

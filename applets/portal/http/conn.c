@@ -358,6 +358,8 @@ void conn_upgrade_some(void *server, u64 now)
 	struct conn *c;
 
 	(void)now;
+	if (store_is_far_behind(s->portal->store))
+		return; /* server_settled() goes on */
 	for (u32 i = 0; i < CONN_UPGRADES_PER_TURN && (c = s->waiting); i++) {
 		stop_waiting(c);
 		upgrade(c, &c->run->x);
@@ -557,11 +559,15 @@ static bool at_end(struct conn *c, int rc)
 	return false;
 }
 
-/* Peers have had their share of this turn of the loop: they keep, pages are waited for. */
+/* Peers have had their share of this turn of the loop, or of the disk: they keep, pages are waited for. */
 static bool is_late(struct server *s, u64 now)
 {
 	u64 turn = loop_stats(s->loop)->turns;
 
+	if (s->portal->store && store_is_far_behind(s->portal->store)) {
+		loop_rest(s->loop, LOOP_REST_MAX);
+		return true;
+	}
 	if (s->turn != turn) {
 		s->turn = turn;
 		s->turn_began = now;
@@ -574,7 +580,7 @@ static void on_event(void *ctx, int fd, unsigned events, u64 now)
 	static u8 buf[READ_MAX]; /* one loop, one buffer */
 	struct conn *c = ctx;
 
-	if (is_late(c->server, now) && c->state == CONN_SOCKET)
+	if (c->state == CONN_SOCKET && is_late(c->server, now))
 		return; /* what is ready stays ready */
 	for (int i = 0; events & LOOP_READ && i < READS_PER_EVENT && !c->has_ended; i++) {
 		int n = tcp_read(fd, buf, sizeof(buf));

@@ -22,6 +22,13 @@ int server_init(struct server *s)
 	return ERR_NOMEM;
 }
 
+void server_settled(struct server *s, u64 ticket)
+{
+	held_release(&s->held, ticket);
+	if (s->waiting)
+		loop_task_queue(s->loop, &s->waiting_task);
+}
+
 void server_deinit(struct server *s)
 {
 	loop_task_cancel(s->loop, &s->waiting_task);

@@ -43,5 +43,7 @@ struct server {
 
 /* Loop, portal, cfg and areas are set before; the portal's secrets must be there, and it gets its `live`. ERR_NOMEM. */
 int server_init(struct server *s) MUST_CHECK;
+/* The store's word (store_defer()): answers that waited for the disk go out. */
+void server_settled(struct server *s, u64 ticket);
 /* After conn_free_all(); of zeroed memory too. */
 void server_deinit(struct server *s);

@@ -14,7 +14,7 @@ enum op_kind { OP_WRITE, OP_TRUNCATE, OP_SYNC };
 struct file;
 
 struct op {
-	struct op *next, *next_of_file; /* syncs change no file */
+	struct op *next, *next_of_file, *next_of_block; /* syncs change no file */
 	struct file *file;
 	enum op_kind kind;
 	bool is_of_head; /* a sync that the log's new head waits for */
@@ -58,17 +58,20 @@ struct behind {
 };
 
 #define BLOCK 4096 /* no write of SQLite's is longer than a page, which is one in our databases */
-#define BLOCKS 1024u
+#define BLOCKS 256u
+
+struct ops {
+	struct op *first, *last;
+};
 
 struct file {
 	sqlite3_file base;
 	struct behind *owner;
 	int fd; /* the queue's way to the file: SQLite does not lend its own */
 	bool is_log, has_new_head;
-	struct op *first, **last; /* queued */
-	u32 n_odd;		  /* of them, those that are longer than a block or no writes */
-	u16 at[BLOCKS];		  /* how many of the others begin in such a block: a checkpoint reads the whole log, of which little is queued */
-	i64 size;		  /* once all is written; while something is queued */
+	struct ops queued, at[BLOCKS]; /* all, and by the block they begin in: a checkpoint reads the whole log, while much of it is queued */
+	u32 n_odd;		       /* of them, those that are longer than a block or no writes */
+	i64 size;		       /* once all is written; while something is queued */
 	alignas(i64) u8 below[]; /* SQLite's own file */
 };
 
@@ -126,41 +129,51 @@ static bool is_left_to_another(const struct op *sync)
 	return false;
 }
 
-static void count(struct op *op, int n)
+static bool is_odd(const struct op *op)
 {
-	if (op->kind == OP_WRITE && op->n <= BLOCK)
-		op->file->at[(u64)op->at / BLOCK % BLOCKS] += (u16)n;
-	else
-		op->file->n_odd += (u32)n;
+	return op->kind != OP_WRITE || op->n > BLOCK;
 }
 
-static bool may_be_queued(const struct file *f, i64 at, i64 n)
+static struct ops *block_of(struct file *f, i64 at)
 {
-	u64 from = (u64)at / BLOCK, to = (u64)(at + n - 1) / BLOCK;
+	return &f->at[(u64)at / BLOCK % BLOCKS];
+}
 
-	if (f->n_odd || n > BLOCK)
-		return true;
-	for (u64 i = from ? from - 1 : 0; i <= to; i++)
-		if (f->at[i % BLOCKS])
-			return true;
-	return false;
+static void enlist(struct op *op)
+{
+	struct file *f = op->file;
+	struct ops *block = block_of(f, op->at);
+
+	*(f->queued.first ? &f->queued.last->next_of_file : &f->queued.first) = op;
+	f->queued.last = op;
+	if (is_odd(op)) {
+		f->n_odd++;
+		return;
+	}
+	*(block->first ? &block->last->next_of_block : &block->first) = op;
+	block->last = op;
+}
+
+/* The oldest of its file. */
+static void delist(struct op *op)
+{
+	op->file->queued.first = op->next_of_file;
+	if (is_odd(op))
+		op->file->n_odd--;
+	else
+		block_of(op->file, op->at)->first = op->next_of_block;
 }
 
 static void remove_head(struct behind *b)
 {
 	struct op *op = b->head;
-	struct file *f = op->file;
 
 	b->head = op->next;
 	if (!b->head)
 		b->tail = &b->head;
 	b->bytes -= sizeof(*op) + op->n;
-	if (op->kind != OP_SYNC) {
-		f->first = op->next_of_file;
-		if (!f->first)
-			f->last = &f->first;
-		count(op, -1);
-	}
+	if (op->kind != OP_SYNC)
+		delist(op);
 	free(op);
 }
 
@@ -298,14 +311,12 @@ static int queue(struct file *f, enum op_kind kind, i64 at, const void *p, u32 n
 		memcpy(op->bytes, p, n);
 	pthread_mutex_lock(&b->lock);
 	if (kind != OP_SYNC) {
-		if (!f->first) {
+		if (!f->queued.first) {
 			(void)below(&f->base)->pMethods->xFileSize(below(&f->base), &size);
 			f->size = size;
 		}
 		f->size = kind == OP_WRITE ? MAX(f->size, at + n) : MIN(f->size, at);
-		*f->last = op;
-		f->last = &op->next_of_file;
-		count(op, 1);
+		enlist(op);
 	}
 	b->bytes += sizeof(*op) + n;
 	*b->tail = op;
@@ -360,6 +371,27 @@ static void lay_over(u8 *out, i64 n, i64 at, const struct op *op)
 		memset(out + (from - at), 0, (size_t)(to - from));
 }
 
+/* Oldest first. A write that begins a block earlier may reach into this one. */
+static void lay_all_over(u8 *out, i64 n, i64 at, struct file *f)
+{
+	const struct op *of[3] = { block_of(f, MAX(at - BLOCK, 0))->first, block_of(f, at)->first, block_of(f, at + n - 1)->first }, **oldest;
+
+	for (const struct op *op = f->queued.first; op && (f->n_odd || n > BLOCK); op = op->next_of_file)
+		lay_over(out, n, at, op);
+	if (f->n_odd || n > BLOCK)
+		return;
+	for (;;) {
+		oldest = NULL;
+		for (int i = 0; i < 3; i++)
+			if (of[i] && (!oldest || of[i]->ticket < (*oldest)->ticket))
+				oldest = &of[i];
+		if (!oldest)
+			return;
+		lay_over(out, n, at, *oldest);
+		*oldest = (*oldest)->next_of_block;
+	}
+}
+
 /* Under the lock: what is queued stays queued until we have looked, though its writing may be half done. */
 static int on_read(sqlite3_file *file, void *out, int n, sqlite3_int64 at)
 {
@@ -370,10 +402,8 @@ static int on_read(sqlite3_file *file, void *out, int n, sqlite3_int64 at)
 		return below(file)->pMethods->xRead(below(file), out, n, at);
 	pthread_mutex_lock(&b->lock);
 	int rc = below(file)->pMethods->xRead(below(file), out, n, at);
-	if (f->first && (rc == SQLITE_OK || rc == SQLITE_IOERR_SHORT_READ)) {
-		if (may_be_queued(f, at, n))
-			for (const struct op *op = f->first; op; op = op->next_of_file)
-				lay_over(out, n, at, op);
+	if (f->queued.first && (rc == SQLITE_OK || rc == SQLITE_IOERR_SHORT_READ)) {
+		lay_all_over(out, n, at, f);
 		rc = at + n <= f->size ? SQLITE_OK : SQLITE_IOERR_SHORT_READ;
 	}
 	pthread_mutex_unlock(&b->lock);
@@ -387,7 +417,7 @@ static int on_size(sqlite3_file *file, sqlite3_int64 *size)
 
 	pthread_mutex_lock(&b->lock);
 	int rc = below(file)->pMethods->xFileSize(below(file), size);
-	if (rc == SQLITE_OK && f->first)
+	if (rc == SQLITE_OK && f->queued.first)
 		*size = f->size;
 	pthread_mutex_unlock(&b->lock);
 	return rc;
@@ -508,7 +538,6 @@ static int on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int f
 	if (!name || !(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)))
 		return system_vfs->xOpen(system_vfs, name, file, flags, out_flags);
 	*f = (struct file){ .fd = -1, .is_log = is_log };
-	f->last = &f->first;
 	f->owner = is_log ? file_of(sqlite3_database_file_object(name))->owner : behind_new();
 	if (!f->owner)
 		return SQLITE_NOMEM;
@@ -592,6 +621,12 @@ u64 behind_ticket(const struct behind *b)
 u64 behind_settled(const struct behind *b)
 {
 	return b->settled;
+}
+
+/* Counted in operations, of 2 KiB on average: bytes would need the lock. */
+bool behind_is_far(const struct behind *b)
+{
+	return b->ticket - b->settled > BEHIND_MAX / 4 / 2048 && !b->trouble;
 }
 
 int behind_trouble(const struct behind *b)

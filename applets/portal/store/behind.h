@@ -46,6 +46,9 @@ void behind_stop(struct behind *b);
 u64 behind_ticket(const struct behind *b);
 u64 behind_settled(const struct behind *b);
 
+/* So much is queued that nobody should add to it who can wait: a quarter of BEHIND_MAX, about. */
+bool behind_is_far(const struct behind *b);
+
 /* errno of what stopped the queue; 0: fine. */
 int behind_trouble(const struct behind *b);
 bool behind_is_lost(const struct behind *b);

@@ -463,6 +463,11 @@ u64 store_ticket(const struct store *s)
 	return s->behind ? behind_ticket(s->behind) : 0;
 }
 
+bool store_is_far_behind(const struct store *s)
+{
+	return s->behind && behind_is_far(s->behind);
+}
+
 bool store_is_lost(const struct store *s)
 {
 	return s->behind && behind_is_lost(s->behind);

@@ -42,6 +42,8 @@ enum store_durability { STORE_DURABLE, STORE_EAGER };
  * read the file. ERR_UNSUPPORTED: there is none, it is in memory. */
 int store_defer(struct store *s, struct loop *loop, void (*settled)(void *ctx, u64 ticket), void *ctx) MUST_CHECK;
 u64 store_ticket(const struct store *s);
+/* The disk is far behind: who can wait should, until `settled` is called, before the store makes him. */
+bool store_is_far_behind(const struct store *s);
 /* The disk took a write and lost it: nothing settles any more, only opening the file anew tells what is in it. */
 bool store_is_lost(const struct store *s);
 struct store_disk {
