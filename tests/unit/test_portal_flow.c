@@ -71,8 +71,7 @@ TEST(spec10_64_gateways_from_one_minor_below_to_one_above_the_client)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		s.g = gateway_of_version(&s, cases[i].user_agent);
 		if (cases[i].is_fit) {
-			ask_flow(&s, s.resource);
-			EXPECT_EVENT(s.g, "authorize_flow");
+			make_flow(&s);
 		} else {
 			expect_failure(&s, s.resource, "version_mismatch");
 		}
@@ -117,6 +116,40 @@ TEST(spec10_63_an_unanswered_flow_fails_after_15_s_and_a_newer_request_starts_an
 	EXPECT_EVENT(s.c, "flow_creation_failed");
 	EXPECT_STR(heard(s.c, "reason"), "offline");
 	answer_flow(&s); /* late: no effect */
+	EXPECT_NOTHING(s.c);
+	portal_free(s.w);
+}
+
+TEST(what_a_gateway_did_not_answer_before_it_left_is_asked_of_another)
+{
+	struct scene s = scene();
+
+	ask_flow(&s, s.resource);
+	EXPECT_EVENT(s.g, "authorize_flow");
+	struct fake *other = join_gateway(s.w, s.gateway_token, "gw2", 'h');
+	EXPECT_EVENT(other, "init");
+	EXPECT_NOTHING(other);
+	hang_up(s.g);
+	EXPECT_EVENT(other, "authorize_flow");
+	EXPECT_STR(heard(other, "client.ipv4"), "100.64.0.2");
+	EXPECT_NOTHING(s.c);
+	hang_up(other); /* nobody is left */
+	EXPECT_EVENT(s.c, "flow_creation_failed");
+	EXPECT_STR(heard(s.c, "reason"), "offline");
+	tick(s.w, SEC(20));
+	EXPECT_NOTHING(s.c);
+	portal_free(s.w);
+}
+
+TEST(what_a_gateway_had_answered_is_not_asked_again)
+{
+	struct scene s = scene();
+
+	make_flow(&s);
+	struct fake *other = join_gateway(s.w, s.gateway_token, "gw2", 'h');
+	EXPECT_EVENT(other, "init");
+	hang_up(s.g);
+	EXPECT_NOTHING(other);
 	EXPECT_NOTHING(s.c);
 	portal_free(s.w);
 }

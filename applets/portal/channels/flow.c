@@ -394,6 +394,36 @@ void flow_timeout(struct peer *client)
 	}
 }
 
+static const struct pending_flow *pending_at(const struct peer *client, const struct held *x, const struct uuid *gateway)
+{
+	for (u32 i = 0; i < client->client.n_pending; i++) {
+		const struct pending_flow *f = &client->client.pending[i];
+
+		if (uuid_eq(&f->authorization_id, &x->id) && uuid_eq(&f->gateway_id, gateway))
+			return f;
+	}
+	return NULL;
+}
+
+/* A client can be quicker than the Close of the gateway that said goodbye to it: its request would wait for an answer that does not come. */
+void flow_gateway_left(struct peer *gateway)
+{
+	const struct index *x = &gateway->gateway.held;
+
+	for (u32 i = 0; i < x->n; i++) {
+		const struct held *held = x->at[i];
+		struct peer *client = hub_find(gateway->hub, MSG_ROLE_CLIENT, &gateway->account_id, &held->client_id);
+		const struct pending_flow *f = client ? pending_at(client, held, &gateway->id) : NULL;
+		struct msg_create_flow again = { .resource_id = held->resource_id };
+
+		if (!f)
+			continue;
+		drop_pending(&client->client, (u32)(f - client->client.pending));
+		flow_create(client, &again);
+		peer_arm(client);
+	}
+}
+
 /* ---- the gateway's answer ----------------------------------------------------------------------------------------------------------- */
 
 static void push_created(struct peer *client, struct peer *gateway, const struct pending_flow *f)

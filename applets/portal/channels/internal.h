@@ -236,6 +236,8 @@ int flow_ingest_token(const struct peer *initiator, const struct peer *responder
 		      char out[static INGEST_TOKEN_MAX]) MUST_CHECK;
 void flow_create(struct peer *client, const struct msg_create_flow *m);
 void flow_timeout(struct peer *client);
+/* What it was asked for and did not answer is asked of another one. After it is registered no more. */
+void flow_gateway_left(struct peer *gateway);
 /* The gateway's answer; false: the ref is not one of ours. */
 bool flow_authorized(struct peer *gateway, const char *ref, const struct phx_ref *reply);
 

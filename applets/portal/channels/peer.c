@@ -57,6 +57,8 @@ void peer_leave(struct peer *p)
 		break;
 	case MSG_ROLE_GATEWAY:
 		reports_leave(p);
+		if (!p->is_restarting)
+			flow_gateway_left(p);
 		break;
 	case MSG_ROLE_RELAY:
 		relay_leave(p);
