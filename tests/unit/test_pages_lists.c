@@ -152,3 +152,37 @@ TEST(a_site_shows_the_gateway_that_is_online_behind_many_that_are_not)
 	EXPECT(!strstr(r->body, ">old1</a>"));
 	http_free(w);
 }
+
+/* Both ways, as its heads of columns offer it. */
+TEST(every_list_can_be_sorted_as_it_offers)
+{
+	static const char *const lists[] = { "/acme/sites", "/acme/resources", "/acme/policies", "/acme/clients", "/acme/actors", "/acme/groups" };
+	struct http_world *w = signed_in();
+
+	EXPECT_EQ(admin(w->portal, "group add --name Makers"), 0);
+	EXPECT_EQ(admin(w->portal, "resource add --site Berlin --address 10.1.0.0/16 --name Net"), 0);
+	EXPECT_EQ(admin(w->portal, "policy add --group Makers --resource Net"), 0);
+	struct fake *c = join_client(w->portal, token_for(w->portal, "--actor kim@acme.example"), "laptop", 'c');
+	EXPECT_EVENT(c, "init");
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		char offered[16][200];
+		u32 n = 0;
+
+		for (const char *at = http_get(w, lists[i])->body; n < ARRAY_LEN(offered) && (at = strstr(at, "href=\"")); at++) {
+			const char *end = strchr(at + 6, '"');
+
+			if (end && memmem(at, (size_t)(end - at), "sort=", 5))
+				snprintf(offered[n++], sizeof(offered[0]), "%s%.*s", at[6] == '?' ? lists[i] : "", (int)(end - at - 6), at + 6);
+		}
+		EXPECT(n > 0);
+		for (u32 k = 0; k < n; k++) {
+			char *amp = strstr(offered[k], "&amp;");
+
+			if (amp)
+				memmove(amp + 1, amp + 5, strlen(amp + 5) + 1);
+			if (http_get(w, offered[k])->status != 200)
+				test_fail(__FILE__, __LINE__, "%s offers %s, which answers %d", lists[i], offered[k], w->reply.status);
+		}
+	}
+	http_free(w);
+}

@@ -27,9 +27,10 @@ static const struct sort {
 } sorts[] = {
 #define K(kind) (1u << KIND_##kind)
 	{ "inserted_at", "t.inserted_at", SORT_NUMBER, "", ~0u },
-	{ "updated_at", "t.updated_at", SORT_NUMBER, "", K(ACTOR) | K(GROUP) | K(SITE) | K(AUTH_PROVIDER) | K(DIRECTORY) },
+	{ "updated_at", "t.updated_at", SORT_NUMBER, "", K(ACTOR) | K(GROUP) | K(SITE) | K(POLICY) | K(AUTH_PROVIDER) | K(DIRECTORY) },
 	{ "name", "t.name", SORT_TEXT, " COLLATE NOCASE",
 	  K(ACTOR) | K(GROUP) | K(SITE) | K(RESOURCE) | K(CLIENT) | K(GATEWAY) | K(AUTH_PROVIDER) | K(DIRECTORY) | K(ACCOUNT) },
+	{ "type", "t.type", SORT_TEXT, "", K(ACTOR) },
 	{ "email", "coalesce(t.email,'')", SORT_TEXT, "", K(ACTOR) },
 	{ "address", "coalesce(t.address,'')", SORT_TEXT, "", K(RESOURCE) },
 	{ "last_seen_at", "coalesce(t.last_seen_at,0)", SORT_NUMBER, "", K(CLIENT) | K(GATEWAY) },
