@@ -598,19 +598,19 @@ int behind_start(struct behind *b, struct loop *loop, void (*told)(void *ctx), v
 	return 0;
 }
 
-void behind_stop(struct behind *b)
+bool behind_stop(struct behind *b)
 {
-	struct op *op;
-
 	if (!b || !b->is_on)
-		return;
+		return true;
 	drain(b);
 	loop_fd_del(b->watch);
 	worker_free(b->worker);
-	while ((op = b->head))
-		remove_head(b); /* cannot be written: nobody was told that it is */
+	bool is_written = !b->head;
+	while (b->head)
+		remove_head(b); /* nobody was told that it is written */
 	b->is_on = false;
 	b->worker = NULL;
+	return is_written;
 }
 
 u64 behind_ticket(const struct behind *b)

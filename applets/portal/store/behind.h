@@ -39,8 +39,9 @@ struct behind *behind_of(sqlite3 *db);
 
 /* `told` on the loop's thread: something settled, or it is in trouble. ERR_NOMEM, ERR_IO. */
 int behind_start(struct behind *b, struct loop *loop, void (*told)(void *ctx), void *ctx) MUST_CHECK;
-/* Waits until all is written. Before the database is closed; of one that was not started it does nothing. */
-void behind_stop(struct behind *b);
+/* Waits until all is written. Before the database is closed; of one that was not started it does nothing. False: it cannot be, what waited is lost, and
+ * SQLite believes in pages of the log that are not there: it must not write them home (SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE). */
+bool behind_stop(struct behind *b) MUST_CHECK;
 
 /* Of everything written so far; 0: it is settled. */
 u64 behind_ticket(const struct behind *b);

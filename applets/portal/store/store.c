@@ -150,7 +150,8 @@ void store_close(struct store *s)
 		for (int i = 0; i < ROW_COUNT; i++)
 			sqlite3_finalize(s->rows[k][i]);
 	sql_forget_cached(s);
-	behind_stop(s->behind);
+	if (!behind_stop(s->behind))
+		(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_close(s->db);
 	free(s);
 }
