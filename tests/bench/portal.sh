@@ -6,6 +6,7 @@
 #   pages      the same goals; those of PAGES, for an admin who is signed in
 #   longest    what the portal's loop did in one go in each of these, from /metrics, and how much of it was work (goal: 5 ms); beside it the longest
 #              time for which this machine kept the same core from a process that only looks at the clock; and the times somebody waited for the disk
+#   at once    what one change with thousands of consequences holds the loop for: no goal, but whoever does that should know
 #   memory     resident kB: idle with nothing in it (goal: 12,288), and per connected client through TLS (goal: 24)
 #   EMBERBOX=path BENCH_BIN=folder of portal_fill, portal_load and core_gap   CLIENTS=10000 RESOURCES=1000 STORM=5000 FLOWS=5000 TLS_CLIENTS=1000 REPEATS=3
 #   PAGES="/bench/sites …"
@@ -159,4 +160,14 @@ for how in plain tls; do
 	echo "memory per connected client, $how: $((each / 10)).$((each % 10)) kB"
 	[ $how = plain ] || goal "24 kB" "$(within "$each" 240)"
 done
+
+serve "$work/full"
+longest >/dev/null
+portal() { "$EMBERBOX" portal "$@" --dir "$work/full" >/dev/null || echo "portal: $* failed"; }
+portal policy disable "$(sed -n 's/^policy //p' "$work/peers" | head -1)"
+set -- $(longest)
+echo "disabling a policy with its connections, microseconds in one go: ${1:-?}, of work: ${2:-?}"
+portal site delete Berlin
+set -- $(longest)
+echo "deleting the site of $RESOURCES resources, as many policies and all connections, microseconds in one go: ${1:-?}, of work: ${2:-?}"
 exit $failed
