@@ -67,7 +67,10 @@ CFLAGS_ALL += -fpie -fno-asynchronous-unwind-tables -isystem $D/include -idiraft
 # A static PIE: addresses are random in the static binary too. musl-gcc knows no -static-pie, so the start files are named here.
 MUSL = /usr/lib/$(subst gnu,musl,$(shell gcc -print-multiarch))
 LDFLAGS_ALL += -static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now
-START = $(MUSL)/rcrt1.o $(MUSL)/crti.o
+START = $(PACK) $(MUSL)/rcrt1.o $(MUSL)/crti.o
+# Relocations in a hundredth of the room, where the linker can (binutils 2.38 on x86, 2.43 elsewhere); see platform/linux/start.c.
+PACKED := -Wl,-z,pack-relative-relocs,--wrap=__libc_start_main
+PACK = $(eval PACK := $(if $(shell $(CC) -Wl,--help 2>/dev/null | grep -e '-z pack-relative-relocs'),$(PACKED)))$(PACK)
 END = $(MUSL)/crtn.o
 TOOLS += $(TOOLS_STATIC)
 TOOLS_portal := $(TOOLS_STATIC_portal)
