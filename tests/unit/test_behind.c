@@ -634,22 +634,34 @@ static void write_behind_a_sync(struct deferred *d)
 	EXPECT_EQ(number_in(d->w.s, &d->w), 2);
 }
 
+#define LAST_NUMBER 259
+
+/* More such commits, of which none can be written: the thread is asked for several, and fails while the loop is told of the first. Ticket of the last. */
+static u64 stop_the_queue(struct deferred *d, int write_error, int sync_error)
+{
+	write_behind_a_sync(d);
+	for (u32 i = 200; i <= LAST_NUMBER; i++)
+		EXPECT_EQ(put_number(d, i, STORE_DURABLE), 0);
+	u64 ticket = store_ticket(d->w.s);
+	seen.write_error = write_error;
+	seen.sync_error = sync_error;
+	pthread_mutex_unlock(&seen.hold);
+	EXPECT(!settles(d, ticket));
+	return ticket;
+}
+
 TEST(a_disk_that_is_full_keeps_what_waits_until_there_is_room)
 {
 	struct deferred *d = defer_new();
 
-	write_behind_a_sync(d);
-	u64 ticket = store_ticket(d->w.s);
-	seen.write_error = ENOSPC;
-	pthread_mutex_unlock(&seen.hold);
-	EXPECT(!settles(d, ticket));
+	u64 ticket = stop_the_queue(d, ENOSPC, 0);
 	EXPECT_STR(d->told, "the disk is full");
 	EXPECT_STR(store_trouble(d->w.s), "the disk is full");
 	EXPECT(!store_is_lost(d->w.s));
-	EXPECT_EQ(number_in(d->w.s, &d->w), 2);
+	EXPECT_EQ(number_in(d->w.s, &d->w), LAST_NUMBER);
 	EXPECT_EQ(put_number(d, 3, STORE_DURABLE), ERR_IO);
 	EXPECT_EQ(put_number(d, 4, STORE_EAGER), ERR_IO);
-	EXPECT_EQ(number_in(d->w.s, &d->w), 2);
+	EXPECT_EQ(number_in(d->w.s, &d->w), LAST_NUMBER);
 	EXPECT_EQ(store_try(d->w.s), ERR_IO);
 	turn(d, MSEC(30)); /* tried, in vain */
 	EXPECT(store_trouble(d->w.s) != NULL);
@@ -678,13 +690,7 @@ static void close_in_trouble(int write_error, int sync_error)
 		EXPECT(settles(d, store_ticket(d->w.s)));
 	}
 	u32 settled = i - 1;
-	write_behind_a_sync(d);
-	for (i = 200; i < 260; i++)
-		EXPECT_EQ(put_number(d, i, STORE_DURABLE), 0);
-	seen.write_error = write_error;
-	seen.sync_error = sync_error;
-	pthread_mutex_unlock(&seen.hold);
-	EXPECT(!settles(d, store_ticket(d->w.s)));
+	(void)stop_the_queue(d, write_error, sync_error);
 	seen.fails_once_more = true; /* when closing tries again; not what SQLite does then */
 	store_close(d->w.s);
 	seen.fails_once_more = false;
@@ -745,11 +751,7 @@ TEST(a_sync_that_failed_is_never_believed_again)
 {
 	struct deferred *d = defer_new();
 
-	write_behind_a_sync(d);
-	u64 ticket = store_ticket(d->w.s);
-	seen.sync_error = EIO;
-	pthread_mutex_unlock(&seen.hold);
-	EXPECT(!settles(d, ticket));
+	u64 ticket = stop_the_queue(d, 0, EIO);
 	EXPECT(store_is_lost(d->w.s));
 	EXPECT(d->told && strstr(d->told, "the disk lost what was written"));
 	seen.sync_error = 0;

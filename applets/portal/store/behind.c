@@ -41,15 +41,14 @@ struct behind {
 	u64 done;      /* ticket of the last that is done for good */
 	bool owes;     /* a sync was left to a later one */
 	bool is_busy;  /* somebody works on the queue */
-	int error;     /* of its head */
-	bool is_lost;
+	int error;     /* of its head: errno, negative of a sync, by which all is lost */
 	struct behind_stats stats;
 
 	/* the owner's thread only */
 	bool is_on;
 	u32 n_out; /* errands */
 	u64 ticket, settled;
-	int trouble;
+	int trouble; /* `error`, as it was looked at */
 	struct worker *worker;
 	struct errand errands[ERRANDS];
 	struct loop_fd *watch;
@@ -186,11 +185,9 @@ static bool do_head(struct behind *b, bool *has_synced)
 	pthread_mutex_unlock(&b->lock);
 	int error = is_left ? 0 : perform(op);
 	pthread_mutex_lock(&b->lock);
-	b->error = error;
-	if (error) {
-		b->is_lost = op->kind == OP_SYNC;
+	b->error = op->kind == OP_SYNC ? -error : error;
+	if (error)
 		return false;
-	}
 	*has_synced = op->kind == OP_SYNC && !is_left;
 	b->owes = is_left || (b->owes && !*has_synced);
 	b->stats.syncs += *has_synced;
@@ -209,7 +206,7 @@ static void work(struct behind *b, bool is_for_all)
 	while (b->is_busy)
 		pthread_cond_wait(&b->rest, &b->lock);
 	b->is_busy = true;
-	while (b->head && !b->is_lost && (is_for_all || !has_synced) && do_head(b, &has_synced))
+	while (b->head && b->error >= 0 && (is_for_all || !has_synced) && do_head(b, &has_synced))
 		;
 	b->is_busy = false;
 	pthread_cond_broadcast(&b->rest);
@@ -631,17 +628,17 @@ bool behind_is_far(const struct behind *b)
 
 int behind_trouble(const struct behind *b)
 {
-	return b->trouble;
+	return abs(b->trouble);
 }
 
 bool behind_is_lost(const struct behind *b)
 {
-	return b->trouble && b->is_lost;
+	return b->trouble < 0;
 }
 
 void behind_retry(struct behind *b)
 {
-	if (!b->is_on || b->n_out > 0 || !b->trouble || b->is_lost)
+	if (!b->is_on || b->n_out > 0 || b->trouble <= 0)
 		return;
 	b->trouble = 0;
 	submit(b);
