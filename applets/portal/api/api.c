@@ -451,12 +451,12 @@ bool api_is_unchanged(struct api_call *c, const void *row)
 	char tag[TAG_STRLEN];
 	bool is_asked = false;
 
-	if (row)
-		tag_of(c, row, tag);
 	for (size_t i = 0; i < c->x->head->n_fields; i++) {
 		if (!span_eq_nocase(c->x->head->field[i].name, "if-match"))
 			continue;
 		is_asked = true;
+		if (row)
+			tag_of(c, row, tag);
 		if (names_tag(c->x->head->field[i].value, row ? tag : NULL))
 			return true;
 	}
@@ -465,9 +465,28 @@ bool api_is_unchanged(struct api_call *c, const void *row)
 	return !is_asked;
 }
 
-void api_send_row(struct api_call *c, u16 status, const struct uuid *id)
+void api_put_data(struct api_call *c, const void *row)
+{
+	json_out_reset(&c->out);
+	json_open(&c->out, NULL);
+	json_open(&c->out, "data");
+	api_put_entity(c, c->r, row);
+	json_close(&c->out);
+	json_close(&c->out);
+}
+
+void api_send_row(struct api_call *c, u16 status, const void *row)
 {
 	char tag[TAG_STRLEN];
+
+	api_put_data(c, row);
+	tag_of(c, row, tag);
+	exchange_header(c->x, "ETag", "%s", tag);
+	api_send(c, status);
+}
+
+void api_send_now(struct api_call *c, u16 status, const struct uuid *id)
+{
 	union any_entity row;
 	int rc = store_get(c->x->portal->store, c->r->kind, &c->account->e.id, id, &row);
 
@@ -475,16 +494,8 @@ void api_send_row(struct api_call *c, u16 status, const struct uuid *id)
 		api_fail_store(c, rc);
 		return;
 	}
-	json_out_reset(&c->out);
-	json_open(&c->out, NULL);
-	json_open(&c->out, "data");
-	api_put_entity(c, c->r, &row);
-	json_close(&c->out);
-	json_close(&c->out);
-	tag_of(c, &row, tag);
+	api_send_row(c, status, &row);
 	entity_deinit(c->r->kind, &row);
-	exchange_header(c->x, "ETag", "%s", tag);
-	api_send(c, status);
 }
 
 /* ---- queries -------------------------------------------------------------------------------------------------------------------------- */

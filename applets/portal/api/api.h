@@ -108,8 +108,11 @@ void api_put_entity(struct api_call *c, const struct api_resource *r, const void
 bool api_read_ids(const struct cJSON *list, const char *member, void (*each)(void *ctx, const struct uuid *id), void *ctx);
 /* May it be changed, as If-Match says? `row` NULL: of what has no tag. False: 412 was answered. */
 bool api_is_unchanged(struct api_call *c, const void *row) MUST_CHECK;
-/* {"data":{…}} of a row as it is in the store now; 404 when it is not. Sends. */
-void api_send_row(struct api_call *c, u16 status, const struct uuid *id);
+/* {"data":{…}} of a row. */
+void api_put_data(struct api_call *c, const void *row);
+/* That, with its ETag; `now`: of what is in the store at present, 404 when it is not. Sends. */
+void api_send_row(struct api_call *c, u16 status, const void *row);
+void api_send_now(struct api_call *c, u16 status, const struct uuid *id);
 /* A parameter of the query, NULL when absent; false: it cannot be read, 400 was answered. */
 bool api_query(struct api_call *c, const char *name, const char **value) MUST_CHECK;
 /* "limit" and "page_cursor" of the query; false: 400 was answered. */

@@ -335,15 +335,6 @@ static bool find_row(struct api_call *c, union any_entity *out)
 	return false;
 }
 
-static void put_data(struct api_call *c, const void *row)
-{
-	json_open(&c->out, NULL);
-	json_open(&c->out, "data");
-	api_put_entity(c, c->r, row);
-	json_close(&c->out);
-	json_close(&c->out);
-}
-
 void api_show(struct exchange *x)
 {
 	union any_entity row;
@@ -351,9 +342,8 @@ void api_show(struct exchange *x)
 
 	if (!api_begin(&c, x) || !find_row(&c, &row))
 		return;
-	struct uuid id = row.e.id;
+	api_send_row(&c, 200, &row);
 	entity_deinit(c.r->kind, &row);
-	api_send_row(&c, 200, &id);
 }
 
 /* ---- create, update, delete ---------------------------------------------------------------------------------------------------------------- */
@@ -403,7 +393,7 @@ void api_create(struct exchange *x)
 			char id[UUID_STRLEN];
 
 			exchange_header(x, "Location", "/%s/%s", c.r->segment, uuid_format(&a.reply.id, id));
-			api_send_row(&c, 201, &a.reply.id);
+			api_send_now(&c, 201, &a.reply.id);
 		} else {
 			api_fail_action(&c, &a.reply);
 		}
@@ -426,7 +416,7 @@ void api_update(struct exchange *x)
 	action_set_id(&a, "target", &id);
 	if (root && read_fields(&c, root, &a, false) && api_is_unchanged(&c, &row)) {
 		if (action_run(&a, x->portal) == ADMIN_OK)
-			api_send_row(&c, 200, &id);
+			api_send_now(&c, 200, &id);
 		else
 			api_fail_action(&c, &a.reply);
 	}
@@ -446,7 +436,7 @@ void api_delete(struct exchange *x)
 		entity_deinit(c.r->kind, &row);
 		return;
 	}
-	put_data(&c, &row);
+	api_put_data(&c, &row);
 	action_begin(&a, c.r->noun, "delete", &c.by);
 	action_set_id(&a, "target", &row.e.id);
 	entity_deinit(c.r->kind, &row);

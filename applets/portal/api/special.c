@@ -230,7 +230,7 @@ static void set_verified(struct exchange *x, const char *verb)
 	action_begin(&a, "client", verb, &c.by);
 	action_set_id(&a, "target", &id);
 	if (action_run(&a, x->portal) == ADMIN_OK)
-		api_send_row(&c, 200, &id);
+		api_send_now(&c, 200, &id);
 	else
 		api_fail_action(&c, &a.reply);
 	action_end(&a);
