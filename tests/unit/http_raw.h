@@ -30,6 +30,15 @@ static inline int status_of(const char *text)
 	return status;
 }
 
+/* Whether a connection is answered, and stays. */
+static inline bool is_served(struct http_world *w, int fd)
+{
+	bool is_closed;
+
+	http_send(w, fd, GET("/echo"));
+	return status_of(http_recv(w, fd, &is_closed)) == 200 && !is_closed;
+}
+
 static inline u32 count(const char *text, const char *part)
 {
 	u32 n = 0;

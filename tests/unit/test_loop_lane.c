@@ -32,28 +32,28 @@ static u64 fake_next_timeout(void *ctx)
 	return f->lane_due;
 }
 
+static enum lane_state take_one(struct fake *f, char letter, u64 *calls, u64 *left)
+{
+	trace(f, letter);
+	++*calls;
+	if (*left == 0)
+		return LANE_IDLE;
+	--*left;
+	return LANE_WORKED;
+}
+
 static enum lane_state fake_udp(void *ctx, u64 now)
 {
 	struct fake *f = ctx;
 	(void)now;
-	trace(f, 'u');
-	f->udp_calls++;
-	if (f->udp_left == 0)
-		return LANE_IDLE;
-	f->udp_left--;
-	return LANE_WORKED;
+	return take_one(f, 'u', &f->udp_calls, &f->udp_left);
 }
 
 static enum lane_state fake_tun(void *ctx, u64 now)
 {
 	struct fake *f = ctx;
 	(void)now;
-	trace(f, 't');
-	f->tun_calls++;
-	if (f->tun_left == 0)
-		return LANE_IDLE;
-	f->tun_left--;
-	return LANE_WORKED;
+	return take_one(f, 't', &f->tun_calls, &f->tun_left);
 }
 
 static const struct lane_ops fake_lane = { fake_drain, fake_timeout, fake_next_timeout, fake_udp, fake_tun };
@@ -66,6 +66,7 @@ struct lane_fds {
 
 static void open_lane(struct fake *f, struct lane_fds *fds)
 {
+	fake_init(f);
 	make_pair(fds->udp);
 	make_pair(fds->tun);
 	loop_set_lane(f->l, &fake_lane, f);
@@ -80,13 +81,13 @@ static void close_lane(struct fake *f, struct lane_fds *fds)
 	loop_set_lane(f->l, NULL, NULL);
 	close_pair(fds->udp);
 	close_pair(fds->tun);
+	loop_free(f->l);
 }
 
 TEST(an_iteration_works_in_the_order_of_spec_20_4)
 {
 	struct fake f;
 	struct lane_fds fds;
-	fake_init(&f);
 	open_lane(&f, &fds);
 	EXPECT_EQ(write(fds.udp[1], "x", 1), 1);
 	EXPECT_EQ(write(fds.tun[1], "x", 1), 1);
@@ -103,14 +104,12 @@ TEST(an_iteration_works_in_the_order_of_spec_20_4)
 	/* queue, drain, timers, lane's timer, drain again, UDP, TUN; then once more, finding nothing */
 	EXPECT_STR(f.trace, "qdTldutdut");
 	close_lane(&f, &fds);
-	loop_free(f.l);
 }
 
 TEST(inputs_are_looked_at_only_when_they_may_be_there)
 {
 	struct fake f;
 	struct lane_fds fds;
-	fake_init(&f);
 	open_lane(&f, &fds);
 	loop_turn(f.l, 0);
 	loop_turn(f.l, 0);
@@ -122,7 +121,6 @@ TEST(inputs_are_looked_at_only_when_they_may_be_there)
 	EXPECT_EQ(f.tun_calls, 1);
 	EXPECT_EQ(f.udp_calls, 0);
 	close_lane(&f, &fds);
-	loop_free(f.l);
 }
 
 /* Everything that can flood, one at a time. */
@@ -165,7 +163,6 @@ TEST(spec30_63_no_flood_takes_more_than_5000_iterations_of_a_turn)
 	for (enum flood flood = 0; flood < FLOODS; flood++) {
 		struct fake f;
 		struct lane_fds fds;
-		fake_init(&f);
 		open_lane(&f, &fds);
 		start_flood(&f, &fds, flood);
 		loop_turn(f.l, 0); /* tells of the input */
@@ -177,7 +174,6 @@ TEST(spec30_63_no_flood_takes_more_than_5000_iterations_of_a_turn)
 		EXPECT_EQ(loop_stats(f.l)->yields_iterations - yields, 1);
 		EXPECT_EQ(loop_stats(f.l)->sleeps, 0);
 		close_lane(&f, &fds);
-		loop_free(f.l);
 	}
 }
 
@@ -193,7 +189,6 @@ TEST(spec20_4_a_due_timer_runs_in_the_next_iteration_under_every_flood)
 	for (enum flood flood = 0; flood < FLOODS; flood++) {
 		struct fake f;
 		struct lane_fds fds;
-		fake_init(&f);
 		open_lane(&f, &fds);
 		start_flood(&f, &fds, flood);
 		loop_turn(f.l, 0);
@@ -207,7 +202,6 @@ TEST(spec20_4_a_due_timer_runs_in_the_next_iteration_under_every_flood)
 		EXPECT(f.noted_iteration > before);
 		EXPECT(f.noted_iteration <= before + 10);
 		close_lane(&f, &fds);
-		loop_free(f.l);
 	}
 }
 
@@ -217,7 +211,6 @@ TEST(spec20_4_signals_and_descriptors_are_served_in_every_turn_under_every_flood
 		struct fake f;
 		struct lane_fds fds;
 		int portal[2];
-		fake_init(&f);
 		open_lane(&f, &fds);
 		make_pair(portal);
 		struct loop_fd *w = loop_fd_add(f.l, portal[0], LOOP_READ, fd_probe, &f);
@@ -235,7 +228,6 @@ TEST(spec20_4_signals_and_descriptors_are_served_in_every_turn_under_every_flood
 		loop_fd_del(w);
 		close_pair(portal);
 		close_lane(&f, &fds);
-		loop_free(f.l);
 	}
 }
 
@@ -245,7 +237,6 @@ TEST(a_flooded_descriptor_starves_neither_timers_nor_the_lane)
 	struct lane_fds fds;
 	int portal[2];
 	char flood[64] = { 0 };
-	fake_init(&f);
 	open_lane(&f, &fds);
 	make_pair(portal);
 	struct loop_fd *w = loop_fd_add(f.l, portal[0], LOOP_READ, fd_probe, &f);
@@ -263,14 +254,12 @@ TEST(a_flooded_descriptor_starves_neither_timers_nor_the_lane)
 	loop_fd_del(w);
 	close_pair(portal);
 	close_lane(&f, &fds);
-	loop_free(f.l);
 }
 
 TEST(one_flooded_input_does_not_starve_the_other)
 {
 	struct fake f;
 	struct lane_fds fds;
-	fake_init(&f);
 	open_lane(&f, &fds);
 	start_flood(&f, &fds, FLOOD_UDP);
 	loop_turn(f.l, 0);
@@ -278,16 +267,14 @@ TEST(one_flooded_input_does_not_starve_the_other)
 	loop_turn(f.l, 0);
 	EXPECT_EQ(f.tun_left, 0);
 	close_lane(&f, &fds);
-	loop_free(f.l);
 }
 
 TEST(a_turn_also_yields_when_its_time_is_over)
 {
 	struct fake f;
 	struct lane_fds fds;
-	fake_init(&f);
-	f.step = LOOP_TURN_TIME / 8;
 	open_lane(&f, &fds);
+	f.step = LOOP_TURN_TIME / 8;
 	start_flood(&f, &fds, FLOOD_UDP);
 	loop_turn(f.l, 0);
 	u64 before = loop_stats(f.l)->iterations;
@@ -295,7 +282,6 @@ TEST(a_turn_also_yields_when_its_time_is_over)
 	EXPECT_EQ(loop_stats(f.l)->iterations - before, 9);
 	EXPECT_EQ(loop_stats(f.l)->yields_time, 1);
 	close_lane(&f, &fds);
-	loop_free(f.l);
 }
 
 TEST(spec20_11_no_input_is_read_while_output_is_unflushed)
@@ -303,7 +289,6 @@ TEST(spec20_11_no_input_is_read_while_output_is_unflushed)
 	struct fake f;
 	struct lane_fds fds;
 	char junk[4096];
-	fake_init(&f);
 	open_lane(&f, &fds);
 	start_flood(&f, &fds, FLOOD_BOTH);
 	loop_turn(f.l, 0);
@@ -331,14 +316,12 @@ TEST(spec20_11_no_input_is_read_while_output_is_unflushed)
 	EXPECT(f.udp_calls > udp);
 	EXPECT(f.tun_calls > tun);
 	close_lane(&f, &fds);
-	loop_free(f.l);
 }
 
 TEST(a_timer_whose_output_blocks_keeps_input_out_in_the_same_iteration)
 {
 	struct fake f;
 	struct lane_fds fds;
-	fake_init(&f);
 	open_lane(&f, &fds);
 	EXPECT_EQ(write(fds.udp[1], "x", 1), 1);
 	loop_turn(f.l, 0);
@@ -350,7 +333,6 @@ TEST(a_timer_whose_output_blocks_keeps_input_out_in_the_same_iteration)
 	EXPECT_EQ(f.lane_timeouts, 1);
 	EXPECT_EQ(f.udp_left, 1);
 	close_lane(&f, &fds);
-	loop_free(f.l);
 }
 
 TEST(a_block_without_a_writable_descriptor_is_retried)
@@ -371,7 +353,6 @@ TEST(a_lane_deadline_that_appears_in_the_last_iteration_is_not_slept_over)
 {
 	struct fake f;
 	struct lane_fds fds;
-	fake_init(&f);
 	open_lane(&f, &fds);
 	f.lane_due = f.clock + 50; /* the fake clock will have passed it at the next reading but some */
 	f.step = 100;
@@ -379,5 +360,4 @@ TEST(a_lane_deadline_that_appears_in_the_last_iteration_is_not_slept_over)
 	loop_turn(f.l, 0);
 	EXPECT_EQ(f.lane_timeouts, 1);
 	close_lane(&f, &fds);
-	loop_free(f.l);
 }

@@ -146,12 +146,9 @@ TEST(a_connection_may_be_silent_for_half_a_minute)
 	int fd = http_dial(w);
 	bool closed;
 
-	http_send(w, fd, GET("/echo"));
-	EXPECT_EQ(status_of(http_recv(w, fd, NULL)), 200);
+	EXPECT(is_served(w, fd));
 	http_wait(w, SEC(29));
-	http_send(w, fd, GET("/echo"));
-	EXPECT_EQ(status_of(http_recv(w, fd, &closed)), 200);
-	EXPECT(!closed);
+	EXPECT(is_served(w, fd));
 	http_wait(w, SEC(31));
 	EXPECT_STR(http_recv(w, fd, &closed), "");
 	EXPECT(closed);
@@ -298,8 +295,7 @@ TEST(streams_are_chunked_and_end)
 	exchange_end(http_stream);
 	EXPECT_STR(http_recv(w, fd, &closed), "0\r\n\r\n");
 	EXPECT(!closed && http_gone == 0);
-	http_send(w, fd, GET("/echo"));
-	EXPECT_EQ(status_of(http_recv(w, fd, NULL)), 200);
+	EXPECT(is_served(w, fd));
 	close(fd);
 	http_free(w);
 }
