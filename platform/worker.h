@@ -1,4 +1,4 @@
-/* platform/worker.h: one helper thread for work that would make the loop wait too long (slow password hashes; nothing that knows the network).
+/* platform/worker.h: one helper thread for work that would make the loop wait too long (slow password hashes, the disk; nothing that knows the network).
  *
  *   worker_submit() ──▶ queue ──▶ [the thread: job.run(job)] ──▶ done ──▶ worker_fd() readable ──▶ worker_collect() ──▶ job.done(job)
  *

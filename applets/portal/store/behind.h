@@ -34,7 +34,7 @@ struct behind;
 
 /* Makes BEHIND_VFS known, to open databases with. ERR_NOMEM. */
 int behind_register(void) MUST_CHECK;
-/* Of a database that was opened with it. */
+/* Of a database that was opened with it; NULL: it was not, or is in memory. */
 struct behind *behind_of(sqlite3 *db);
 
 /* `told` on the loop's thread: something settled, or it is in trouble. ERR_NOMEM, ERR_IO. */

@@ -4,8 +4,8 @@
  *	                                                  └── do=delete ──▶ one page that names them and what goes with them ── sure=1 ──▶ done
  *
  * Each row is an action of its own, by whoever is signed in: what the rules refuse (oneself, the last admin, what the portal manages) is told row by row
- * and the others are done. The actions run a row a turn of the loop, for each waits for the disk. What has an opposite may be undone (undo.h), and what can be made
- * again as it was, also when others of them could not be done.
+ * and the others are done. The actions run a row a turn of the loop, for each has its consequences. What has an opposite may be undone (undo.h), and what
+ * can be made again as it was, also when others of them could not be done.
  */
 #pragma once
 
