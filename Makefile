@@ -29,9 +29,9 @@ CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -I
 LDFLAGS_ALL := -Wl,--gc-sections -Wl,--as-needed
 AR := gcc-ar
 
-# Code that every packet passes is built for speed, the rest for size.
+# Code that every packet passes is built for speed, and what the portal asks ten thousand times for one page; the rest for size.
 HOT := core/crypto/% core/turn/server_data% core/wg/% core/peer/% core/tunnel/% core/ip/% core/dns/% platform/linux/tun% platform/linux/udp% \
-	platform/linux/relay_udp%
+	platform/linux/relay_udp% $(addprefix applets/portal/model/,ids% index% directory%)
 # And of the same folders what only decides, now and then.
 COLD := $(addprefix core/,dns/blocklist% dns/doh% dns/forward% dns/lookup% dns/stream% dns/pattern% ip/addr% ip/icmp% \
 	ip/udp_packet% peer/relays% tunnel/client.% tunnel/client_resources% tunnel/client_devices% tunnel/client_flows% \

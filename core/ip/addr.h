@@ -65,7 +65,11 @@ static inline bool endpoint_eq(const struct endpoint *a, const struct endpoint *
 
 static inline bool uuid_eq(const struct uuid *a, const struct uuid *b)
 {
-	return get_be64(a->b) == get_be64(b->b) && get_be64(a->b + 8) == get_be64(b->b + 8);
+	u64 x[2], y[2];
+
+	memcpy(x, a->b, sizeof(x));
+	memcpy(y, b->b, sizeof(y));
+	return x[0] == y[0] && x[1] == y[1];
 }
 
 static inline bool uuid_is_null(const struct uuid *id)

@@ -7,6 +7,8 @@
  *	                                            microseconds from the question to `flow_created`: median, 99th percentile, maximum
  *	portal_load hold PORT FILE N [CERT]         N clients (through TLS) stay connected until stdin ends; says "connected N" when they are
  *	portal_load page PORT SECONDS PATH [FIELD]… a page, PAGES_PER_SEC on new connections: status, microseconds as above
+ *	portal_load works PORT TIMES [FIELD]…       each page whose path is a line of stdin, TIMES: what of one callback of the portal was most work,
+ *	                                            microseconds, the first time, median and maximum; status, bytes, path
  *
  * A client counts as connected when it has its `init`; of its frames the beginning is kept, which names the event. */
 #include "applets/portal/admin/admin.h"
@@ -481,33 +483,87 @@ static int hold(u32 n)
 	return read(STDIN_FILENO, &c, 1) < 0;
 }
 
-static u32 fetch(const char *request, size_t len, u32 *status)
+/* What was answered is in `buf` to its end, of which *n_bytes came. */
+static u32 fetch_into(char *buf, size_t size, size_t *n_bytes, const char *request, size_t len, u32 *status)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	char buf[65536] = "";
 	u64 began = sys_now();
 
 	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0 || send(fd, request, len, MSG_NOSIGNAL) != (ssize_t)len)
 		die("page");
-	ssize_t n = recv(fd, buf, sizeof(buf) - 1, 0);
+	ssize_t n = recv(fd, buf, size - 1, 0);
 	if (n > 12)
 		*status = (u32)strtoul(buf + 9, NULL, 10);
-	while (n > 0)
-		n = recv(fd, buf, sizeof(buf) - 1, 0);
+	for (*n_bytes = 0; n > 0; n = recv(fd, buf + MIN(*n_bytes, size - 1), size - 1 - MIN(*n_bytes, size - 1), 0))
+		*n_bytes += (size_t)n;
+	buf[MIN(*n_bytes, size - 1)] = '\0';
 	close(fd);
 	return (u32)((sys_now() - began) / 1000);
 }
 
+#define REQUEST_MAX 8192u
+#define ANSWER_MAX (4u << 20)
+
+static char answer[ANSWER_MAX];
+
+static size_t make_request(char out[static REQUEST_MAX], const char *path, char **fields, int n_fields)
+{
+	size_t len = (size_t)snprintf(out, REQUEST_MAX, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n", path);
+
+	for (int i = 0; i < n_fields; i++)
+		len += (size_t)snprintf(out + len, REQUEST_MAX - len, "%s\r\n", fields[i]);
+	return len + (size_t)snprintf(out + len, REQUEST_MAX - len, "\r\n");
+}
+
+static u32 fetch(const char *request, size_t len, u32 *status)
+{
+	size_t n_bytes;
+
+	return fetch_into(answer, sizeof(answer), &n_bytes, request, len, status);
+}
+
+static u32 work_since(void)
+{
+	char request[REQUEST_MAX];
+	u32 status = 0;
+
+	(void)fetch(request, make_request(request, "/metrics", NULL, 0), &status);
+	const char *at = strstr(answer, "\nemberbox_portal_loop_callback_longest_work_seconds ");
+	return at ? (u32)(strtod(strchr(at + 1, ' '), NULL) * 1e6) : 0;
+}
+
+static int works(u32 n, char **fields, int n_fields)
+{
+	char request[REQUEST_MAX], path[2048];
+	u32 *worked = calloc(n, sizeof(*worked));
+
+	while (worked && n > 0 && fgets(path, sizeof(path), stdin)) {
+		size_t n_bytes = 0;
+		u32 status = 0;
+
+		path[strcspn(path, "\n")] = '\0';
+		size_t len = make_request(request, path, fields, n_fields);
+		(void)work_since();
+		for (u32 i = 0; i < n; i++) {
+			(void)fetch_into(answer, sizeof(answer), &n_bytes, request, len, &status);
+			worked[i] = work_since();
+		}
+		u32 first = worked[0];
+		qsort(worked, n, sizeof(*worked), by_size);
+		printf("%u %u %u %u %zu %s\n", first, worked[n / 2], worked[n - 1], status, n_bytes, path);
+		fflush(stdout);
+	}
+	free(worked);
+	return 0;
+}
+
 static int page(u32 secs, char **fields, int n_fields)
 {
-	char request[8192];
-	size_t len = (size_t)snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n", fields[0]);
+	char request[REQUEST_MAX];
+	size_t len = make_request(request, fields[0], fields + 1, n_fields - 1);
 	u32 n = secs * PAGES_PER_SEC, status = 0, *took = calloc(n, sizeof(*took));
 
-	for (int i = 1; i < n_fields; i++)
-		len += (size_t)snprintf(request + len, sizeof(request) - len, "%s\r\n", fields[i]);
-	len += (size_t)snprintf(request + len, sizeof(request) - len, "\r\n");
 	for (u32 i = 0; i < n; i++) {
 		took[i] = fetch(request, len, &status);
 		usleep(1000000 / PAGES_PER_SEC);
@@ -531,10 +587,12 @@ static void trust(const char *path)
 
 int main(int argc, char **argv)
 {
-	const char *what = argc > 4 ? argv[1] : "";
+	const char *what = argc > 3 ? argv[1] : "";
 
 	port = argc > 2 ? (u16)strtoul(argv[2], NULL, 10) : 0;
-	if (strcmp(what, "page") == 0)
+	if (strcmp(what, "works") == 0)
+		return works((u32)strtoul(argv[3], NULL, 10), argv + 4, argc - 4);
+	if (strcmp(what, "page") == 0 && argc > 4)
 		return page((u32)strtoul(argv[3], NULL, 10), argv + 4, argc - 4);
 	(void)sys_limit_files(PEERS);
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -543,17 +601,17 @@ int main(int argc, char **argv)
 	u32 n = argc > 4 ? (u32)strtoul(argv[4], NULL, 10) : 0;
 	if (n >= n_known && n > 0)
 		die("too few clients in the file");
-	if (strcmp(what, "change") == 0)
+	if (strcmp(what, "change") == 0 && argc > 4)
 		return change(argv[4], argc > 5 ? (u32)strtoul(argv[5], NULL, 10) : 5);
-	if (strcmp(what, "storm") == 0)
+	if (strcmp(what, "storm") == 0 && argc > 4)
 		return storm(n);
 	if (strcmp(what, "flows") == 0 && argc > 5)
 		return flows(n, (u32)strtoul(argv[5], NULL, 10));
-	if (strcmp(what, "hold") == 0) {
+	if (strcmp(what, "hold") == 0 && argc > 4) {
 		if (argc > 5)
 			trust(argv[5]);
 		return hold(n);
 	}
-	fprintf(stderr, "usage: portal_load change|storm|flows|hold|page PORT …: see the head of its source\n");
+	fprintf(stderr, "usage: portal_load change|storm|flows|hold|page|works PORT …: see the head of its source\n");
 	return 2;
 }

@@ -31,16 +31,18 @@ static void each_actor(struct api_call *c, const struct uuid *group, bool can_be
 {
 	const struct directory *d = hub_directory(c->x->portal->hub);
 	const struct group *g = directory_get(d, KIND_GROUP, &c->account->e.id, group);
+	bool is_everyone = g && group_is_everyone(g);
 	u32 n;
-	void *const *list = directory_all(d, KIND_ACTOR, &c->account->e.id, &n);
+	void *const *list = is_everyone ? directory_all(d, KIND_ACTOR, &c->account->e.id, &n) : directory_memberships(d, &c->account->e.id, &n);
 
-	if (!g || (can_be_removed && group_is_everyone(g)))
+	if (!g || (can_be_removed && is_everyone))
 		return;
 	for (u32 i = 0; i < n; i++) {
+		const struct membership *m = list[i];
 		const struct actor *actor = list[i];
 		struct uuid id;
-		if (directory_is_member(d, actor, g, &id))
-			each(ctx, &actor->e.id);
+		if (is_everyone ? directory_is_member(d, actor, g, &id) : uuid_eq(&m->group_id, group))
+			each(ctx, is_everyone ? &actor->e.id : &m->actor_id);
 	}
 }
 
@@ -119,6 +121,18 @@ static int list_row(void *ctx, enum kind k, const void *row)
 	return 0;
 }
 
+struct gathering {
+	struct ids ids;
+	int rc;
+};
+
+static void gather(void *ctx, const struct uuid *id)
+{
+	struct gathering *g = ctx;
+
+	g->rc = g->rc ? g->rc : ids_add(&g->ids, id);
+}
+
 static void list(struct exchange *x, const struct members *m)
 {
 	struct store_query q = { .kind = m->kind };
@@ -128,9 +142,16 @@ static void list(struct exchange *x, const struct members *m)
 
 	if (!api_begin(&c, x) || !m->find(&c, &id) || !api_page_query(&c, &q))
 		return;
+	struct gathering g = { .rc = 0 };
+
 	q.kind = m->kind;
-	q.filters[q.n_filters++] = (struct store_filter){ m->column, FILTER_IS, uuid_format(&id, text) };
+	m->each(&c, &id, true, gather, &g);
+	if (!g.rc && g.ids.n > STORE_AMONG_MIN)
+		q.among = &g.ids;
+	else
+		q.filters[q.n_filters++] = (struct store_filter){ m->column, FILTER_IS, uuid_format(&id, text) };
 	api_send_page(&c, &q, list_row, &(struct listing){ &c, m });
+	ids_free(&g.ids);
 }
 
 /* ---- changes ------------------------------------------------------------------------------------------------------------------- */

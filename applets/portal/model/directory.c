@@ -185,6 +185,16 @@ void *const *directory_memberships_of(const struct directory *d, const struct ac
 	return x->at + first;
 }
 
+void *const *directory_memberships(const struct directory *d, const struct uuid *account, u32 *n)
+{
+	struct membership key = { .e.account_id = *account };
+	u32 first = index_lower(&d->by_actor, &key);
+
+	memset(&key.actor_id, 0xff, sizeof(key.actor_id));
+	*n = index_lower(&d->by_actor, &key) - first;
+	return d->by_actor.at + first;
+}
+
 const struct account *directory_account_named(const struct directory *d, const char *slug_or_id)
 {
 	struct uuid id;

@@ -47,6 +47,8 @@ void *const *directory_policies_of_group(const struct directory *d, const struct
 
 /* Memberships of an actor in the order of their groups; those in groups without rows are not among them. */
 void *const *directory_memberships_of(const struct directory *d, const struct actor *a, u32 *n);
+/* Those of all actors in the order of these. */
+void *const *directory_memberships(const struct directory *d, const struct uuid *account, u32 *n);
 /* The groups that are "Everyone": one, once an account is set up. */
 void *const *directory_everyone(const struct directory *d, const struct uuid *account, u32 *n);
 

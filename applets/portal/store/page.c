@@ -386,10 +386,24 @@ static void page_keep(sqlite3_context *c, int n, sqlite3_value **v)
 	sqlite3_result_int(c, s->keep && s->keep(s->keep_ctx, &id));
 }
 
+/* page_among(id, which): is it in the set that the asker named, or in that of what was found? */
+static void page_among(sqlite3_context *c, int n, sqlite3_value **v)
+{
+	const struct store *s = sqlite3_user_data(c);
+	const struct ids *set = sqlite3_value_int(v[1]) ? &s->found : s->among;
+	struct uuid id = { { 0 } };
+
+	(void)n;
+	if (sqlite3_value_bytes(v[0]) == sizeof(id.b))
+		memcpy(id.b, sqlite3_value_blob(v[0]), sizeof(id.b));
+	sqlite3_result_int(c, set && ids_has(set, &id));
+}
+
 int page_start(struct store *s)
 {
 	int rc = sqlite3_create_function(s->db, "page_keep", 1, SQLITE_UTF8, s, page_keep, NULL, NULL);
 
+	rc = rc == SQLITE_OK ? sqlite3_create_function(s->db, "page_among", 2, SQLITE_UTF8, s, page_among, NULL, NULL) : rc;
 	return rc == SQLITE_OK ? 0 : sql_fail(s, rc);
 }
 
@@ -415,6 +429,8 @@ static int make_where(struct store *s, struct page *p)
 	rc = add_filters(s, p->q->kind, p->q->filters, p->q->n_filters, &p->where, p->values);
 	if (p->q->keep)
 		strbuf_puts(&p->where, " AND page_keep(t.id)");
+	if (p->q->among)
+		strbuf_puts(&p->where, " AND page_among(t.id,0)");
 	search_parse(p->q->text, &p->words);
 	rc = rc ? rc : search_condition(s, p->q->kind, &p->q->account, &p->words, &p->where);
 	return rc ? rc : strbuf_ok(&p->where) ? 0 : ERR_NOMEM;
@@ -479,17 +495,9 @@ static int find_ids(struct store *s, struct page *p)
 	return rc;
 }
 
-/* Of what is walked through each row costs more. */
-static i64 rough_limit(const struct store *s, const struct page *p)
-{
-	bool is_walked = p->words.n > 0 && s->n_found == STORE_COUNT_ROUGH && (p->q->n_filters > 0 || p->q->keep);
-
-	return is_walked ? STORE_COUNT_ROUGH / 5 : STORE_COUNT_ROUGH;
-}
-
 static int count_rows(struct store *s, struct page *p, struct store_page *out)
 {
-	bool is_rough = p->q->is_rough;
+	bool is_rough = p->q->is_rough, is_narrowed = p->q->n_filters > 0 || p->q->keep;
 	struct strbuf b = { 0 };
 	sqlite3_stmt *st = NULL;
 	int rc;
@@ -498,22 +506,25 @@ static int count_rows(struct store *s, struct page *p, struct store_page *out)
 		out->count = p->n;
 		return 0;
 	}
-	if (p->words.n > 0 && p->q->n_filters == 0 && !p->q->keep) {
-		rc = search_count(s, p->q->kind, &p->q->account, &p->words, is_rough, &out->count);
-		out->is_more = is_rough && out->count == STORE_COUNT_ROUGH;
+	if (p->words.n > 0 && !is_narrowed && !p->q->among) {
+		rc = search_count(s, p->q->kind, &out->count);
 		if (rc != ERR_UNSUPPORTED)
 			return rc;
 	}
-	if (p->words.n == 0 && p->q->n_filters == 0 && !p->q->keep && counts_keep(p->q->kind))
+	if (p->words.n == 0 && !is_narrowed && p->q->among) {
+		out->count = p->q->among->n;
+		return 0;
+	}
+	if (p->words.n == 0 && !is_narrowed && counts_keep(p->q->kind))
 		return store_rows(s, p->q->kind, &p->q->account, &out->count);
-	strbuf_printf(&b, is_rough ? "SELECT count(*) FROM (SELECT 1%s LIMIT %lld)" : "SELECT count(*)%s", strbuf_text(&p->where), (long long)rough_limit(s, p));
+	strbuf_printf(&b, is_rough ? "SELECT count(*) FROM (SELECT 1%s LIMIT %lld)" : "SELECT count(*)%s", strbuf_text(&p->where), (long long)STORE_COUNT_ROUGH);
 	rc = strbuf_ok(&b) ? sql_cached(s, strbuf_text(&b), &st) : ERR_NOMEM;
 	strbuf_free(&b);
 	if (rc)
 		return rc;
 	bind_where(p, st);
 	rc = sql_run_int(s, st, &out->count);
-	out->is_more = is_rough && out->count == rough_limit(s, p);
+	out->is_more = is_rough && out->count == STORE_COUNT_ROUGH;
 	return rc;
 }
 
@@ -554,11 +565,14 @@ int store_page(struct store *s, const struct store_query *q, store_each each, vo
 	p->limit = q->limit ? MIN(q->limit, (u32)STORE_PAGE_MAX) : STORE_PAGE_DEFAULT;
 	s->keep = q->keep;
 	s->keep_ctx = q->keep_ctx;
+	s->among = q->among;
 	rc = rc ? rc : make_where(s, p);
 	rc = rc ? rc : find_ids(s, p);
 	if (!rc && q->wants_count)
 		rc = count_rows(s, p, out);
 	s->keep = NULL;
+	s->among = NULL;
+	ids_free(&s->found);
 	if (!rc) {
 		bool has_more = p->n > p->limit;
 

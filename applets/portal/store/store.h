@@ -17,6 +17,7 @@
 
 #include "applets/portal/model/entity.h"
 #include "applets/portal/model/geo.h"
+#include "applets/portal/model/ids.h"
 #include "applets/portal/model/principal.h"
 
 struct loop;
@@ -202,6 +203,7 @@ struct store_filter {
 #define STORE_PAGE_MAX 100
 #define STORE_PAGE_DEFAULT 50
 #define STORE_COUNT_ROUGH 500
+#define STORE_AMONG_MIN 300
 #define STORE_CURSOR_MAX 1600 /* opaque text, safe in URLs */
 
 struct store_query {
@@ -218,6 +220,7 @@ struct store_query {
 	bool is_rough; /* of what is filtered, STORE_COUNT_ROUGH need be counted at most */
 	bool (*keep)(void *ctx, const struct uuid *id); /* NULL, or what the store cannot know, such as: is it online? */
 	void *keep_ctx;
+	const struct ids *among; /* NULL, or the only ones; all of them are there. Up to STORE_AMONG_MIN a filter is faster */
 };
 
 struct store_page {

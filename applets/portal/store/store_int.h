@@ -50,7 +50,9 @@ struct store {
 	struct principal principal;
 	bool (*keep)(void *ctx, const struct uuid *id); /* of the running store_page() */
 	void *keep_ctx;
-	i64 n_found; /* by the last search_condition(), BROAD of search.c at most */
+	const struct ids *among;
+	struct ids found; /* by search_condition(), when they are many */
+	i64 n_found;
 	bool is_found_exact; /* else some of them lack a word */
 	u64 wall; /* of the running transaction; 0: not told yet */
 	char trouble[256];
@@ -132,6 +134,6 @@ void search_parse(const char *text, struct search_words *out);
 /* " AND …": all words are in the row's text. Decides how to look by how often they are found; of what is found rarely the list is made here, and
  * is good until the next call. ?1 is the account. */
 int search_condition(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, struct strbuf *sql);
-/* Rows that have them, when nothing else is asked; rough: STORE_COUNT_ROUGH at most. ERR_UNSUPPORTED: to be counted by the condition. */
-int search_count(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, bool is_rough, i64 *out);
+/* Rows that have them, when nothing else is asked. ERR_UNSUPPORTED: to be counted by the condition. */
+int search_count(const struct store *s, enum kind k, i64 *out);
 void search_bind(sqlite3_stmt *st, const struct search_words *w);

@@ -95,12 +95,32 @@ void page_group_edit(struct exchange *x)
 
 /* ---- one group ---------------------------------------------------------------------------------------------------------------------- */
 
+/* Few are found by their ids; a list of many is walked through. */
+static void only_members(struct web *w, const struct group *g, struct ids *members, struct store_query *q)
+{
+	u32 n;
+	void *const *list = directory_memberships(hub_directory(w->x->portal->hub), &w->account->e.id, &n);
+
+	for (u32 i = 0; i < n; i++) {
+		const struct membership *m = list[i];
+		if (uuid_eq(&m->group_id, &g->e.id) && ids_add(members, &m->actor_id)) {
+			ids_free(members);
+			break;
+		}
+	}
+	if (members->n > STORE_AMONG_MIN)
+		q->among = members;
+	else
+		q->filters[q->n_filters++] = (struct store_filter){ "group_id", FILTER_IS, web_id(w, &g->e.id) };
+}
+
 static void show_group(struct web *w, const struct group *g, struct form *add, u16 status)
 {
 	static const struct column columns[] = { { .label = "Member", .sort = "name" }, { .label = "Kind" }, { .label = "E-mail" }, { .label = "Remove", .is_hidden = true } };
 	struct form_field fields[] = { { .name = "q", .label = "Name or e-mail" } };
 	struct form f = { FORM_FIELDS(fields) };
 	struct group_view v = { .row = group_row(w, g), .add = add, .filters = &f };
+	struct ids members = { 0 };
 	struct web_list l;
 
 	v.is_editable = !v.row.is_everyone && !g->idp_id;
@@ -108,9 +128,11 @@ static void show_group(struct web *w, const struct group *g, struct form *add, u
 	if (v.row.is_everyone)
 		l.query.filters[l.query.n_filters++] = (struct store_filter){ "email", FILTER_NOT_NULL, NULL };
 	else
-		l.query.filters[l.query.n_filters++] = (struct store_filter){ "group_id", FILTER_IS, web_id(w, &g->e.id) };
+		only_members(w, g, &members, &l.query);
 	l.query.is_rough = *form_value(&f, "q");
-	if (!web_list_load(w, &l))
+	bool is_loaded = web_list_load(w, &l);
+	ids_free(&members);
+	if (!is_loaded)
 		return;
 	v.list = l.list;
 	if (!l.query.text || !*l.query.text)
