@@ -108,3 +108,47 @@ TEST(why_finds_the_resource_among_a_thousand)
 	EXPECT(r->body_len < 30 * 1024);
 	http_free(w);
 }
+
+TEST(a_resource_is_put_into_one_of_a_thousand_sites)
+{
+	struct http_world *w = signed_in();
+	struct portal *p = &w->portal->portal;
+	const struct account *acme = directory_account_named(hub_directory(p->hub), "acme");
+	char name[64], form[512], site[64], edit[128];
+	const struct reply *r;
+
+	EXPECT_EQ(store_begin(p->store, STORE_EAGER), 0);
+	for (u32 i = 0; i < MANY; i++) {
+		struct site s = { .e = { .account_id = acme->e.id, .id = uuid_random(p->rng) }, .name = name };
+		snprintf(name, sizeof(name), "Branch %u", i);
+		EXPECT_EQ(store_insert(p->store, KIND_SITE, &s, portal_wall), 0);
+	}
+	EXPECT_EQ(store_commit(p->store), 0);
+	EXPECT_EQ(hub_publish(p->hub, portal_now, portal_wall), 0);
+	snprintf(site, sizeof(site), "%s", id_of(w, "site show 'Branch 777'"));
+	r = get(w, "/acme/resources/new", 200);
+	EXPECT(r->body_len < 30 * 1024 && options(r) < 70);
+	EXPECT(!strstr(r->body, ">" INTERNET_SITE "<"));
+	/* found, chosen, kept */
+	r = http_post(w, "/acme/resources/new", "address=10.1.0.0/24&name=Printers&find-site=branch+777&found-site=&site=&find=site");
+	EXPECT_EQ(r->status, 200);
+	EXPECT(html_page_fault(SPAN(r->body, r->body_len)) == NULL);
+	EXPECT_HAS(r->body, site);
+	EXPECT_HAS(r->body, "value=\"Printers\"");
+	snprintf(form, sizeof(form), "address=10.1.0.0/24&name=Printers&find-site=branch+777&found-site=branch+777&site=%s", site);
+	EXPECT_EQ(http_post(w, "/acme/resources/new", form)->status, 303);
+	snprintf(edit, sizeof(edit), "/acme/resources/%s/edit", id_of(w, "resource show Printers"));
+	r = get(w, edit, 200);
+	snprintf(form, sizeof(form), "value=\"%s\" selected", site); /* not among the first fifty */
+	EXPECT_HAS(r->body, form);
+	EXPECT(options(r) < 70);
+	/* and so are the filters of lists, which may ask for the Internet's too */
+	r = get(w, path("/acme/resources?site=%s", site), 200);
+	EXPECT(html_page_fault(SPAN(r->body, r->body_len)) == NULL);
+	EXPECT_HAS(r->body, form);
+	EXPECT_HAS(r->body, ">Printers<");
+	EXPECT(r->body_len < 30 * 1024);
+	EXPECT_HAS(get(w, "/acme/policies?find-site=branch+777", 200)->body, site);
+	EXPECT_HAS(get(w, "/acme/policies?find-site=internet", 200)->body, ">" INTERNET_SITE "<");
+	http_free(w);
+}

@@ -374,36 +374,43 @@ static int read_cursor(struct store *s, const struct store_query *q, const struc
 
 /* ---- pages ------------------------------------------------------------------------------------------------------------------------------- */
 
-/* page_keep(id): what the asker decides. */
+static struct uuid id_of(sqlite3_value *v)
+{
+	struct uuid id = { { 0 } };
+
+	if (sqlite3_value_bytes(v) == sizeof(id.b))
+		memcpy(id.b, sqlite3_value_blob(v), sizeof(id.b));
+	return id;
+}
+
+/* page_keep(id): what the asker decides, and among what. */
 static void page_keep(sqlite3_context *c, int n, sqlite3_value **v)
 {
 	const struct store *s = sqlite3_user_data(c);
-	struct uuid id = { { 0 } };
+	struct uuid id = id_of(v[0]);
 
 	(void)n;
-	if (sqlite3_value_bytes(v[0]) == sizeof(id.b))
-		memcpy(id.b, sqlite3_value_blob(v[0]), sizeof(id.b));
-	sqlite3_result_int(c, s->keep && s->keep(s->keep_ctx, &id));
+	sqlite3_result_int(c, (!s->keep || s->keep(s->keep_ctx, &id)) && (!s->among || ids_has(s->among, &id)));
 }
 
-/* page_among(id, which): is it in the set that the asker named, or in that of what was found? */
-static void page_among(sqlite3_context *c, int n, sqlite3_value **v)
+/* page_found(id): does its text have the words that are looked for? */
+static void page_found(sqlite3_context *c, int n, sqlite3_value **v)
 {
-	const struct store *s = sqlite3_user_data(c);
-	const struct ids *set = sqlite3_value_int(v[1]) ? &s->found : s->among;
-	struct uuid id = { { 0 } };
+	struct uuid id = id_of(v[0]);
+	int rc = search_has(sqlite3_user_data(c), &id);
 
 	(void)n;
-	if (sqlite3_value_bytes(v[0]) == sizeof(id.b))
-		memcpy(id.b, sqlite3_value_blob(v[0]), sizeof(id.b));
-	sqlite3_result_int(c, set && ids_has(set, &id));
+	if (rc < 0)
+		sqlite3_result_error_nomem(c);
+	else
+		sqlite3_result_int(c, rc);
 }
 
 int page_start(struct store *s)
 {
 	int rc = sqlite3_create_function(s->db, "page_keep", 1, SQLITE_UTF8, s, page_keep, NULL, NULL);
 
-	rc = rc == SQLITE_OK ? sqlite3_create_function(s->db, "page_among", 2, SQLITE_UTF8, s, page_among, NULL, NULL) : rc;
+	rc = rc == SQLITE_OK ? sqlite3_create_function(s->db, "page_found", 1, SQLITE_UTF8, s, page_found, NULL, NULL) : rc;
 	return rc == SQLITE_OK ? 0 : sql_fail(s, rc);
 }
 
@@ -427,10 +434,8 @@ static int make_where(struct store *s, struct page *p)
 
 	strbuf_printf(&p->where, " FROM %s t WHERE t.account_id=?1", kinds[p->q->kind].table);
 	rc = add_filters(s, p->q->kind, p->q->filters, p->q->n_filters, &p->where, p->values);
-	if (p->q->keep)
+	if (p->q->keep || p->q->among)
 		strbuf_puts(&p->where, " AND page_keep(t.id)");
-	if (p->q->among)
-		strbuf_puts(&p->where, " AND page_among(t.id,0)");
 	search_parse(p->q->text, &p->words);
 	rc = rc ? rc : search_condition(s, p->q->kind, &p->q->account, &p->words, &p->where);
 	return rc ? rc : strbuf_ok(&p->where) ? 0 : ERR_NOMEM;
@@ -495,6 +500,14 @@ static int find_ids(struct store *s, struct page *p)
 	return rc;
 }
 
+/* Of what is walked through each row costs more. */
+static i64 rough_limit(const struct store *s, const struct page *p)
+{
+	bool is_walked = p->words.n > 0 && s->n_found == STORE_COUNT_ROUGH && (p->q->n_filters > 0 || p->q->keep || p->q->among);
+
+	return is_walked ? STORE_COUNT_ROUGH / 5 : STORE_COUNT_ROUGH;
+}
+
 static int count_rows(struct store *s, struct page *p, struct store_page *out)
 {
 	bool is_rough = p->q->is_rough, is_narrowed = p->q->n_filters > 0 || p->q->keep;
@@ -507,7 +520,8 @@ static int count_rows(struct store *s, struct page *p, struct store_page *out)
 		return 0;
 	}
 	if (p->words.n > 0 && !is_narrowed && !p->q->among) {
-		rc = search_count(s, p->q->kind, &out->count);
+		rc = search_count(s, p->q->kind, &p->q->account, &p->words, is_rough, &out->count);
+		out->is_more = is_rough && out->count == STORE_COUNT_ROUGH;
 		if (rc != ERR_UNSUPPORTED)
 			return rc;
 	}
@@ -517,14 +531,14 @@ static int count_rows(struct store *s, struct page *p, struct store_page *out)
 	}
 	if (p->words.n == 0 && !is_narrowed && counts_keep(p->q->kind))
 		return store_rows(s, p->q->kind, &p->q->account, &out->count);
-	strbuf_printf(&b, is_rough ? "SELECT count(*) FROM (SELECT 1%s LIMIT %lld)" : "SELECT count(*)%s", strbuf_text(&p->where), (long long)STORE_COUNT_ROUGH);
+	strbuf_printf(&b, is_rough ? "SELECT count(*) FROM (SELECT 1%s LIMIT %lld)" : "SELECT count(*)%s", strbuf_text(&p->where), (long long)rough_limit(s, p));
 	rc = strbuf_ok(&b) ? sql_cached(s, strbuf_text(&b), &st) : ERR_NOMEM;
 	strbuf_free(&b);
 	if (rc)
 		return rc;
 	bind_where(p, st);
 	rc = sql_run_int(s, st, &out->count);
-	out->is_more = is_rough && out->count == STORE_COUNT_ROUGH;
+	out->is_more = is_rough && out->count == rough_limit(s, p);
 	return rc;
 }
 
@@ -572,7 +586,7 @@ int store_page(struct store *s, const struct store_query *q, store_each each, vo
 		rc = count_rows(s, p, out);
 	s->keep = NULL;
 	s->among = NULL;
-	ids_free(&s->found);
+	search_end(s);
 	if (!rc) {
 		bool has_more = p->n > p->limit;
 

@@ -280,9 +280,11 @@ void search_parse(const char *text, struct search_words *out)
 /* ---- conditions ---------------------------------------------------------------------------------------------------------------------- */
 
 /* To read a text takes 0.1 us, to be told of one by the index 0.6 us: what is in more texts than INDEXED is found by reading, in any case of so few as
- * FEW. Fewer than BROAD are then sorted; of more a set is made, and the list asks each row whether it is in it, which takes another 0.1 us. */
+ * FEW. Up to BROAD are gathered and sorted; beyond it the list is walked and the text of each row looked up, which takes 2 us: whose rows are still not
+ * all found after READ_SINGLY (they lie at the end of the list) are better all read at once. */
 #define INDEXED 200
 #define FEW 2000
+#define READ_SINGLY 500
 #define BROAD STORE_COUNT_ROUGH
 
 /* A space that is not there is an empty range: to the index, a range of nulls would be everything. */
@@ -342,75 +344,95 @@ static int prepare(struct store *s, struct strbuf *b, const struct uuid *account
 	return 0;
 }
 
-static int forget(struct store *s)
-{
-	sqlite3_stmt *st;
-	int rc = sql_cached(s, "DELETE FROM temp.found", &st);
-
-	return rc ? rc : sql_run(s, st);
-}
-
-/* Rows of `search` into temp.found, by the index (of all accounts, when no kind is asked for): up to INDEXED that have all words but the short ones. */
-static int collect(struct store *s, const char *kind, const struct uuid *account, const struct search_words *w, i64 *out)
+/* Rows of `search` into temp.found: up to BROAD that have all words; by the index (of all accounts, when no kind is asked for), up to INDEXED
+ * that have all but the short ones. */
+static int collect(struct store *s, const char *kind, const struct uuid *account, const struct search_words *w, bool by_index, i64 *out)
 {
 	struct strbuf b = { 0 };
 	sqlite3_stmt *st;
-	int rc = forget(s);
+	int rc = sql_cached(s, "DELETE FROM temp.found", &st);
 
-	strbuf_printf(&b, "INSERT INTO temp.found SELECT x.rowid FROM search_text x WHERE x.search_text MATCH ?%d", WORD_PARAM);
+	rc = rc ? rc : sql_run(s, st);
+	if (rc)
+		return rc;
+	if (by_index)
+		strbuf_printf(&b, "INSERT INTO temp.found SELECT x.rowid FROM search_text x WHERE x.search_text MATCH ?%d", WORD_PARAM);
+	else
+		strbuf_puts(&b, "INSERT INTO temp.found SELECT x.id FROM search x WHERE 1");
 	if (kind)
 		strbuf_printf(&b, " AND x.rowid" IN_SPACE, kind);
-	strbuf_printf(&b, " LIMIT %d", INDEXED);
-	rc = rc ? rc : prepare(s, &b, account, w, &st);
-	strbuf_free(&b);
+	if (!by_index)
+		put_words(&b, w, false);
+	strbuf_printf(&b, " LIMIT %d", by_index ? INDEXED : BROAD);
+	rc = prepare(s, &b, account, w, &st);
 	rc = rc ? rc : sql_run(s, st);
 	*out = sqlite3_changes64(s->db);
 	return rc;
 }
 
-static int put_found(struct store *s, const i64 *rows, i64 n)
-{
-	sqlite3_stmt *st;
-	int rc = forget(s);
-
-	rc = rc ? rc : sql_cached(s, "INSERT INTO temp.found VALUES(?1)", &st);
-	for (i64 i = 0; i < n && !rc; i++) {
-		sqlite3_bind_int64(st, 1, rows[i]);
-		rc = sql_run(s, st);
-	}
-	return rc;
-}
-
-/* All that have all words, by reading: their ids into the set; when they are fewer than BROAD also their rows into temp.found. */
-static int read_all(struct store *s, const char *kind, const struct uuid *account, const struct search_words *w)
+/* All that have all words, by reading, into the set. */
+static int read_all(struct store *s)
 {
 	struct strbuf b = { 0 };
-	i64 rows[BROAD];
 	sqlite3_stmt *st;
 	int rc, step;
 
-	s->n_found = 0;
-	ids_free(&s->found);
-	strbuf_printf(&b, "SELECT x.id,x.entity_id FROM search x WHERE x.id" IN_SPACE, kind);
-	put_words(&b, w, false);
-	rc = prepare(s, &b, account, w, &st);
+	strbuf_printf(&b, "SELECT x.entity_id FROM search x WHERE x.id" IN_SPACE, kinds[s->asked.kind].name);
+	put_words(&b, s->asked.words, false);
+	rc = prepare(s, &b, s->asked.account, s->asked.words, &st);
 	if (rc)
 		return rc;
 	while (!rc && (step = sqlite3_step(st)) != SQLITE_DONE) {
-		struct uuid id;
+		struct uuid id = { { 0 } };
 
-		if (step != SQLITE_ROW) {
-			rc = sql_fail(s, sqlite3_extended_errcode(s->db));
-			break;
-		}
-		if (s->n_found < BROAD)
-			rows[s->n_found] = sqlite3_column_int64(st, 0);
-		sql_read_uuid(st, 1, &id);
-		rc = ids_add(&s->found, &id);
-		s->n_found++;
+		if (step == SQLITE_ROW)
+			sql_read_uuid(st, 0, &id);
+		rc = step == SQLITE_ROW ? ids_add(&s->asked.all, &id) : sql_fail(s, sqlite3_extended_errcode(s->db));
 	}
 	sql_reset(st);
-	return rc || s->n_found >= BROAD ? rc : put_found(s, rows, s->n_found);
+	s->asked.is_all = !rc;
+	return rc;
+}
+
+static int read_one(struct store *s, const struct uuid *id)
+{
+	sqlite3_stmt *st = s->asked.one;
+
+	sql_bind_uuid(st, 2, id);
+	int step = sqlite3_step(st);
+	sqlite3_reset(st);
+	return step == SQLITE_ROW ? 1 : step == SQLITE_DONE ? 0 : sql_fail(s, sqlite3_extended_errcode(s->db));
+}
+
+int search_has(struct store *s, const struct uuid *id)
+{
+	if (!s->asked.is_all && s->asked.n++ == READ_SINGLY) {
+		int rc = read_all(s);
+		if (rc)
+			return rc;
+	}
+	return s->asked.is_all ? ids_has(&s->asked.all, id) : read_one(s, id);
+}
+
+void search_end(struct store *s)
+{
+	if (s->asked.one)
+		sql_reset(s->asked.one);
+	ids_free(&s->asked.all);
+	memset(&s->asked, 0, sizeof(s->asked));
+}
+
+/* What has words that thousands have is asked row by row, by search_has(). */
+static int begin_asking(struct store *s, enum kind kind, const struct uuid *account, const struct search_words *w)
+{
+	struct strbuf b = { 0 };
+
+	s->asked.kind = kind;
+	s->asked.account = account;
+	s->asked.words = w;
+	strbuf_puts(&b, "SELECT 1 FROM search x WHERE x.account_id=?1 AND x.entity_id=?2");
+	put_words(&b, w, false);
+	return prepare(s, &b, account, w, &s->asked.one);
 }
 
 int search_condition(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, struct strbuf *sql)
@@ -430,11 +452,11 @@ int search_condition(struct store *s, enum kind k, const struct uuid *account, c
 	rc = store_rows(s, kind, account, &rows);
 	by_index = by_index && rows > FEW;
 	if (!rc && by_index) {
-		rc = collect(s, kinds[kind].name, account, w, &s->n_found);
+		rc = collect(s, kinds[kind].name, account, w, true, &s->n_found);
 		by_index = s->n_found < INDEXED;
 	}
 	if (!rc && !by_index)
-		rc = read_all(s, kinds[kind].name, account, w);
+		rc = collect(s, kinds[kind].name, account, w, false, &s->n_found);
 	if (rc)
 		return rc;
 	s->is_found_exact = !by_index || !is_short;
@@ -444,17 +466,27 @@ int search_condition(struct store *s, enum kind k, const struct uuid *account, c
 			put_words(sql, w, true);
 		strbuf_puts(sql, ")");
 	} else {
-		strbuf_printf(sql, " AND page_among(t.%s,1)", column);
+		strbuf_printf(sql, " AND page_found(t.%s)", column);
+		rc = begin_asking(s, kind, account, w);
 	}
-	return 0;
+	return rc;
 }
 
-int search_count(const struct store *s, enum kind k, i64 *out)
+int search_count(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, bool is_rough, i64 *out)
 {
-	if (!searchable_of(k) || !s->is_found_exact)
+	struct strbuf b = { 0 };
+	sqlite3_stmt *st;
+	int rc;
+
+	if (!searchable_of(k) || (s->n_found < BROAD && !s->is_found_exact))
 		return ERR_UNSUPPORTED;
 	*out = s->n_found;
-	return 0;
+	if (s->n_found < BROAD || is_rough)
+		return 0;
+	strbuf_printf(&b, "SELECT count(*) FROM search x WHERE x.id" IN_SPACE, kinds[k].name);
+	put_words(&b, w, false);
+	rc = prepare(s, &b, account, w, &st);
+	return rc ? rc : sql_run_int(s, st, out);
 }
 
 /* ---- the search box -------------------------------------------------------------------------------------------------------------------- */
@@ -546,7 +578,7 @@ int store_search(struct store *s, const struct uuid *account, const char *text, 
 		search_parse(text, w);
 		h->limit = MIN(limit, (u32)HITS_MAX);
 		if (w->match[0])
-			rc = collect(s, NULL, account, w, &found);
+			rc = collect(s, NULL, account, w, true, &found);
 		for (size_t i = 0; i < N_THINGS && !rc && w->n > 0; i++)
 			rc = search_kind(s, searchables[i].kind, account, w, found < INDEXED, h);
 		if (h->n > 0)

@@ -28,6 +28,8 @@ enum row_statement { ROW_INSERT, ROW_UPDATE, ROW_DELETE, ROW_GET, ROW_LIST, ROW_
 
 #define STATEMENTS_CACHED 64 /* the least recently used goes */
 
+struct search_words;
+
 struct cached_statement {
 	char *sql;
 	sqlite3_stmt *st;
@@ -51,8 +53,16 @@ struct store {
 	bool (*keep)(void *ctx, const struct uuid *id); /* of the running store_page() */
 	void *keep_ctx;
 	const struct ids *among;
-	struct ids found; /* by search_condition(), when they are many */
-	i64 n_found;
+	struct {	       /* by search_has() */
+		enum kind kind;
+		const struct uuid *account;
+		const struct search_words *words;
+		sqlite3_stmt *one; /* cached, and too young to go */
+		u32 n;
+		bool is_all;
+		struct ids all;
+	} asked;
+	i64 n_found; /* by the last search_condition(), BROAD of search.c at most */
 	bool is_found_exact; /* else some of them lack a word */
 	u64 wall; /* of the running transaction; 0: not told yet */
 	char trouble[256];
@@ -134,6 +144,9 @@ void search_parse(const char *text, struct search_words *out);
 /* " AND …": all words are in the row's text. Decides how to look by how often they are found; of what is found rarely the list is made here, and
  * is good until the next call. ?1 is the account. */
 int search_condition(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, struct strbuf *sql);
-/* Rows that have them, when nothing else is asked. ERR_UNSUPPORTED: to be counted by the condition. */
-int search_count(const struct store *s, enum kind k, i64 *out);
+/* Rows that have them, when nothing else is asked; rough: STORE_COUNT_ROUGH at most. ERR_UNSUPPORTED: to be counted by the condition. */
+int search_count(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, bool is_rough, i64 *out);
+/* What the condition asks of a row's id when many have the words: 1, 0 or an error. Until search_end(), which must follow; account and words are lent. */
+int search_has(struct store *s, const struct uuid *id);
+void search_end(struct store *s);
 void search_bind(sqlite3_stmt *st, const struct search_words *w);

@@ -60,13 +60,12 @@ void page_policies(struct exchange *x)
 
 	if (!web_begin(&w, x, SECTION_POLICIES))
 		return;
-	fields[2].choices = web_choices(&w, KIND_SITE, NULL, &fields[2].n_choices);
 	w.page.lead = "A policy lets the people of a group reach a resource. What no policy allows is not reachable.";
 	w.page.action = "New policy";
 	w.page.action_href = web_path(&w, "/policies/new");
 	w.page.live_topics = "policies";
 	web_list_begin(&w, &l, KIND_POLICY, "policies", web_path(&w, "/policies"), columns, ARRAY_LEN(columns), &f, filters, ARRAY_LEN(filters));
-	if (web_list_load(&w, &l)) {
+	if (web_pick(&w, &fields[2], KIND_SITE) && web_list_load(&w, &l)) {
 		v.list = l.list;
 		v.list.bulk = bulk_bar(&w, "policies", NULL);
 		v.filters = &f;

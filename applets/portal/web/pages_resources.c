@@ -43,11 +43,6 @@ struct resource_row resource_row(struct web *w, const struct resource *r)
 
 /* ---- the list ----------------------------------------------------------------------------------------------------------------------- */
 
-static bool is_ordinary_site(const void *e)
-{
-	return ((const struct site *)e)->managed_by == MANAGED_BY_ACCOUNT;
-}
-
 void page_resources(struct exchange *x)
 {
 	static const struct column columns[] = { { .label = "Resource", .sort = "name" }, { .label = "Address", .sort = "address" }, { .label = "Site" }, { .label = "Who may reach it" } };
@@ -63,7 +58,6 @@ void page_resources(struct exchange *x)
 
 	if (!web_begin(&w, x, SECTION_RESOURCES))
 		return;
-	fields[1].choices = web_choices(&w, KIND_SITE, NULL, &fields[1].n_choices);
 	w.page.lead = "A resource is something people reach: a machine, a network, a name. Nobody may, until a policy says so.";
 	w.page.action = "New resource";
 	w.page.action_href = web_path(&w, "/resources/new");
@@ -71,7 +65,7 @@ void page_resources(struct exchange *x)
 	web_list_begin(&w, &l, KIND_RESOURCE, "resources", web_path(&w, "/resources"), columns, ARRAY_LEN(columns), &f, filters, ARRAY_LEN(filters));
 	if (!l.query.sort)
 		l.query.sort = l.list.sort = "name";
-	if (web_list_load(&w, &l)) {
+	if (web_pick(&w, &fields[1], KIND_SITE) && web_list_load(&w, &l)) {
 		v.list = l.list;
 		v.list.bulk = bulk_bar(&w, "resources", NULL);
 		v.filters = &f;
@@ -89,7 +83,7 @@ void page_resources(struct exchange *x)
 enum { F_ADDRESS, F_NAME, F_SITE, F_TYPE, F_STACK, F_DESCRIPTION, F_TCP, F_UDP, F_ICMP, F_COUNT };
 
 /* Traffic is limited by protocol: nothing ticked is everything, a protocol without ports is all of it. */
-static void begin_form(struct web *w, struct form *f, struct form_field fields[static F_COUNT])
+static bool begin_form(struct web *w, struct form *f, struct form_field fields[static F_COUNT], const struct resource *r)
 {
 	static struct choice types[] = { { .value = "", .label = "Seen from the address" },
 					 { .value = "dns", .label = "A name", .help = "app.example.com, *.example.com" },
@@ -101,8 +95,7 @@ static void begin_form(struct web *w, struct form *f, struct form_field fields[s
 	fields[F_ADDRESS] = (struct form_field){ .name = "address", .label = "Address", .help = "A name (with wildcards if you like), an IP address or a network. The kind is seen from what you type.",
 						 .placeholder = "gitlab.example.com", .max = 253, .is_required = true, .is_focused = true, .is_code = true };
 	fields[F_NAME] = (struct form_field){ .name = "name", .label = "Name", .help = "What people see in their client. The address when left empty.", .max = 255 };
-	fields[F_SITE] = (struct form_field){ .name = "site", .label = "Site", .kind = INPUT_SELECT, .help = "Its gateways lead there.", .is_required = true };
-	fields[F_SITE].choices = web_choices(w, KIND_SITE, is_ordinary_site, &fields[F_SITE].n_choices);
+	fields[F_SITE] = (struct form_field){ .name = "site", .label = "Site", .help = "Its gateways lead there.", .value = r ? web_id(w, &r->site_id) : NULL, .is_required = true };
 	fields[F_TYPE] = (struct form_field){ .name = "type", .label = "Kind", .kind = INPUT_SELECT, .help = "Leave it to be seen from the address.", .choices = types, .n_choices = ARRAY_LEN(types), .is_more = true };
 	fields[F_STACK] = (struct form_field){ .name = "ip-stack", .label = "Addresses of a name", .kind = INPUT_SELECT, .help = "Which kinds of addresses clients get for it.", .choices = stacks, .n_choices = ARRAY_LEN(stacks), .is_more = true };
 	fields[F_DESCRIPTION] = (struct form_field){ .name = "description", .label = "Link or description", .help = "Shown beside the resource in clients: where to click, whom to ask.", .max = 255, .is_more = true };
@@ -111,6 +104,7 @@ static void begin_form(struct web *w, struct form *f, struct form_field fields[s
 	fields[F_ICMP] = (struct form_field){ .name = "icmp", .label = "Allow ping (ICMP) when traffic is limited", .kind = INPUT_CHECKBOX, .is_more = true };
 	f->fields = fields;
 	f->n_fields = F_COUNT;
+	return web_pick(w, &fields[F_SITE], KIND_SITE);
 }
 
 /* "10.9.0.0/24" is a network, "10.9.0.5" an address, the rest a name. */
@@ -191,16 +185,16 @@ void page_resource_new(struct exchange *x)
 
 	if (!web_begin(&w, x, SECTION_RESOURCES))
 		return;
-	begin_form(&w, &f, fields);
-	f.action = web_path(&w, "/resources/new");
-	f.cancel_href = web_path(&w, "/resources");
-	form_set(&f, "site", exchange_query(x, "site"));
-	form_set(&f, "address", exchange_query(x, "address"));
-	page_crumb(&w.page, "Resources", f.cancel_href);
-	w.page.title = "New resource";
-	w.page.lead = "Type its address; the rest is guessed.";
-	web_edit(&w, &(struct web_edit){ .kind = KIND_RESOURCE, .noun = "resource", .form = &f, .done = "The resource is made. Now say who may reach it.",
-					 .href = web_path(&w, "/policies/new?resource="), .give = give_form, .failed = form_failed });
+	if (begin_form(&w, &f, fields, NULL)) {
+		f.action = web_path(&w, "/resources/new");
+		f.cancel_href = web_path(&w, "/resources");
+		form_set(&f, "address", exchange_query(x, "address"));
+		page_crumb(&w.page, "Resources", f.cancel_href);
+		w.page.title = "New resource";
+		w.page.lead = "Type its address; the rest is guessed.";
+		web_edit(&w, &(struct web_edit){ .kind = KIND_RESOURCE, .noun = "resource", .form = &f, .done = "The resource is made. Now say who may reach it.",
+						 .href = web_path(&w, "/policies/new?resource="), .give = give_form, .failed = form_failed });
+	}
 	web_end(&w);
 }
 
@@ -227,7 +221,6 @@ static void fill_form(struct web *w, struct form *f, const struct resource *r)
 {
 	form_set(f, "address", r->address);
 	form_set(f, "name", r->name);
-	form_set(f, "site", web_id(w, &r->site_id));
 	if (r->address && strcmp(guess_type(r->address), resource_type_names[r->type]) != 0)
 		form_set(f, "type", resource_type_names[r->type]);
 	form_set(f, "ip-stack", ip_stack_names[r->ip_stack]);
@@ -271,8 +264,7 @@ void page_resource_edit(struct exchange *x)
 	if (!web_begin(&w, x, SECTION_RESOURCES))
 		return;
 	r = web_get(&w, KIND_RESOURCE, 1);
-	if (r) {
-		begin_form(&w, &f, fields);
+	if (r && begin_form(&w, &f, fields, r)) {
 		f.cancel_href = web_path(&w, "/resources/%s", web_id(&w, &r->e.id));
 		f.action = web_text(&w, "%s/edit", f.cancel_href);
 		f.updated_at = r->e.updated_at;

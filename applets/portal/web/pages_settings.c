@@ -334,6 +334,8 @@ void page_api_clients(struct exchange *x)
 	w.page.action_href = web_path(&w, "/settings/api_clients/new");
 	web_list_begin(&w, &l, KIND_ACTOR, "API clients", web_path(&w, "/settings/api_clients"), columns, ARRAY_LEN(columns), &f, NULL, 0);
 	l.query.filters[l.query.n_filters++] = (struct store_filter){ "type", FILTER_IS, "api_client" };
+	if (!l.query.sort)
+		l.query.sort = l.list.sort = "name";
 	if (web_list_load(&w, &l)) {
 		v.list = l.list;
 		v.openapi_href = "/swaggerui";

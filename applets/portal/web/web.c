@@ -339,50 +339,6 @@ static const char *name_of(enum kind k, const void *e)
 	return "";
 }
 
-static unsigned fold_letter(char c)
-{
-	unsigned u = (u8)c;
-	return u - 'A' < 26 ? u + 32 : u;
-}
-
-/* As strcasecmp(), which was a third of a page with a thousand choices. */
-static int by_label(const void *a, const void *b)
-{
-	const char *x = ((const struct choice *)a)->label, *y = ((const struct choice *)b)->label;
-
-	while (*x && fold_letter(*x) == fold_letter(*y)) {
-		x++;
-		y++;
-	}
-	return (int)fold_letter(*x) - (int)fold_letter(*y);
-}
-
-struct choice *web_choices(struct web *w, enum kind k, bool (*keep)(const void *entity), u32 *n)
-{
-	u32 all, kept = 0;
-	void *const *list = directory_all(hub_directory(w->x->portal->hub), k, &w->account->e.id, &all);
-	struct choice *out = exchange_alloc(w->x, (all + 1) * sizeof(*out));
-	size_t size = 1;
-	char *text;
-
-	for (u32 i = 0; i < all; i++)
-		size += UUID_STRLEN + strlen(name_of(k, list[i])) + 1;
-	text = exchange_alloc(w->x, size);
-	for (u32 i = 0; out && text && i < all; i++) {
-		const struct entity *e = list[i];
-		size_t len = strlen(name_of(k, e)) + 1;
-
-		if (keep && !keep(e))
-			continue;
-		out[kept++] = (struct choice){ .value = uuid_format(&e->id, text), .label = memcpy(text + UUID_STRLEN, name_of(k, e), len) };
-		text += UUID_STRLEN + len;
-	}
-	if (kept > 0)
-		qsort(out, kept, sizeof(*out), by_label);
-	*n = kept;
-	return out;
-}
-
 static const char *said(const struct web *w, const char *name)
 {
 	const char *value = (w->x->method == METHOD_POST ? exchange_form : exchange_query)(w->x, name);
@@ -418,8 +374,10 @@ bool web_pick(struct web *w, struct form_field *f, enum kind k)
 	struct store_page page;
 	struct uuid id;
 
+	if (k == KIND_SITE && f->is_required)
+		q.filters[q.n_filters++] = (struct store_filter){ "managed_by", FILTER_IS, managed_by_names[MANAGED_BY_ACCOUNT] };
 	f->kind = INPUT_SELECT;
-	f->is_required = true;
+	f->is_required |= k != KIND_SITE;
 	f->value = g.value;
 	f->choices = exchange_alloc(w->x, (WEB_PICK_MAX + 1) * sizeof(*f->choices));
 	if (!f->choices || store_page(w->x->portal->store, &q, take_choice, &g, &page)) {

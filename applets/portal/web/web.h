@@ -99,15 +99,13 @@ const void *const *web_select(struct web *w, enum kind k, const struct store_fil
 
 /* ---- choices of forms ---- */
 
-/* A field that is one of many (groups, resources, clients) by its id: a select of all of them, or of WEB_PICK_MAX with a search beside it, which sends the
- * form again; what is chosen (sent, else f->value) is among them in any case. False: answered. */
+/* A field that is one of many (groups, resources, clients, sites) by its id: a select of all of them, or of WEB_PICK_MAX with a search beside it, which
+ * sends the form again; what is chosen (sent, else f->value) is among them in any case. It is required; of sites only when it says so, and then only
+ * those are listed that an admin made. False: answered. */
 #define WEB_PICK_MAX 50u
 bool web_pick(struct web *w, struct form_field *f, enum kind k) MUST_CHECK;
 /* Whether that is all that somebody wants: then the form is filled and only to be shown again. After the web_pick()s. */
 bool web_is_finding(struct web *w, struct form *f);
-
-/* Everything of a kind that the directory holds (sites) as choices by id; `keep` NULL: all. *n is set. */
-struct choice *web_choices(struct web *w, enum kind k, bool (*keep)(const void *entity), u32 *n);
 
 /* ---- changing ---- */
 
