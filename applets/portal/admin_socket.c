@@ -26,6 +26,9 @@ struct admin_conn {
 	size_t in_len;
 	u8 *out;
 	size_t out_len, out_done;
+	struct admin_request rq;
+	struct admin_reply reply; /* until it is encoded */
+	struct loop_task task;	  /* the rest of what is long */
 };
 
 struct admin_socket {
@@ -43,6 +46,8 @@ static void drop(struct admin_conn *c)
 	loop_fd_del(c->watch);
 	loop_timer_clear(c->owner->server->loop, &c->timer);
 	held_cancel(&c->owner->server->held, &c->held);
+	loop_task_cancel(c->owner->server->loop, &c->task);
+	admin_reply_free(&c->reply);
 	if (c->owner->copier == c) {
 		c->owner->copier = NULL;
 		copying_free(c->owner->copying); /* nobody would come for it */
@@ -147,22 +152,45 @@ static void copy(struct admin_conn *c)
 	loop_timer_clear(s->loop, &c->timer);
 }
 
+static void look_at_reply(struct admin_conn *c)
+{
+	struct server *s = c->owner->server;
+
+	s->changed(s);
+	if (!c->reply.rest) {
+		answer(c, &c->reply);
+		return;
+	}
+	loop_timer_set(s->loop, &c->timer, time_add(s->portal->now(), ADMIN_CONN_TIMEOUT));
+	loop_task_queue(s->loop, &c->task);
+	loop_yield(s->loop);
+}
+
+static void on_task(void *ctx, u64 now)
+{
+	struct admin_conn *c = ctx;
+
+	(void)now;
+	admin_go_on(&c->reply);
+	look_at_reply(c);
+}
+
 static void run_request(struct admin_conn *c, struct span body)
 {
 	struct server *s = c->owner->server;
-	struct admin_request rq;
-	struct admin_reply reply = { .status = 2 };
 
-	if (admin_decode_request(body, &rq)) {
-		reply.err = strdup("emberbox portal: the request cannot be understood\n");
-	} else if (strcmp(rq.noun, "portal") == 0 && strcmp(rq.verb, "backup") == 0) {
+	c->reply.status = 2;
+	if (admin_decode_request(body, &c->rq)) {
+		c->reply.err = strdup("emberbox portal: the request cannot be understood\n");
+	} else if (strcmp(c->rq.noun, "portal") == 0 && strcmp(c->rq.verb, "backup") == 0) {
 		copy(c);
 		return;
 	} else {
-		admin_run(s->portal, &rq, &reply);
+		c->rq.is_patient = true;
+		loop_fd_set(c->watch, 0); /* nothing else is asked meanwhile */
+		admin_run(s->portal, &c->rq, &c->reply);
 	}
-	s->changed(s);
-	answer(c, &reply);
+	look_at_reply(c);
 }
 
 static void on_conn(void *ctx, int fd, unsigned events, u64 now)
@@ -220,6 +248,8 @@ static void on_listen(void *ctx, int fd, unsigned events, u64 now)
 	}
 	c->owner = a;
 	c->fd = client;
+	c->task.cb = on_task;
+	c->task.ctx = c;
 	c->timer.cb = on_timer;
 	c->timer.ctx = c;
 	c->next = a->conns;

@@ -14,6 +14,9 @@
  *
  *	api TOKEN
  *	a THING ID                                  one of each that has a page
+ *
+ * portal_fill DIR CLIENTS RESOURCES hubs: and what one change has thousands of consequences with: the group "Hub" and the resource "Hub" have a policy
+ * with each resource and each group, the service account "Robot" has ROBOTS clients, the site "Berlin" as many gateways.
  */
 #include "applets/portal/http/exchange_int.h"
 #include "applets/portal/model/latency.h"
@@ -32,6 +35,7 @@
 #define POOL 1000u
 #define CONNECTIONS 20000u
 #define TAIL 500u
+#define ROBOTS 2000u
 #define TRAFFIC_KINDS (TRAFFIC_BUCKETS + LATENCY_BUCKETS)
 
 static struct state state;
@@ -340,7 +344,35 @@ static void fill_wide(const struct owner *owners, const struct uuid *resources, 
 	say("client", &clients[0]);
 }
 
-static void fill(u32 n_clients, u32 n_resources, bool is_wide)
+static void fill_hubs(const struct uuid *groups, const struct uuid *resources, u32 n)
+{
+	struct uuid group = put_group("Hub", 0);
+	struct resource hub;
+	struct actor robot;
+
+	entity_init(KIND_RESOURCE, &hub);
+	hub.e = fresh();
+	hub.site_id = site;
+	hub.type = RESOURCE_CIDR;
+	hub.name = text("Hub", 0);
+	hub.address = text("10.9.0.0/24", 0);
+	struct uuid resource = put(KIND_RESOURCE, &hub);
+	entity_init(KIND_ACTOR, &robot);
+	robot.e = fresh();
+	robot.type = ACTOR_SERVICE;
+	robot.name = text("Robot", 0);
+	struct uuid robot_id = put(KIND_ACTOR, &robot);
+	for (u32 i = 0; i < n; i++) {
+		(void)put_policy(&group, &resources[i]);
+		(void)put_policy(&groups[i], &resource);
+	}
+	for (u32 i = 0; i < ROBOTS; i++) {
+		(void)put_device(KIND_CLIENT, &robot_id, 1000000 + i, "robot %u");
+		(void)put_device(KIND_GATEWAY, &site, 1000000 + i, "gateway %u");
+	}
+}
+
+static void fill(u32 n_clients, u32 n_resources, bool is_wide, bool is_hubs)
 {
 	struct uuid *groups = calloc(n_resources, sizeof(*groups)), *resources = calloc(n_resources, sizeof(*resources));
 	struct uuid *policies = calloc(n_resources, sizeof(*policies)), *clients = calloc(n_clients, sizeof(*clients));
@@ -375,6 +407,8 @@ static void fill(u32 n_clients, u32 n_resources, bool is_wide)
 	}
 	if (is_wide)
 		fill_wide(owners, resources, policies, clients, per_actor * ACTORS);
+	if (is_hubs)
+		fill_hubs(groups, resources, n_resources);
 	free(groups);
 	free(resources);
 	free(policies);
@@ -385,11 +419,11 @@ int main(int argc, char **argv)
 {
 	char why[STATE_WHY_MAX];
 	struct hub_config hub = { 0 };
-	bool is_wide = argc == 5 && strcmp(argv[4], "wide") == 0, is_asked = argc == 4 || is_wide;
+	bool is_hubs = argc == 5 && strcmp(argv[4], "hubs") == 0, is_wide = is_hubs || (argc == 5 && strcmp(argv[4], "wide") == 0), is_asked = argc == 4 || is_wide;
 	u32 n_clients = is_asked ? (u32)strtoul(argv[2], NULL, 10) : 0, n_resources = is_asked ? (u32)strtoul(argv[3], NULL, 10) : 0;
 
 	if (n_clients < ACTORS || n_resources < GROUPS_OF_ACTOR) {
-		fprintf(stderr, "usage: portal_fill DIR CLIENTS RESOURCES [wide] (at least %u and %u)\n", ACTORS, GROUPS_OF_ACTOR);
+		fprintf(stderr, "usage: portal_fill DIR CLIENTS RESOURCES [wide|hubs] (at least %u and %u)\n", ACTORS, GROUPS_OF_ACTOR);
 		return 2;
 	}
 	if (state_init(argv[1], why) || state_open(&state, argv[1], &hub, why))
@@ -402,7 +436,7 @@ int main(int argc, char **argv)
 		die("account", "not there");
 	account = bench->e.id;
 	must(store_begin(state.portal.store, STORE_DURABLE), "begin");
-	fill(n_clients, n_resources, is_wide);
+	fill(n_clients, n_resources, is_wide, is_hubs);
 	must(store_commit(state.portal.store), "commit");
 	state_close(&state);
 	return fflush(stdout) ? 1 : 0;

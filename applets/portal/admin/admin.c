@@ -509,7 +509,7 @@ static int check_fields(struct admin *a, const struct verb *v)
 	return 0;
 }
 
-static int run(struct admin *a)
+static int prepare(struct admin *a)
 {
 	const struct verb *v;
 	int rc;
@@ -520,9 +520,9 @@ static int run(struct admin *a)
 	v = find_verb(a->noun, a->rq->verb);
 	if (!v)
 		return admin_fail(a, ERR_INVAL, "%s knows no '%s'", a->noun->name, a->rq->verb);
+	a->verb = v;
 	rc = check_fields(a, v);
-	rc = rc ? rc : rights_check(a, v);
-	return rc ? rc : v->run(a);
+	return rc ? rc : rights_check(a, v);
 }
 
 /* What the person in front of a form is told. */
@@ -574,35 +574,171 @@ static char *copy(const char *fmt, const char *text)
 	return asprintf(&out, fmt, text) < 0 ? NULL : out;
 }
 
-void admin_run(struct portal *p, const struct admin_request *rq, struct admin_reply *reply)
-{
-	struct admin a = { .portal = p, .rq = rq, .now = p->now(), .wall = p->wall() };
-	struct json_out json = JSON_OUT;
-	int rc = run(&a);
+#define PRINT_CELLS 4000u /* in a slice: half a millisecond */
 
-	memset(reply, 0, sizeof(*reply));
-	if (!rc && !(a.is_quiet && !rq->is_json))
-		rc = sheet_print(&a.sheet, rq->is_json, &json, &reply->out);
+/* What a request is on its way. */
+struct going_on {
+	struct admin a; /* first: struct admin_reply knows it as this */
+	struct json_out json;
+	FILE *table;
+	char *text; /* of `table` */
+	size_t n_text;
+};
+
+bool admin_is_slice_over(const struct admin *a)
+{
+	return a->rq->is_patient && a->portal->now() >= a->pause_at;
+}
+
+int admin_pause_after(struct admin *a, const void *entity)
+{
+	if (!admin_is_slice_over(a))
+		return 0;
+	a->after = ((const struct entity *)entity)->id;
+	a->is_to_go_on = true;
+	return ERR_AGAIN;
+}
+
+int admin_each(struct admin *a, enum kind k, const struct uuid *account, store_each each, void *ctx)
+{
+	int rc = store_list_after(a->portal->store, k, account, &a->after, each, ctx);
+
+	if (rc == ERR_AGAIN)
+		return 0;
+	a->after = (struct uuid){ 0 };
+	return rc ? admin_store_failed(a, rc) : 0;
+}
+
+u32 admin_resume(const struct admin *a, void *const *list, u32 n)
+{
+	u32 lo = 0, hi = n;
+
+	while (lo < hi) {
+		u32 mid = lo + (hi - lo) / 2;
+		if (uuid_cmp(&((const struct entity *)list[mid])->id, &a->after) <= 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* 1: it is not done. */
+static int slice(struct going_on *g)
+{
+	struct admin *a = &g->a;
+	int rc = 0;
+
+	a->now = a->portal->now();
+	a->wall = a->portal->wall();
+	a->pause_at = time_add(a->now, ADMIN_SLICE);
+	if (!g->table) {
+		a->is_to_go_on = false;
+		rc = a->verb->run(a);
+		if (rc)
+			return rc;
+		sheet_settle(&a->sheet, a->rq->is_json, &g->json);
+		if (a->is_to_go_on)
+			return a->sheet.err ? a->sheet.err : 1;
+		if (a->is_quiet && !a->rq->is_json)
+			return 0;
+		g->table = open_memstream(&g->text, &g->n_text);
+		if (!g->table)
+			return ERR_NOMEM;
+	}
+	rc = sheet_print(&a->sheet, a->rq->is_json, &g->json, g->table, a->rq->is_patient ? PRINT_CELLS : UINT32_MAX);
+	return rc;
+}
+
+/* Takes over what was printed. */
+static int take_text(struct going_on *g, char **out)
+{
+	if (!g->table)
+		return 0;
+	int rc = fclose(g->table) ? ERR_NOMEM : 0;
+	g->table = NULL;
+	if (rc || !g->a.rq->is_json) {
+		*out = rc ? NULL : g->text;
+		g->text = rc ? g->text : NULL;
+		return rc;
+	}
+	*out = realloc(g->json.buf, g->json.len + 2);
+	if (!*out)
+		return ERR_NOMEM;
+	memcpy(*out + g->json.len, "\n", 2);
+	g->json = JSON_OUT;
+	return 0;
+}
+
+static void forget(struct going_on *g)
+{
+	if (g->table)
+		fclose(g->table);
+	free(g->text);
+	json_out_free(&g->json);
+	sheet_free(&g->a.sheet);
+	change_of_members_free(g->a.change);
+	sodium_memzero(g->a.secret, sizeof(g->a.secret));
+	free(g);
+}
+
+static void finish(struct going_on *g, int rc, struct admin_reply *reply)
+{
+	struct admin *a = &g->a;
+	const struct admin_request *rq = a->rq;
+
+	reply->rest = NULL;
+	rc = rc ? rc : take_text(g, &reply->out);
 	if (rc) {
 		reply->status = rc == ERR_INVAL ? 2 : 1;
-		reply->err = copy("emberbox portal: %s\n", a.err[0] ? a.err : err_str(rc));
-		explain(&a, rc, reply);
+		reply->err = copy("emberbox portal: %s\n", a->err[0] ? a->err : err_str(rc));
+		explain(a, rc, reply);
 	} else {
-		reply->id = a.id;
-		snprintf(reply->secret, sizeof(reply->secret), "%s", a.secret);
+		reply->id = a->id;
+		reply->members = change_of_members_result(a->change);
+		snprintf(reply->secret, sizeof(reply->secret), "%s", a->secret);
 		log_info("done", kv_s("noun", rq->noun), kv_s("verb", rq->verb), kv_s("by", who(rq->by)),
 			 kv_s("actor", rq->by ? rq->by->actor_email : ""));
 	}
-	sodium_memzero(a.secret, sizeof(a.secret));
-	json_out_free(&json);
-	sheet_free(&a.sheet);
+	forget(g);
+}
+
+void admin_run(struct portal *p, const struct admin_request *rq, struct admin_reply *reply)
+{
+	struct going_on *g = calloc(1, sizeof(*g));
+
+	memset(reply, 0, sizeof(*reply));
+	if (!g) {
+		*reply = (struct admin_reply){ .status = 1, .class = ADMIN_UNAVAILABLE };
+		return;
+	}
+	g->a.portal = p;
+	g->a.rq = rq;
+	reply->rest = &g->a;
+	int rc = prepare(&g->a);
+	if (rc)
+		finish(g, rc, reply);
+	else
+		admin_go_on(reply);
+}
+
+void admin_go_on(struct admin_reply *reply)
+{
+	struct going_on *g = (struct going_on *)reply->rest;
+	int rc = slice(g);
+
+	if (rc <= 0)
+		finish(g, rc, reply);
 }
 
 void admin_reply_free(struct admin_reply *reply)
 {
+	if (reply->rest)
+		forget((struct going_on *)reply->rest);
 	if (reply->out)
 		memset(reply->out, 0, strlen(reply->out)); /* it may show a token */
 	free(reply->out);
 	free(reply->err);
+	free(reply->members);
 	sodium_memzero(reply, sizeof(*reply));
 }

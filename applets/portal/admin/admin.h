@@ -58,6 +58,7 @@ struct admin_request {
 	const char *noun, *verb;
 	bool is_json;
 	const struct principal *by; /* NULL: the operator of this machine */
+	bool is_patient;	    /* lives on, with all it refers to, when it takes several turns of the loop: see reply.rest */
 	struct admin_field field[ADMIN_FIELDS_MAX];
 	u32 n_fields;
 };
@@ -81,9 +82,20 @@ struct admin_reply {
 	char reason[ADMIN_REASON_MAX];	/* why, as a sentence for the person who filled the form; "" when done */
 	char secret[ADMIN_SECRET_MAX];	/* a token or link that was made: to be shown this once */
 	char *out, *err;		/* for the command line: stdout, stderr */
+	char *members;			/* of set-members: a JSON array of the ids that are in it now */
+	struct admin *rest;		/* not NULL: it is not done, and nothing else of the reply is valid */
 };
 
+/* What is long is done in slices of ADMIN_SLICE for a request that is patient, each in a transaction of its own:
+ *
+ *	admin_run() ──reply.rest──▶ the loop's next turn: admin_go_on() ──reply.rest──▶ … ──NULL──▶ done
+ *	                │
+ *	                └── nobody wants to know any more: admin_reply_free() leaves it as it is then */
+#define ADMIN_SLICE USEC(1000) /* and at most ADMIN_CHANGES rows, whose consequences take time too */
+#define ADMIN_CHANGES 12u
+
 void admin_run(struct portal *p, const struct admin_request *rq, struct admin_reply *reply);
+void admin_go_on(struct admin_reply *reply);
 /* Wipes and frees. */
 void admin_reply_free(struct admin_reply *reply);
 

@@ -68,34 +68,33 @@ void sheet_detail(struct sheet *s)
 		s->cells[s->n - 1].is_detail = true;
 }
 
+static void forget(struct sheet *s)
+{
+	for (u32 i = 0; i < s->n; i++) {
+		if (s->cells[i].value)
+			memset(s->cells[i].value, 0, strlen(s->cells[i].value));
+		free(s->cells[i].value);
+	}
+	s->n = 0;
+}
+
 static void print_json(const struct sheet *s, struct json_out *o)
 {
-	bool is_open = false;
-
-	if (!s->is_single)
-		json_open_array(o, NULL);
 	for (u32 i = 0; i < s->n; i++) {
 		const struct cell *c = &s->cells[i];
 
 		if (!c->name) {
-			if (is_open)
+			if (i > 0)
 				json_close(o);
 			json_open(o, NULL);
-			is_open = true;
 		} else if (c->value && c->type == CELL_RAW) {
 			json_put_raw(o, c->name, SPAN(c->value, strlen(c->value)));
 		} else {
 			json_put_str(o, c->name, c->value);
 		}
 	}
-	if (is_open)
+	if (s->n > 0)
 		json_close(o);
-	else if (s->is_single) {
-		json_open(o, NULL);
-		json_close(o);
-	}
-	if (!s->is_single)
-		json_close_array(o);
 }
 
 /* Several lines or spaces at the ends would break a table. */
@@ -132,45 +131,52 @@ static int wider(int width, const struct cell *c)
 	return MAX(width, body);
 }
 
-static void print_table(const struct sheet *s, FILE *f)
+/* The widths of what is new, and away with what is not shown. */
+static void measure(struct sheet *s)
 {
-	int width[SHEET_COLUMNS_MAX] = { 0 };
-	u32 first_end = 1;
+	u32 n = s->n_measured;
 
-	while (first_end < s->n && s->cells[first_end].name)
-		first_end++;
-	for (u32 i = 0, col = 0; i < s->n; i++) {
-		const struct cell *c = &s->cells[i];
+	for (u32 i = n, col = 0; i < s->n; i++) {
+		struct cell *c = &s->cells[i];
 
 		col = c->name ? col : 0;
-		if (!c->name || c->is_detail || col >= SHEET_COLUMNS_MAX)
+		if (c->is_detail || (c->name && col >= SHEET_COLUMNS_MAX)) {
+			free(c->value);
 			continue;
-		width[col] = wider(width[col], c);
-		col++;
-	}
-	for (u32 pass = 0; pass < 2; pass++) {
-		u32 end = pass == 0 ? first_end : s->n;
-
-		for (u32 i = 0, col = 0; i < end; i++) {
-			const struct cell *c = &s->cells[i];
-			struct cell head = { .name = c->name, .value = (char *)(uintptr_t)c->name };
-
-			if (!c->name) {
-				if (i > 0)
-					fputc('\n', f);
-				col = 0;
-			} else if (!c->is_detail && col < SHEET_COLUMNS_MAX) {
-				if (col > 0)
-					fputs("  ", f);
-				bool is_last = true;
-				for (u32 j = i + 1; j < s->n && s->cells[j].name; j++)
-					is_last &= s->cells[j].is_detail;
-				print_cell(f, pass == 0 ? &head : c, width[col], is_last);
-				col++;
-			}
 		}
-		fputc('\n', f);
+		if (c->name) {
+			s->width[col] = wider(s->width[col], c);
+			col++;
+		}
+		s->cells[n++] = *c;
 	}
+	s->n = s->n_measured = n;
+}
+
+static void print_row(const struct sheet *s, u32 i, bool is_head, FILE *f)
+{
+	for (u32 col = 0; i < s->n && s->cells[i].name; i++, col++) {
+		const struct cell *c = &s->cells[i];
+		struct cell head = { .name = c->name, .value = (char *)(uintptr_t)c->name };
+
+		if (col > 0)
+			fputs("  ", f);
+		print_cell(f, is_head ? &head : c, s->width[col], i + 1 == s->n || !c[1].name);
+	}
+	fputc('\n', f);
+}
+
+/* 1: there is more. */
+static int print_table(struct sheet *s, FILE *f, u32 cells)
+{
+	u32 end = s->n - s->n_printed > cells ? s->n_printed + cells : s->n;
+
+	if (s->n > 0 && s->n_printed == 0)
+		print_row(s, 1, true, f);
+	for (; s->n_printed < end; s->n_printed++)
+		if (!s->cells[s->n_printed].name)
+			print_row(s, s->n_printed + 1, false, f);
+	return s->n_printed < s->n;
 }
 
 static void print_single(const struct sheet *s, FILE *f)
@@ -194,47 +200,42 @@ static void print_single(const struct sheet *s, FILE *f)
 	}
 }
 
-int sheet_print(const struct sheet *s, bool is_json, struct json_out *json, char **text)
+void sheet_settle(struct sheet *s, bool is_json, struct json_out *json)
 {
-	size_t n;
-	FILE *f;
+	if (!is_json) {
+		if (!s->is_single)
+			measure(s);
+		return;
+	}
+	if (!s->is_begun && !s->is_single)
+		json_open_array(json, NULL);
+	s->is_begun = true;
+	print_json(s, json);
+	forget(s);
+}
 
-	*text = NULL;
+int sheet_print(struct sheet *s, bool is_json, struct json_out *json, FILE *table, u32 cells)
+{
 	if (s->err)
 		return s->err;
-	if (is_json) {
-		print_json(s, json);
-		if (!json_ok(json))
-			return json->err;
-		*text = malloc(json->len + 2);
-		if (!*text)
-			return ERR_NOMEM;
-		memcpy(*text, json->buf, json->len);
-		memcpy(*text + json->len, "\n", 2);
+	if (!is_json && !s->is_single)
+		return print_table(s, table, cells);
+	if (!is_json) {
+		print_single(s, table);
 		return 0;
 	}
-	f = open_memstream(text, &n);
-	if (!f)
-		return ERR_NOMEM;
-	if (s->n > 0 && s->is_single)
-		print_single(s, f);
-	else if (s->n > 0)
-		print_table(s, f);
-	if (fclose(f)) {
-		free(*text);
-		*text = NULL;
-		return ERR_NOMEM;
+	if (!s->is_single) {
+		json_close_array(json);
+	} else if (json->len == 0) {
+		json_open(json, NULL);
+		json_close(json);
 	}
-	return 0;
+	return json_ok(json) ? 0 : json->err;
 }
 
 void sheet_free(struct sheet *s)
 {
-	for (u32 i = 0; i < s->n; i++) {
-		if (s->cells[i].value)
-			memset(s->cells[i].value, 0, strlen(s->cells[i].value));
-		free(s->cells[i].value);
-	}
+	forget(s);
 	free(s->cells);
 	memset(s, 0, sizeof(*s));
 }

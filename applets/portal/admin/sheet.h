@@ -9,6 +9,8 @@
 
 #include "core/json/json.h"
 
+#include <stdio.h>
+
 #define SHEET_COLUMNS_MAX 24u
 
 enum cell_type { CELL_TEXT, CELL_RAW };
@@ -25,6 +27,10 @@ struct sheet {
 	u32 n, cap;
 	bool is_single;
 	int err;
+	/* of what is printed in slices */
+	u32 n_measured, n_printed; /* cells of a table */
+	int width[SHEET_COLUMNS_MAX];
+	bool is_begun;
 };
 
 void sheet_row(struct sheet *s);
@@ -36,6 +42,8 @@ void sheet_put_json(struct sheet *s, const char *name, const char *json);
 /* The cell put last is left out of tables. */
 void sheet_detail(struct sheet *s);
 
-/* 0 or the sticky error. */
-int sheet_print(const struct sheet *s, bool is_json, struct json_out *json, char **text) MUST_CHECK;
+/* Takes in the rows since it was last called: as JSON they are printed, of a table what it does not show is forgotten. */
+void sheet_settle(struct sheet *s, bool is_json, struct json_out *json);
+/* Prints what settled, `cells` of it at most; 1: there is more, 0 or the sticky error. */
+int sheet_print(struct sheet *s, bool is_json, struct json_out *json, FILE *table, u32 cells) MUST_CHECK;
 void sheet_free(struct sheet *s);

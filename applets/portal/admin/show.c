@@ -167,7 +167,7 @@ static int show_each(void *ctx, enum kind k, const void *entity)
 
 	if (fits(w, k, entity))
 		admin_show(w->a, k, entity);
-	return 0;
+	return admin_pause_after(w->a, entity);
 }
 
 static int read_narrow(struct admin *a, enum kind k, const struct account *account, struct narrow *w)
@@ -201,8 +201,7 @@ int admin_list(struct admin *a, enum kind k)
 		admin_show(a, KIND_ACCOUNT, account);
 		return 0;
 	}
-	rc = store_list(a->portal->store, k, account ? &account->e.id : NULL, show_each, &w);
-	return rc ? admin_store_failed(a, rc) : 0;
+	return admin_each(a, k, account ? &account->e.id : NULL, show_each, &w);
 }
 
 int run_list(struct admin *a)

@@ -94,9 +94,14 @@ static const struct opt_def o_group_add[] = { NEEDED("name", name, "NAME", "what
 static const struct opt_def o_group_update[] = { TARGET("GROUP"), NEEDED("name", name, "NAME", "new name"), ACCOUNT, JSON };
 static const struct opt_def o_group_target[] = { TARGET("GROUP"), ACCOUNT, JSON };
 
+#define COMERS(what)                                                                                                    \
+	{ "add", 0, NULL, OPT_LIST, A(add), .meta = what, .help = "instead: who comes, who is in it stays; repeatable" }, \
+		{ "remove", 0, NULL, OPT_LIST, A(remove), .meta = what, .help = "instead: who goes; repeatable" }
+
 static const struct opt_def o_group_set[] = {
 	TARGET("GROUP"),
 	{ "member", 0, NULL, OPT_LIST, A(member), .meta = "ACTOR", .help = "id or e-mail address; repeatable; none empties the group" },
+	COMERS("ACTOR"),
 	ACCOUNT,
 	JSON,
 };
@@ -182,6 +187,7 @@ static const struct opt_def o_pool_target[] = { TARGET("POOL"), ACCOUNT, JSON };
 static const struct opt_def o_pool_set[] = {
 	TARGET("POOL"),
 	{ "member", 0, NULL, OPT_LIST, A(member), .meta = "CLIENT", .help = "id or name of a device; repeatable; none empties the pool" },
+	COMERS("CLIENT"),
 	ACCOUNT,
 	JSON,
 };

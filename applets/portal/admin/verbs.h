@@ -24,7 +24,7 @@ struct admin_args {
 	const char *domain, *impersonation_email, *service_account_key, *tenant_id, *jwk, *kid, *group_sync_mode, *email_field, *orgunit_sync,
 		*sync_all_groups;
 	const char *from, *to, *kind, *op, *text, *limit, *state;
-	struct opt_list filter, condition, member;
+	struct opt_list filter, condition, member, add, remove;
 	bool relay, no_filters, no_conditions, disabled, json;
 };
 
@@ -67,8 +67,16 @@ struct admin {
 	struct portal *portal;
 	const struct admin_request *rq;
 	const struct noun *noun;
+	const struct verb *verb;
 	struct sheet sheet;
 	u64 now, wall;
+	/* of what is long */
+	u64 pause_at;		/* the end of this slice */
+	bool is_to_go_on;	/* the verb is not done: run() is called again */
+	u32 step;		/* the verb's own, like the next two: where it goes on */
+	i64 before;
+	struct uuid after;
+	struct change_of_members *change;
 	struct uuid id;		       /* of the thing made or changed */
 	char secret[ADMIN_SECRET_MAX]; /* a token or link that was made */
 	bool is_quiet;		       /* nothing to print */
@@ -90,6 +98,15 @@ int admin_complain(struct admin *a, const struct complaint *c);
  * meanwhile (ERR_STATE). */
 int admin_check_unchanged(struct admin *a, const void *entity) MUST_CHECK;
 int admin_store_failed(struct admin *a, int rc);
+
+/* Is it time to let others have their turn? Then remember where, set a->is_to_go_on and return 0. */
+bool admin_is_slice_over(const struct admin *a);
+/* For what walks over things: when it is time, goes on behind this one, now ERR_AGAIN. Else 0. */
+int admin_pause_after(struct admin *a, const void *entity) MUST_CHECK;
+/* store_list() as far as a slice goes, from where the last one stopped; `each` ends with admin_pause_after(). */
+int admin_each(struct admin *a, enum kind k, const struct uuid *account, store_each each, void *ctx) MUST_CHECK;
+/* The first of a list of the directory, in order of ids, that comes after a->after. */
+u32 admin_resume(const struct admin *a, void *const *list, u32 n);
 
 /* The account the request is about: --account, or the only one there is. */
 int admin_account(struct admin *a, const struct account **out) MUST_CHECK;
@@ -115,6 +132,17 @@ char *admin_format_time(i64 at, char buf[static 32]);
 /* Rows of a kind in the account, those that the request's values are true of: `actor`, `site`, ... name what they refer to, `type` and its
  * like what they are. */
 int admin_list(struct admin *a, enum kind k) MUST_CHECK;
+
+/* The group or pool that an option names. */
+int admin_find_group(struct admin *a, const char *option, const struct account *account, const struct group **out) MUST_CHECK;
+int admin_find_pool(struct admin *a, const struct account **account, const struct resource **out) MUST_CHECK;
+
+/* ---- members.c: who is in a group or pool, as a whole ---- */
+
+/* NULL is allowed. */
+void change_of_members_free(struct change_of_members *c);
+/* Who is in it now: a JSON array of ids, which the caller frees. */
+char *change_of_members_result(struct change_of_members *c);
 
 /* ---- common.c: what most verbs do ---- */
 

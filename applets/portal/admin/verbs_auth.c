@@ -476,9 +476,12 @@ int run_api_token_add(struct admin *a)
 
 int run_session_list(struct admin *a)
 {
-	int rc = admin_list(a, KIND_PORTAL_SESSION);
+	int rc = a->step == 0 ? admin_list(a, KIND_PORTAL_SESSION) : 0;
 
-	return rc ? rc : admin_list(a, KIND_CLIENT_TOKEN);
+	if (rc || a->is_to_go_on)
+		return rc;
+	a->step = 1;
+	return admin_list(a, KIND_CLIENT_TOKEN);
 }
 
 /* A browser's session, or the token of a client that signed in. */

@@ -235,32 +235,37 @@ static int read_query(struct admin *a, struct store_audit_query *q)
 	return rc;
 }
 
-int run_audit_list(struct admin *a)
-{
-	struct store_audit_query q = { .limit = 0 };
-	bool has_more = true;
-	i64 limit = 50;
-	int rc = read_query(a, &q);
+#define TRAIL_PART 50u
 
-	rc = rc ? rc : admin_set_int(a, &limit, "limit", 1, AUDIT_LIMIT_MAX);
-	q.limit = (u32)limit;
-	if (rc)
-		return rc;
-	rc = store_audit_page(a->portal->store, &q, show_audit, a, &has_more);
-	return rc ? admin_store_failed(a, rc) : 0;
-}
-
-int run_audit_export(struct admin *a)
+/* The newest `limit` of them. */
+static int show_trail(struct admin *a, i64 limit)
 {
-	struct store_audit_query q = { .limit = 0 };
+	struct store_audit_query q = { .before = a->before };
 	struct trail t = { .a = a };
 	bool has_more = true;
 	int rc = read_query(a, &q);
 
-	for (q.limit = AUDIT_LIMIT_MAX; !rc && has_more; q.before = t.last) {
+	while (!rc && has_more && a->step < limit && !a->is_to_go_on) {
+		q.limit = (u32)MIN(limit - a->step, TRAIL_PART);
 		rc = store_audit_page(a->portal->store, &q, show_and_note, &t, &has_more);
 		if (rc)
 			return admin_store_failed(a, rc);
+		a->step += q.limit;
+		a->before = q.before = t.last;
+		a->is_to_go_on = has_more && admin_is_slice_over(a);
 	}
 	return rc;
+}
+
+int run_audit_list(struct admin *a)
+{
+	i64 limit = 50;
+	int rc = admin_set_int(a, &limit, "limit", 1, AUDIT_LIMIT_MAX);
+
+	return rc ? rc : show_trail(a, limit);
+}
+
+int run_audit_export(struct admin *a)
+{
+	return show_trail(a, INT64_MAX);
 }

@@ -431,7 +431,7 @@ static int show_token(void *ctx, enum kind k, const void *row)
 	sheet_put(&a->sheet, "owner", actor ? actor->name : site ? site->name : NULL);
 	sheet_put(&a->sheet, "name", x->name);
 	sheet_put(&a->sheet, "expires_at", x->expires_at ? date : NULL);
-	return 0;
+	return admin_pause_after(a, x);
 }
 
 int run_token_list(struct admin *a)
@@ -439,14 +439,13 @@ int run_token_list(struct admin *a)
 	const struct account *account;
 	int rc = admin_account(a, &account);
 
-	for (size_t i = 0; i < ARRAY_LEN(token_kinds) && !rc; i++) {
-		enum kind k = token_kinds[i];
+	for (; a->step < ARRAY_LEN(token_kinds) && !rc; a->step++) {
+		enum kind k = token_kinds[a->step];
 
-		if (!may_see_token(a, k))
-			continue;
-		rc = store_list(a->portal->store, k, kinds[k].is_global ? NULL : &account->e.id, show_token, a);
-		if (rc)
-			return admin_store_failed(a, rc);
+		if (may_see_token(a, k))
+			rc = admin_each(a, k, kinds[k].is_global ? NULL : &account->e.id, show_token, a);
+		if (a->is_to_go_on)
+			break;
 	}
 	return rc;
 }

@@ -527,7 +527,7 @@ int run_group_add(struct admin *a)
 	return rc;
 }
 
-static int find_group(struct admin *a, const char *option, const struct account *account, const struct group **out)
+int admin_find_group(struct admin *a, const char *option, const struct account *account, const struct group **out)
 {
 	const char *name = admin_arg(a, option);
 	const void *found;
@@ -547,7 +547,7 @@ int run_group_update(struct admin *a)
 	struct group x;
 	int rc = admin_account(a, &account);
 
-	rc = rc ? rc : find_group(a, "target", account, &found);
+	rc = rc ? rc : admin_find_group(a, "target", account, &found);
 	if (rc)
 		return rc;
 	if (found->type == GROUP_MANAGED || found->idp_id)
@@ -572,7 +572,7 @@ static int find_member(struct admin *a, const struct account **account, const st
 	const void *found;
 	int rc = admin_account(a, account);
 
-	rc = rc ? rc : find_group(a, "group", *account, group);
+	rc = rc ? rc : admin_find_group(a, "group", *account, group);
 	if (rc)
 		return rc;
 	if ((*group)->type == GROUP_MANAGED)
@@ -633,88 +633,16 @@ int run_member_list(struct admin *a)
 	void *const *list;
 	u32 n;
 
-	rc = rc ? rc : find_group(a, "group", account, &group);
+	rc = rc ? rc : admin_find_group(a, "group", account, &group);
 	if (rc)
 		return rc;
 	list = directory_all(admin_dir(a), KIND_ACTOR, &account->e.id, &n);
-	for (u32 i = 0; i < n; i++) {
+	for (u32 i = admin_resume(a, list, n); i < n; i++) {
 		struct uuid id;
 		if (directory_is_member(admin_dir(a), list[i], group, &id))
 			admin_show(a, KIND_ACTOR, list[i]);
+		if (admin_pause_after(a, list[i]))
+			break;
 	}
 	return 0;
-}
-
-/* ---- all members of a group at once ------------------------------------------------------------------------------------------------- */
-
-static bool group_is_editable(const struct group *g)
-{
-	return g->type != GROUP_MANAGED && !g->idp_id;
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-	return memcmp(&((const struct entity *)a)->id, &((const struct entity *)b)->id, sizeof(struct uuid));
-}
-
-/* Actors named by id, separated by spaces, or one by its name or e-mail address. */
-static int find_wanted(struct admin *a, const struct account *account, const char *text, struct index *out)
-{
-	for (const char *p = text ? text + strspn(text, " ") : ""; *p; p += strspn(p, " ")) {
-		size_t n = strcspn(p, " ");
-		char word[256];
-		const void *found;
-
-		snprintf(word, sizeof(word), "%.*s", (int)MIN(n, sizeof(word) - 1), p);
-		if (admin_find(a, KIND_ACTOR, account, word, &found))
-			return admin_fail(a, ERR_NOT_FOUND, "--member: there is no actor '%s'", word);
-		if (index_put(out, (void *)(uintptr_t)found))
-			return ERR_NOMEM;
-		p += n;
-	}
-	return 0;
-}
-
-static int change_members(struct admin *a, const struct account *account, const struct group *group, const struct index *wanted)
-{
-	u32 n;
-	void *const *list = directory_all(admin_dir(a), KIND_ACTOR, &account->e.id, &n);
-	int rc = 0;
-
-	for (u32 i = 0; i < n && !rc; i++) {
-		const struct actor *actor = list[i];
-		struct uuid id;
-		bool is = directory_is_member(admin_dir(a), actor, group, &id), shall = index_find(wanted, actor) != NULL;
-
-		if (is && !shall)
-			rc = store_delete(a->portal->store, KIND_MEMBERSHIP, &account->e.id, &id);
-		if (!is && shall) {
-			struct membership x = { .e = admin_new(a, account), .actor_id = actor->e.id, .group_id = group->e.id };
-			rc = store_insert(a->portal->store, KIND_MEMBERSHIP, &x, a->wall);
-		}
-	}
-	return rc;
-}
-
-/* Replaces the members of a group by those named, in one or many values, separated by spaces; changes only what differs. */
-int run_group_set_members(struct admin *a)
-{
-	const struct account *account;
-	const struct group *group;
-	struct index wanted = { .cmp = compare_ids };
-	char *text = admin_args_joined(a, "member", " ");
-	int rc = admin_account(a, &account);
-
-	rc = rc ? rc : find_group(a, "target", account, &group);
-	if (!rc && !group_is_editable(group))
-		rc = admin_fail(a, ERR_DENIED, "the members of '%s' follow from elsewhere", group->name);
-	rc = rc ? rc : find_wanted(a, account, text, &wanted);
-	rc = rc ? rc : admin_begin(a);
-	if (!rc)
-		rc = admin_end(a, change_members(a, account, group, &wanted));
-	a->id = group ? group->e.id : a->id;
-	a->is_quiet = true;
-	index_free(&wanted);
-	free(text);
-	return rc;
 }

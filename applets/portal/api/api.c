@@ -138,7 +138,7 @@ bool api_begin(struct api_call *c, struct exchange *x)
 
 /* ---- answers ------------------------------------------------------------------------------------------------------------------- */
 
-static void finish(struct api_call *c)
+void api_end(struct api_call *c)
 {
 	json_free(c->body);
 	json_out_free(&c->out);
@@ -154,13 +154,13 @@ void api_send(struct api_call *c, u16 status)
 		strbuf_add(&c->x->out, c->out.buf, c->out.len);
 		exchange_send(c->x);
 	}
-	finish(c);
+	api_end(c);
 }
 
 void api_fail(struct api_call *c, u16 status, const char *reason)
 {
 	exchange_problem(c->x, status, reason);
-	finish(c);
+	api_end(c);
 }
 
 void api_fail_field(struct api_call *c, const char *field, const char *reason)

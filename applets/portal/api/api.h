@@ -98,6 +98,8 @@ void api_send(struct api_call *c, u16 status);
 void api_fail(struct api_call *c, u16 status, const char *reason);
 void api_fail_field(struct api_call *c, const char *field, const char *reason);
 void api_fail_store(struct api_call *c, int rc);
+/* Releases a call that is never answered. */
+void api_end(struct api_call *c);
 /* The action's answer as an error; fields are named as in the request. */
 void api_fail_action(struct api_call *c, const struct admin_reply *reply);
 

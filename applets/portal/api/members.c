@@ -11,7 +11,7 @@ struct members {
 	const char *column;			    /* which the store is asked by */
 	enum kind kind;				    /* of a member */
 	bool (*find)(struct api_call *c, struct uuid *of); /* the thing of the path; false: answered */
-	void (*each)(struct api_call *c, const struct uuid *of, bool can_be_removed, each_id *each, void *ctx); /* who is in it now */
+	void (*each)(struct api_call *c, const struct uuid *of, each_id *each, void *ctx); /* who is in it now; of Everyone nobody */
 	void (*put)(struct api_call *c, const void *row); /* a member in a list */
 };
 
@@ -27,22 +27,16 @@ static bool find_group(struct api_call *c, struct uuid *id)
 	return false;
 }
 
-static void each_actor(struct api_call *c, const struct uuid *group, bool can_be_removed, each_id *each, void *ctx)
+static void each_actor(struct api_call *c, const struct uuid *group, each_id *each, void *ctx)
 {
 	const struct directory *d = hub_directory(c->x->portal->hub);
-	const struct group *g = directory_get(d, KIND_GROUP, &c->account->e.id, group);
-	bool is_everyone = g && group_is_everyone(g);
 	u32 n;
-	void *const *list = is_everyone ? directory_all(d, KIND_ACTOR, &c->account->e.id, &n) : directory_memberships(d, &c->account->e.id, &n);
+	void *const *list = directory_memberships(d, &c->account->e.id, &n);
 
-	if (!g || (can_be_removed && is_everyone))
-		return;
 	for (u32 i = 0; i < n; i++) {
 		const struct membership *m = list[i];
-		const struct actor *actor = list[i];
-		struct uuid id;
-		if (is_everyone ? directory_is_member(d, actor, g, &id) : uuid_eq(&m->group_id, group))
-			each(ctx, is_everyone ? &actor->e.id : &m->actor_id);
+		if (uuid_eq(&m->group_id, group))
+			each(ctx, &m->actor_id);
 	}
 }
 
@@ -79,12 +73,11 @@ static bool find_pool(struct api_call *c, struct uuid *id)
 	return false;
 }
 
-static void each_device(struct api_call *c, const struct uuid *pool, bool can_be_removed, each_id *each, void *ctx)
+static void each_device(struct api_call *c, const struct uuid *pool, each_id *each, void *ctx)
 {
 	u32 n;
 	void *const *list = directory_all(hub_directory(c->x->portal->hub), KIND_POOL_MEMBER, &c->account->e.id, &n);
 
-	(void)can_be_removed;
 	for (u32 i = 0; i < n; i++) {
 		const struct pool_member *m = list[i];
 		if (uuid_eq(&m->resource_id, pool))
@@ -145,7 +138,7 @@ static void list(struct exchange *x, const struct members *m)
 	struct gathering g = { .rc = 0 };
 
 	q.kind = m->kind;
-	m->each(&c, &id, true, gather, &g);
+	m->each(&c, &id, gather, &g);
 	if (!g.rc && g.ids.n > STORE_AMONG_MIN)
 		q.among = &g.ids;
 	else
@@ -156,11 +149,6 @@ static void list(struct exchange *x, const struct members *m)
 
 /* ---- changes ------------------------------------------------------------------------------------------------------------------- */
 
-static void put_id(void *ctx, const struct uuid *id)
-{
-	json_put_uuid(ctx, NULL, id);
-}
-
 static void collect(void *ctx, const struct uuid *id)
 {
 	struct strbuf *b = ctx;
@@ -169,34 +157,84 @@ static void collect(void *ctx, const struct uuid *id)
 	strbuf_printf(b, "%s%s", b->n ? " " : "", uuid_format(id, text));
 }
 
-static void send_ids(struct api_call *c, const struct members *m, const struct uuid *of)
+/* What may take several turns of the loop. */
+struct members_change {
+	struct api_call c;
+	const struct members *m;
+	struct action a;
+	struct loop_task task;
+};
+
+static void answer(struct members_change *change)
 {
-	json_open(&c->out, NULL);
-	json_open(&c->out, "data");
-	json_open_array(&c->out, m->answer);
-	m->each(c, of, false, put_id, &c->out);
-	json_close_array(&c->out);
-	json_close(&c->out);
-	json_close(&c->out);
-	api_send(c, 200);
+	struct admin_reply *reply = &change->a.reply;
+	struct api_call *c = &change->c;
+
+	c->account = directory_account(hub_directory(c->x->portal->hub), &c->by.account_id);
+	if (reply->class == ADMIN_OK && reply->members) {
+		json_open(&c->out, NULL);
+		json_open(&c->out, "data");
+		json_put_raw(&c->out, change->m->answer, SPAN(reply->members, strlen(reply->members)));
+		json_close(&c->out);
+		json_close(&c->out);
+		api_send(c, 200);
+	} else if (reply->field[0]) {
+		api_fail_field(c, change->m->root, reply->reason);
+	} else {
+		api_fail_action(c, reply);
+	}
+	action_end(&change->a);
 }
 
-static void set(struct api_call *c, const struct members *m, const struct uuid *of, const char *ids)
+static void go_on(void *ctx, u64 now)
 {
-	struct action a;
+	struct members_change *change = ctx;
+
+	(void)now;
+	admin_go_on(&change->a.reply);
+	if (!change->a.reply.rest) {
+		answer(change);
+		return;
+	}
+	loop_task_queue(change->c.x->loop, &change->task);
+	loop_yield(change->c.x->loop);
+}
+
+static void left(void *ctx)
+{
+	struct members_change *change = ctx;
+
+	loop_task_cancel(change->c.x->loop, &change->task);
+	action_end(&change->a);
+	api_end(&change->c);
+}
+
+/* Takes over the call. */
+static void set(struct api_call *c, const struct members *m, const struct uuid *of, const char *name, const char *ids, const char *leavers)
+{
+	struct exchange *x = c->x;
+	struct members_change *change;
 
 	if (!api_is_unchanged(c, NULL))
 		return;
-	action_begin(&a, m->noun, "set-members", &c->by);
-	action_set_id(&a, "target", of);
-	action_set(&a, "member", ids);
-	if (action_run(&a, c->x->portal) == ADMIN_OK)
-		send_ids(c, m, of);
-	else if (a.reply.field[0])
-		api_fail_field(c, m->root, a.reply.reason);
-	else
-		api_fail_action(c, &a.reply);
-	action_end(&a);
+	change = exchange_alloc(x, sizeof(*change));
+	if (!change) {
+		api_fail(c, 503, NULL);
+		return;
+	}
+	*change = (struct members_change){ .c = *c, .m = m, .task = { .cb = go_on, .ctx = change } };
+	action_begin(&change->a, m->noun, "set-members", &change->c.by);
+	action_set_id(&change->a, "target", of);
+	action_set(&change->a, name, ids);
+	action_set(&change->a, "remove", leavers);
+	change->a.rq.is_patient = true;
+	(void)action_run(&change->a, x->portal);
+	if (!change->a.reply.rest) {
+		answer(change);
+		return;
+	}
+	exchange_defer(x, left, change);
+	loop_task_queue(x->loop, &change->task);
 }
 
 /* What cannot be read must not look like an empty list, which leaves nobody. */
@@ -215,41 +253,17 @@ static void put(struct exchange *x, const struct members *m)
 		return;
 	snprintf(why, sizeof(why), "must be a list of {\"%s\":…}", m->member);
 	if (api_read_ids(root, m->member, collect, &ids))
-		set(&c, m, &id, strbuf_text(&ids));
+		set(&c, m, &id, "member", strbuf_text(&ids), NULL);
 	else
 		api_fail_field(&c, m->root, why);
 	strbuf_free(&ids);
 }
 
-struct leavers {
-	struct uuid *id;
-	u32 n;
-	struct strbuf *others;
-};
-
-static void note_leaver(void *ctx, const struct uuid *id)
-{
-	struct leavers *l = ctx;
-
-	l->id[l->n++] = *id;
-}
-
-static void keep_other(void *ctx, const struct uuid *id)
-{
-	const struct leavers *l = ctx;
-
-	for (u32 i = 0; i < l->n; i++)
-		if (uuid_eq(&l->id[i], id))
-			return;
-	collect(l->others, id);
-}
-
 /* Whom to add stands before who stays: who is in both lists stays. */
 static void patch(struct exchange *x, const struct members *m)
 {
-	struct strbuf ids = { .p = NULL };
+	struct strbuf ids = { .p = NULL }, leavers = { .p = NULL };
 	const struct cJSON *root, *add, *remove;
-	struct leavers l = { .others = &ids };
 	struct json_get g = JSON_GET;
 	struct api_call c;
 	struct uuid id;
@@ -261,18 +275,13 @@ static void patch(struct exchange *x, const struct members *m)
 		return;
 	add = json_is_object(root) ? json_array_opt(&g, root, "add") : NULL;
 	remove = json_is_object(root) ? json_array_opt(&g, root, "remove") : NULL;
-	size_t n = remove ? json_count(remove) : 0;
-	l.id = exchange_alloc(x, (MIN(n, API_IDS_MAX) + 1) * sizeof(*l.id));
-	if (!l.id) {
-		api_fail(&c, 503, NULL);
-	} else if (!json_is_object(root) || g.err || n > API_IDS_MAX || (remove && !api_read_ids(remove, NULL, note_leaver, &l)) ||
-		   (add && !api_read_ids(add, NULL, collect, &ids))) {
+	if (!json_is_object(root) || g.err || (remove && (json_count(remove) > API_IDS_MAX || !api_read_ids(remove, NULL, collect, &leavers))) ||
+	    (add && !api_read_ids(add, NULL, collect, &ids)))
 		api_fail_field(&c, m->root, "must be {\"add\":[ids],\"remove\":[ids]}");
-	} else {
-		m->each(&c, &id, true, keep_other, &l);
-		set(&c, m, &id, strbuf_text(&ids));
-	}
+	else
+		set(&c, m, &id, "add", strbuf_text(&ids), strbuf_text(&leavers));
 	strbuf_free(&ids);
+	strbuf_free(&leavers);
 }
 
 /* ---- doors --------------------------------------------------------------------------------------------------------------------- */

@@ -143,6 +143,7 @@ static void make_sql(struct text *t, enum kind k, enum row_statement which)
 	case ROW_GET:
 	case ROW_LIST:
 	case ROW_LIST_ACCOUNT:
+	case ROW_LIST_AFTER:
 		add(t, "SELECT ");
 		add_select_list(t, k);
 		add(t, " FROM %s t", info->table);
@@ -150,6 +151,8 @@ static void make_sql(struct text *t, enum kind k, enum row_statement which)
 			add(t, " WHERE t.account_id=?1 AND t.id=?2");
 		if (which == ROW_LIST_ACCOUNT)
 			add(t, " WHERE t.account_id=?1");
+		if (which == ROW_LIST_AFTER)
+			add(t, k == KIND_ACCOUNT || info->is_global ? " WHERE t.id>?2" : " WHERE t.account_id=?1 AND t.id>?2");
 		add(t, " ORDER BY t.account_id,t.id");
 		break;
 	case ROW_COUNT:
@@ -490,6 +493,19 @@ int sql_run_each(struct store *s, sqlite3_stmt *st, enum kind k, store_each each
 	}
 	sql_reset(st);
 	return ret;
+}
+
+int store_list_after(struct store *s, enum kind k, const struct uuid *account, const struct uuid *after, store_each each, void *ctx)
+{
+	sqlite3_stmt *st;
+	int rc = sql_row(s, k, ROW_LIST_AFTER, &st);
+
+	if (rc)
+		return rc;
+	if (account)
+		sql_bind_uuid(st, 1, account);
+	sql_bind_uuid(st, 2, after);
+	return sql_run_each(s, st, k, each, ctx);
 }
 
 int sql_run_fixed(struct store *s, enum statement which)

@@ -79,6 +79,8 @@ int store_get(struct store *s, enum kind k, const struct uuid *account, const st
  * and is returned. */
 typedef int (*store_each)(void *ctx, enum kind k, const void *entity);
 int store_list(struct store *s, enum kind k, const struct uuid *account, store_each each, void *ctx);
+/* The same behind an id; `account` NULL only for accounts themselves and what is of no account. */
+int store_list_after(struct store *s, enum kind k, const struct uuid *account, const struct uuid *after, store_each each, void *ctx);
 
 /* The device row of (account, owner, external id): KIND_CLIENT, KIND_GATEWAY. */
 int store_find_device(struct store *s, enum kind k, const struct uuid *account, const struct uuid *owner, const char *external_id,

@@ -24,7 +24,7 @@
 #define SQL_MAX 4096
 #define APPLICATION_ID 0x656d62 /* PRAGMA application_id: "emb" */
 
-enum row_statement { ROW_INSERT, ROW_UPDATE, ROW_DELETE, ROW_GET, ROW_LIST, ROW_LIST_ACCOUNT, ROW_COUNT };
+enum row_statement { ROW_INSERT, ROW_UPDATE, ROW_DELETE, ROW_GET, ROW_LIST, ROW_LIST_ACCOUNT, ROW_LIST_AFTER, ROW_COUNT };
 
 #define STATEMENTS_CACHED 64 /* the least recently used goes */
 
