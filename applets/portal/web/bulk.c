@@ -71,7 +71,7 @@ struct chosen {
 	struct uuid id;
 	const char *noun, *name;
 	char *reason; /* why it was not done */
-	bool is_done;
+	bool is_done, is_alone; /* alone: nothing goes with it */
 	struct admin_field *again; /* what makes it again when it was deleted; NULL: nothing can */
 	u32 n_again;
 };
@@ -159,7 +159,7 @@ static const char *how_many(struct web *w, const struct bulk_kind *k, u32 n)
 
 /* ---- asking before ------------------------------------------------------------------------------------------------------------------- */
 
-static int count_dependents(struct web *w, const struct bulk *b, struct dependents *all)
+static int count_dependents(struct web *w, struct bulk *b, struct dependents *all)
 {
 	struct dependents one;
 	int rc = 0;
@@ -167,6 +167,7 @@ static int count_dependents(struct web *w, const struct bulk *b, struct dependen
 	all->n = 0;
 	for (u32 i = 0; i < b->n && !rc; i++) {
 		rc = admin_dependents(w->x->portal, b->kind->kind, &w->account->e.id, &b->at[i].id, &one);
+		b->at[i].is_alone = !rc && one.n == 0;
 		for (u32 d = 0; d < one.n && !rc; d++) {
 			u32 at = 0;
 			while (at < all->n && all->at[at].kind != one.at[d].kind)
@@ -181,7 +182,7 @@ static int count_dependents(struct web *w, const struct bulk *b, struct dependen
 }
 
 /* True: may go on. Else it answered. */
-static bool is_sure(struct web *w, const struct bulk *b)
+static bool is_sure(struct web *w, struct bulk *b)
 {
 	const char *sure = exchange_form(w->x, "sure"), *typed = exchange_form(w->x, "confirm");
 	struct confirm_name *names;
@@ -224,11 +225,10 @@ static void remember(struct web *w, struct bulk *b)
 {
 	for (u32 i = 0; i < b->n; i++) {
 		struct chosen *c = &b->at[i];
-		const union any_entity *e = web_find(w, b->kind->kind, &c->id);
-		struct dependents found;
+		const union any_entity *e = c->is_alone ? web_find(w, b->kind->kind, &c->id) : NULL;
 		struct undo u;
 
-		if (!e || admin_dependents(w->x->portal, b->kind->kind, &w->account->e.id, &c->id, &found) || found.n > 0)
+		if (!e)
 			continue;
 		if (b->kind->kind == KIND_RESOURCE)
 			u = resource_undo(w, &e->resource, NULL);

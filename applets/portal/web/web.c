@@ -391,13 +391,19 @@ bool web_pick(struct web *w, struct form_field *f, enum kind k)
 	return true;
 }
 
+/* By other words than what it lists was found by. */
+static bool is_sought_anew(struct web *w, const struct form_field *f)
+{
+	return f->find && strcmp(f->find, said(w, web_text(w, "found-%s", f->name))) != 0;
+}
+
 bool web_is_finding(struct web *w, struct form *f)
 {
 	const char *seen = said(w, "if-updated-at");
 	bool is_finding = *said(w, "find");
 
 	for (u32 i = 0; i < f->n_fields; i++)
-		is_finding |= f->fields[i].find && strcmp(f->fields[i].find, said(w, web_text(w, "found-%s", f->fields[i].name))) != 0;
+		is_finding |= is_sought_anew(w, &f->fields[i]);
 	if (!is_finding)
 		return false;
 	if (w->x->method == METHOD_POST)
@@ -405,7 +411,7 @@ bool web_is_finding(struct web *w, struct form *f)
 	if (f->updated_at)
 		f->updated_at = strtoll(seen, NULL, 10);
 	for (u32 i = 0; i < f->n_fields; i++) /* the first of what was found */
-		if (f->fields[i].find && strcmp(f->fields[i].find, said(w, web_text(w, "found-%s", f->fields[i].name))) != 0)
+		if (is_sought_anew(w, &f->fields[i]))
 			f->fields[i].value = NULL;
 	return true;
 }
