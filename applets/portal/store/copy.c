@@ -1,4 +1,4 @@
-/* A copy of the file by somebody who does not own it: the owner may serve meanwhile (store.h). */
+/* A copy of the file by somebody who does not own it, while nobody has it for himself (store_defer()). */
 #include "applets/portal/store/store.h"
 
 #include <sqlite3.h>

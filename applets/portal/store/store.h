@@ -34,7 +34,8 @@ const char *store_reason(const struct store *s);
 /* What has committed and settled: DURABLE survives power loss, EAGER a killed process; it costs no sync: for what devices redo by themselves. */
 enum store_durability { STORE_DURABLE, STORE_EAGER };
 
-/* From here on a commit waits for no disk; a thread does (behind.h). What is told because of a commit must wait for the ticket of after it:
+/* From here on a commit waits for no disk; a thread does (behind.h). What is answered because of a commit must wait for the ticket of after it.
+ * What peers are told of it and what is mailed need not: after a power cut peers ask anew, and so does who has a link of which nothing is known.
  *
  *	store_commit(s); … answer ready, t = store_ticket(s) ──t is 0──▶ send
  *	                                                     └──else──▶ keep ──settled(ctx, >= t)──▶ send
@@ -360,7 +361,7 @@ void store_backup_end(struct store_backup *b);
 /* Is the file whole, ours, and not newer than this program? Before it is restored. As store_open() otherwise. */
 int store_check(const char *path, char *why, size_t why_size) MUST_CHECK;
 
-/* The same copy by another process than the owner, in one go: checks `from`, makes `to` (ERR_EXISTS: it overwrites nothing). */
+/* The same copy by another process than the owner, unless that one store_defer()s, in one go, and synced: checks `from`, makes `to` (ERR_EXISTS: it overwrites nothing). */
 int store_copy(const char *from, const char *to, char *why, size_t why_size) MUST_CHECK;
 
 /* SELECT 1: is the file still answering, and still where it was (§6.2)? */
