@@ -133,7 +133,6 @@ fetched_page_by_page() {
 	d export >"$W/d1.json"
 	d import --from-api "http://127.0.0.1:$port" --api-token-file "$W/t0ken" --site Here | tail -n 1 | grep -q '^0 added' || return
 	stop imitation
-	pid=
 	d export >"$W/d2.json" && cmp "$W/d1.json" "$W/d2.json" || { echo "the second time changed something"; return 1; }
 	# what that API does not tell is not taken for nothing
 	[ "$(d policy list --json | grep -o '"disabled_at":"2' | wc -l)" = 3 ] || { echo "policies of unknown conditions are enabled"; return 1; }

@@ -34,7 +34,7 @@ static struct {
 	pthread_mutex_t lock;
 	struct deed at[DEEDS_MAX];
 	_Atomic u32 n;
-	pid_t loop;
+	_Atomic pid_t loop;
 	_Atomic u32 waits;		  /* syncs by the loop's thread */
 	_Atomic int write_error, sync_error; /* for other threads */
 	_Atomic int writes_left;	  /* before write_error */

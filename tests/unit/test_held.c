@@ -11,7 +11,7 @@
 
 static struct {
 	pthread_mutex_t hold;
-	pid_t loop;
+	_Atomic pid_t loop;
 	_Atomic u32 syncs;
 } disk = { .hold = PTHREAD_MUTEX_INITIALIZER };
 
