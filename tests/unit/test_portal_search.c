@@ -430,3 +430,130 @@ TEST(the_asker_decides_what_the_store_cannot_know)
 	EXPECT(asked >= 10);
 	close_world(&w);
 }
+
+/* ---- large tables: a list finds the same rows whichever way it goes about it ---- */
+
+#define PEOPLE 2400u
+#define TAIL 700u /* the last ones have a word in common */
+
+static struct uuid id_of_person(u32 i)
+{
+	return (struct uuid){ { (u8)(i >> 8), (u8)i, (u8)(i * 37), 7, 9 } };
+}
+
+static int type_of_person(u32 i)
+{
+	return i % 50 == 0 ? ACTOR_ADMIN : ACTOR_USER;
+}
+
+static void add_people(struct world *w)
+{
+	char name[32], email[32];
+
+	EXPECT_EQ(store_begin(w->s, STORE_EAGER), 0);
+	for (u32 i = 0; i < PEOPLE; i++) {
+		struct actor a = { .e = { .account_id = w->account, .id = id_of_person(i) }, .type = type_of_person(i), .name = name, .email = email,
+				   .disabled_at = i % 3 == 0 };
+		snprintf(name, sizeof(name), "p%04u%s", i, i + TAIL >= PEOPLE ? " zebra" : "");
+		snprintf(email, sizeof(email), "%u-%u@example.com", i * 7919 % PEOPLE, i);
+		EXPECT_EQ(store_insert(w->s, KIND_ACTOR, &a, WALL + i * 1000ull), 0);
+	}
+	EXPECT_EQ(store_commit(w->s), 0);
+}
+
+struct people {
+	u32 n;
+	i32 last;
+	bool is_by_name, is_down;
+	bool has[PEOPLE];
+};
+
+static int see_person(void *ctx, enum kind k, const void *row)
+{
+	struct people *p = ctx;
+	const struct actor *a = row;
+	u32 i = (u32)strtoul(a->name + 1, NULL, 10);
+
+	(void)k;
+	EXPECT(i < PEOPLE && !p->has[i]);
+	if (p->is_by_name && p->n > 0)
+		EXPECT(p->is_down ? (i32)i < p->last : (i32)i > p->last);
+	p->last = (i32)i;
+	p->has[i] = true;
+	p->n++;
+	return 0;
+}
+
+static bool is_wanted(const struct store_query *q, u32 i)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "p%04u%s", i, i + TAIL >= PEOPLE ? " zebra" : "");
+	if (q->text && !strstr(name, q->text))
+		return false;
+	for (u32 f = 0; f < q->n_filters; f++) {
+		bool is_type = strcmp(q->filters[f].field, "type") == 0;
+		bool is_so = is_type ? strcmp(actor_type_names[type_of_person(i)], q->filters[f].value) == 0 :
+				       (i % 3 == 0) == (strcmp(q->filters[f].value, "disabled") == 0);
+		if (is_so != (q->filters[f].op == FILTER_IS))
+			return false;
+	}
+	struct uuid id = id_of_person(i);
+	return !q->among || ids_has(q->among, &id);
+}
+
+static void compare_pages(struct world *w, struct store_query *q, bool is_by_name)
+{
+	struct people seen = { .is_by_name = is_by_name, .is_down = q->is_descending };
+	struct store_page p;
+	u32 wanted = 0;
+
+	q->cursor = NULL;
+	do {
+		EXPECT_EQ(store_page(w->s, q, see_person, &seen, &p), 0);
+		q->cursor = p.next;
+		EXPECT(seen.n == wanted + p.n);
+		wanted = seen.n;
+	} while (p.has_next);
+	wanted = 0;
+	for (u32 i = 0; i < PEOPLE; i++) {
+		EXPECT_EQ(seen.has[i], is_wanted(q, i));
+		wanted += seen.has[i];
+	}
+	EXPECT_EQ(p.is_more ? wanted >= (u32)p.count : (i64)wanted == p.count, 1);
+}
+
+TEST(a_list_of_thousands_finds_the_same_rows_whichever_way_it_goes)
+{
+	static const char *const texts[] = { NULL, "zebra", "p", "p0", "p2399", "nobody" }, *const sorts[] = { NULL, "name", "email", "type" };
+	static const struct store_filter filters[][2] = {
+		{ { NULL, FILTER_IS, NULL } },
+		{ { "type", FILTER_IS, "account_admin_user" } },
+		{ { "type", FILTER_IS, "account_user" } },
+		{ { "type", FILTER_IS_NOT, "api_client" }, { "status", FILTER_IS, "disabled" } },
+		{ { "type", FILTER_IS, "account_user" }, { "status", FILTER_IS, "active" } },
+	};
+	struct world w = open_world();
+	enum { N_CASES = ARRAY_LEN(texts) * ARRAY_LEN(sorts) * ARRAY_LEN(filters) };
+	struct ids some = { 0 };
+
+	w.account = id_of(1);
+	EXPECT_EQ(add_account(&w, 1, "acme", "aaaaaa"), 0);
+	add_people(&w);
+	for (u32 i = 0; i < PEOPLE; i += 4) {
+		struct uuid id = id_of_person(i);
+		EXPECT_EQ(ids_add(&some, &id), 0);
+	}
+	EXPECT_EQ(some.n, PEOPLE / 4);
+	for (u32 c = 0; c < 4 * N_CASES; c += 7) {
+		u32 t = c % ARRAY_LEN(texts), s = c / ARRAY_LEN(texts) % ARRAY_LEN(sorts), f = c / ARRAY_LEN(texts) / ARRAY_LEN(sorts) % ARRAY_LEN(filters);
+		struct store_query q = { .kind = KIND_ACTOR, .account = w.account, .text = texts[t], .sort = sorts[s],
+					 .limit = 100, .wants_count = true, .is_rough = c & 1, .is_descending = c / N_CASES & 1, .among = c / N_CASES & 2 ? &some : NULL };
+
+		for (u32 i = 0; i < 2 && filters[f][i].field; i++)
+			q.filters[q.n_filters++] = filters[f][i];
+		compare_pages(&w, &q, s == 1);
+	}
+	ids_free(&some);
+	close_world(&w);
+}

@@ -213,13 +213,15 @@ static int add_filter(struct store *s, enum kind k, const struct store_filter *f
 	return parse_value(field, f->value, v) ? 0 : refuse(s, "value", f->value, k);
 }
 
+#define TOO_MANY_FILTERS "at most %d filters", STORE_FILTERS_MAX
+
 static int add_filters(struct store *s, enum kind k, const struct store_filter *filters, u32 n, struct strbuf *sql,
 		       struct value values[static STORE_FILTERS_MAX])
 {
 	int rc = 0;
 
 	if (n > STORE_FILTERS_MAX) {
-		snprintf(s->reason, sizeof(s->reason), "at most %d filters", STORE_FILTERS_MAX);
+		snprintf(s->reason, sizeof(s->reason), TOO_MANY_FILTERS);
 		return ERR_LIMIT;
 	}
 	for (u32 i = 0; i < n && !rc; i++)
@@ -406,11 +408,22 @@ static void page_found(sqlite3_context *c, int n, sqlite3_value **v)
 		sqlite3_result_int(c, rc);
 }
 
+/* page_gathered(id, filter) */
+static void page_gathered(sqlite3_context *c, int n, sqlite3_value **v)
+{
+	const struct store *s = sqlite3_user_data(c);
+	struct uuid id = id_of(v[0]);
+
+	(void)n;
+	sqlite3_result_int(c, ids_has(&s->gathered[sqlite3_value_int(v[1])], &id));
+}
+
 int page_start(struct store *s)
 {
 	int rc = sqlite3_create_function(s->db, "page_keep", 1, SQLITE_UTF8, s, page_keep, NULL, NULL);
 
 	rc = rc == SQLITE_OK ? sqlite3_create_function(s->db, "page_found", 1, SQLITE_UTF8, s, page_found, NULL, NULL) : rc;
+	rc = rc == SQLITE_OK ? sqlite3_create_function(s->db, "page_gathered", 2, SQLITE_UTF8, s, page_gathered, NULL, NULL) : rc;
 	return rc == SQLITE_OK ? 0 : sql_fail(s, rc);
 }
 
@@ -423,17 +436,89 @@ struct page {
 	struct search_words words;
 	struct value values[STORE_FILTERS_MAX];
 	struct strbuf where; /* account, filters, words, keeper */
+	bool is_few;	     /* by a filter: these are sorted */
 	u32 n;		     /* rows found, one more than the limit if there are more */
 	struct uuid ids[STORE_PAGE_MAX + 1];
 	struct position first, last; /* of those shown */
 };
 
+/* Filters of large tables by an index that is not in the order of the list. Few rows are taken from it and sorted. When they are many, those of the
+ * other types are a set, for which the index is enough, and each row of the list is asked whether it is in it; or rows are looked at in its order. */
+static const struct gathering {
+	enum kind kind;
+	enum filter_op op;
+	const char *field, *value, *rows, *others, *many;
+} gatherings[] = {
+	{ KIND_ACTOR, FILTER_IS, "type", NULL, "t.type=?2", "t.type<?2 UNION ALL SELECT t.id FROM actors t WHERE t.account_id=?1 AND t.type>?2", NULL },
+	{ KIND_ACTOR, FILTER_IS_NOT, "type", NULL, NULL, "t.type=?2", NULL },
+	{ KIND_ACTOR, FILTER_IS, "status", "disabled", "t.disabled_at IS NOT NULL", NULL, " AND +t.disabled_at IS NOT NULL" },
+	{ KIND_CLIENT, FILTER_IS, "status", "verified", "t.verified_at IS NOT NULL", NULL, " AND +t.verified_at IS NOT NULL" },
+};
+
+static const struct gathering *gathering_of(enum kind k, const struct store_filter *f)
+{
+	for (const struct gathering *g = gatherings; g < gatherings + ARRAY_LEN(gatherings); g++)
+		if (g->kind == k && f->op == g->op && f->field && f->value && strcmp(f->field, g->field) == 0 && (!g->value || strcmp(f->value, g->value) == 0))
+			return g;
+	return NULL;
+}
+
+static int gather(struct store *s, struct page *p, const char *rows, u32 i, int limit)
+{
+	char sql[240];
+	sqlite3_stmt *st;
+	int step, rc;
+
+	snprintf(sql, sizeof(sql), "SELECT t.id FROM %s t WHERE t.account_id=?1 AND %s LIMIT %d", kinds[p->q->kind].table, rows, limit);
+	ids_free(&s->gathered[i]);
+	rc = sql_cached(s, sql, &st);
+	if (rc)
+		return rc;
+	sql_bind_uuid(st, 1, &p->q->account);
+	if (sqlite3_bind_parameter_count(st) > 1)
+		sql_bind_text(st, 2, p->q->filters[i].value);
+	while (!rc && (step = sqlite3_step(st)) != SQLITE_DONE) {
+		struct uuid id = { { 0 } };
+
+		if (step == SQLITE_ROW)
+			sql_read_uuid(st, 0, &id);
+		rc = step == SQLITE_ROW ? ids_add(&s->gathered[i], &id) : sql_fail(s, sqlite3_extended_errcode(s->db));
+	}
+	sql_reset(st);
+	return rc;
+}
+
+static int add_gathered(struct store *s, struct page *p, u32 i, bool *is_added)
+{
+	const struct gathering *g = gathering_of(p->q->kind, &p->q->filters[i]);
+	int rc = g && g->rows ? gather(s, p, g->rows, i, STORE_AMONG_MIN + 1) : 0;
+
+	*is_added = g && (!g->rows || s->gathered[i].n > STORE_AMONG_MIN);
+	p->is_few |= g && !*is_added;
+	if (*is_added && g->many) {
+		strbuf_puts(&p->where, g->many);
+	} else if (*is_added) {
+		rc = rc ? rc : gather(s, p, g->others, i, -1);
+		strbuf_printf(&p->where, " AND NOT page_gathered(t.id,%u)", i);
+	}
+	return rc;
+}
+
 static int make_where(struct store *s, struct page *p)
 {
-	int rc;
+	int rc = 0;
 
 	strbuf_printf(&p->where, " FROM %s t WHERE t.account_id=?1", kinds[p->q->kind].table);
-	rc = add_filters(s, p->q->kind, p->q->filters, p->q->n_filters, &p->where, p->values);
+	if (p->q->n_filters > STORE_FILTERS_MAX) {
+		snprintf(s->reason, sizeof(s->reason), TOO_MANY_FILTERS);
+		return ERR_LIMIT;
+	}
+	for (u32 i = 0; i < p->q->n_filters && !rc; i++) {
+		bool is_added;
+		rc = add_gathered(s, p, i, &is_added);
+		if (!rc && !is_added)
+			rc = add_filter(s, p->q->kind, &p->q->filters[i], PARAM_FILTER + i, &p->where, &p->values[i]);
+	}
 	if (p->q->keep || p->q->among)
 		strbuf_puts(&p->where, " AND page_keep(t.id)");
 	search_parse(p->q->text, &p->words);
@@ -464,7 +549,7 @@ static int find_ids(struct store *s, struct page *p)
 {
 	bool is_down = p->q->is_descending != p->at.is_backward;
 	/* few that were found are sorted: in the order of an index all rows would be asked whether they are one of them */
-	const char *by_hand = p->words.n > 0 && s->n_found < STORE_COUNT_ROUGH ? "+" : "";
+	const char *by_hand = p->is_few || (p->words.n > 0 && s->is_listed) ? "+" : "";
 	struct strbuf b = { 0 };
 	sqlite3_stmt *st = NULL;
 	int step, rc;
@@ -503,7 +588,7 @@ static int find_ids(struct store *s, struct page *p)
 /* Of what is walked through each row costs more. */
 static i64 rough_limit(const struct store *s, const struct page *p)
 {
-	bool is_walked = p->words.n > 0 && s->n_found == STORE_COUNT_ROUGH && (p->q->n_filters > 0 || p->q->keep || p->q->among);
+	bool is_walked = p->words.n > 0 && !s->is_listed && (p->q->n_filters > 0 || p->q->keep || p->q->among);
 
 	return is_walked ? STORE_COUNT_ROUGH / 5 : STORE_COUNT_ROUGH;
 }
@@ -520,7 +605,7 @@ static int count_rows(struct store *s, struct page *p, struct store_page *out)
 		return 0;
 	}
 	if (p->words.n > 0 && !is_narrowed && !p->q->among) {
-		rc = search_count(s, p->q->kind, &p->q->account, &p->words, is_rough, &out->count);
+		rc = search_count(s, p->q->kind, is_rough, &out->count);
 		out->is_more = is_rough && out->count == STORE_COUNT_ROUGH;
 		if (rc != ERR_UNSUPPORTED)
 			return rc;
@@ -587,6 +672,8 @@ int store_page(struct store *s, const struct store_query *q, store_each each, vo
 	s->keep = NULL;
 	s->among = NULL;
 	search_end(s);
+	for (u32 i = 0; i < STORE_FILTERS_MAX; i++)
+		ids_free(&s->gathered[i]);
 	if (!rc) {
 		bool has_more = p->n > p->limit;
 

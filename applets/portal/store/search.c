@@ -280,11 +280,12 @@ void search_parse(const char *text, struct search_words *out)
 /* ---- conditions ---------------------------------------------------------------------------------------------------------------------- */
 
 /* To read a text takes 0.1 us, to be told of one by the index 0.6 us: what is in more texts than INDEXED is found by reading, in any case of so few as
- * FEW. Up to BROAD are gathered and sorted; beyond it the list is walked and the text of each row looked up, which takes 2 us: whose rows are still not
- * all found after READ_SINGLY (they lie at the end of the list) are better all read at once. */
+ * FEW. Up to LISTED are then sorted; of more the list is walked. Who has found BROAD early reads no further: the text of each row is looked up, which
+ * takes 2 us; when the list is not full after READ_SINGLY (they lie at the end of it) the rest is read after all. */
 #define INDEXED 200
 #define FEW 2000
-#define READ_SINGLY 500
+#define LISTED 500
+#define READ_SINGLY 300
 #define BROAD STORE_COUNT_ROUGH
 
 /* A space that is not there is an empty range: to the index, a range of nulls would be everything. */
@@ -344,53 +345,75 @@ static int prepare(struct store *s, struct strbuf *b, const struct uuid *account
 	return 0;
 }
 
-/* Rows of `search` into temp.found: up to BROAD that have all words; by the index (of all accounts, when no kind is asked for), up to INDEXED
- * that have all but the short ones. */
-static int collect(struct store *s, const char *kind, const struct uuid *account, const struct search_words *w, bool by_index, i64 *out)
+static int forget(struct store *s)
 {
-	struct strbuf b = { 0 };
 	sqlite3_stmt *st;
 	int rc = sql_cached(s, "DELETE FROM temp.found", &st);
 
-	rc = rc ? rc : sql_run(s, st);
+	return rc ? rc : sql_run(s, st);
+}
+
+/* Rows of `search` into temp.found, by the index (of all accounts, when no kind is asked for): up to INDEXED that have all words but the short ones. */
+static int collect(struct store *s, const char *kind, const struct uuid *account, const struct search_words *w, i64 *out)
+{
+	struct strbuf b = { 0 };
+	sqlite3_stmt *st;
+	int rc = forget(s);
+
 	if (rc)
 		return rc;
-	if (by_index)
-		strbuf_printf(&b, "INSERT INTO temp.found SELECT x.rowid FROM search_text x WHERE x.search_text MATCH ?%d", WORD_PARAM);
-	else
-		strbuf_puts(&b, "INSERT INTO temp.found SELECT x.id FROM search x WHERE 1");
+	strbuf_printf(&b, "INSERT INTO temp.found SELECT x.rowid FROM search_text x WHERE x.search_text MATCH ?%d", WORD_PARAM);
 	if (kind)
 		strbuf_printf(&b, " AND x.rowid" IN_SPACE, kind);
-	if (!by_index)
-		put_words(&b, w, false);
-	strbuf_printf(&b, " LIMIT %d", by_index ? INDEXED : BROAD);
+	strbuf_printf(&b, " LIMIT %d", INDEXED);
 	rc = prepare(s, &b, account, w, &st);
 	rc = rc ? rc : sql_run(s, st);
 	*out = sqlite3_changes64(s->db);
 	return rc;
 }
 
-/* All that have all words, by reading, into the set. */
-static int read_all(struct store *s)
+static int list_found(struct store *s, const i64 *rows, i64 n)
+{
+	sqlite3_stmt *st;
+	int rc = forget(s);
+
+	rc = rc ? rc : sql_cached(s, "INSERT INTO temp.found VALUES(?1)", &st);
+	for (i64 i = 0; i < n && !rc; i++) {
+		sqlite3_bind_int64(st, 1, rows[i]);
+		rc = sql_run(s, st);
+	}
+	return rc;
+}
+
+/* Those that have all words, by reading on: their ids into the set, the rows of the first LISTED to `rows`. Stops at BROAD when these are found before
+ * number `early`. */
+static int read_on(struct store *s, i64 early, i64 *rows)
 {
 	struct strbuf b = { 0 };
 	sqlite3_stmt *st;
 	int rc, step;
 
-	strbuf_printf(&b, "SELECT x.entity_id FROM search x WHERE x.id" IN_SPACE, kinds[s->asked.kind].name);
+	strbuf_printf(&b, "SELECT x.id,x.entity_id FROM search x WHERE x.id>?2 AND x.id" IN_SPACE, kinds[s->asked.kind].name);
 	put_words(&b, s->asked.words, false);
 	rc = prepare(s, &b, s->asked.account, s->asked.words, &st);
 	if (rc)
 		return rc;
-	while (!rc && (step = sqlite3_step(st)) != SQLITE_DONE) {
-		struct uuid id = { { 0 } };
+	sqlite3_bind_int64(st, 2, s->asked.last);
+	while (!rc && (step = sqlite3_step(st)) == SQLITE_ROW) {
+		struct uuid id;
 
-		if (step == SQLITE_ROW)
-			sql_read_uuid(st, 0, &id);
-		rc = step == SQLITE_ROW ? ids_add(&s->asked.all, &id) : sql_fail(s, sqlite3_extended_errcode(s->db));
+		s->asked.last = sqlite3_column_int64(st, 0);
+		if (rows && s->n_found < LISTED)
+			rows[s->n_found] = s->asked.last;
+		sql_read_uuid(st, 1, &id);
+		rc = ids_add(&s->asked.all, &id);
+		if (++s->n_found == BROAD && (u32)s->asked.last < early)
+			break;
 	}
+	s->asked.is_all = !rc && step == SQLITE_DONE;
+	if (!rc && step != SQLITE_ROW && step != SQLITE_DONE)
+		rc = sql_fail(s, sqlite3_extended_errcode(s->db));
 	sql_reset(st);
-	s->asked.is_all = !rc;
 	return rc;
 }
 
@@ -407,7 +430,7 @@ static int read_one(struct store *s, const struct uuid *id)
 int search_has(struct store *s, const struct uuid *id)
 {
 	if (!s->asked.is_all && s->asked.n++ == READ_SINGLY) {
-		int rc = read_all(s);
+		int rc = read_on(s, 0, NULL);
 		if (rc)
 			return rc;
 	}
@@ -422,17 +445,19 @@ void search_end(struct store *s)
 	memset(&s->asked, 0, sizeof(s->asked));
 }
 
-/* What has words that thousands have is asked row by row, by search_has(). */
-static int begin_asking(struct store *s, enum kind kind, const struct uuid *account, const struct search_words *w)
+/* By reading: few are listed; many are asked row by row, by search_has(). */
+static int find_by_reading(struct store *s, i64 n_texts)
 {
 	struct strbuf b = { 0 };
+	i64 rows[LISTED];
+	int rc = read_on(s, n_texts / 2, rows);
 
-	s->asked.kind = kind;
-	s->asked.account = account;
-	s->asked.words = w;
+	s->is_listed = s->asked.is_all && s->n_found <= LISTED;
+	if (rc || s->is_listed)
+		return rc ? rc : list_found(s, rows, s->n_found);
 	strbuf_puts(&b, "SELECT 1 FROM search x WHERE x.account_id=?1 AND x.entity_id=?2");
-	put_words(&b, w, false);
-	return prepare(s, &b, account, w, &s->asked.one);
+	put_words(&b, s->asked.words, false);
+	return prepare(s, &b, s->asked.account, s->asked.words, &s->asked.one);
 }
 
 int search_condition(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, struct strbuf *sql)
@@ -452,41 +477,38 @@ int search_condition(struct store *s, enum kind k, const struct uuid *account, c
 	rc = store_rows(s, kind, account, &rows);
 	by_index = by_index && rows > FEW;
 	if (!rc && by_index) {
-		rc = collect(s, kinds[kind].name, account, w, true, &s->n_found);
+		rc = collect(s, kinds[kind].name, account, w, &s->n_found);
 		by_index = s->n_found < INDEXED;
 	}
-	if (!rc && !by_index)
-		rc = collect(s, kinds[kind].name, account, w, false, &s->n_found);
+	s->is_listed = by_index;
+	s->asked.kind = kind;
+	s->asked.account = account;
+	s->asked.words = w;
+	if (!rc && !by_index) {
+		s->n_found = 0;
+		rc = find_by_reading(s, rows);
+	}
 	if (rc)
 		return rc;
 	s->is_found_exact = !by_index || !is_short;
-	if (s->n_found < BROAD) {
+	if (s->is_listed) {
 		strbuf_printf(sql, " AND t.%s IN(SELECT x.entity_id FROM found f CROSS JOIN search x ON x.id=f.id", column);
 		if (by_index)
 			put_words(sql, w, true);
 		strbuf_puts(sql, ")");
 	} else {
 		strbuf_printf(sql, " AND page_found(t.%s)", column);
-		rc = begin_asking(s, kind, account, w);
 	}
-	return rc;
+	return 0;
 }
 
-int search_count(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, bool is_rough, i64 *out)
+int search_count(struct store *s, enum kind k, bool is_rough, i64 *out)
 {
-	struct strbuf b = { 0 };
-	sqlite3_stmt *st;
-	int rc;
-
-	if (!searchable_of(k) || (s->n_found < BROAD && !s->is_found_exact))
+	if (!searchable_of(k) || !s->is_found_exact)
 		return ERR_UNSUPPORTED;
-	*out = s->n_found;
-	if (s->n_found < BROAD || is_rough)
-		return 0;
-	strbuf_printf(&b, "SELECT count(*) FROM search x WHERE x.id" IN_SPACE, kinds[k].name);
-	put_words(&b, w, false);
-	rc = prepare(s, &b, account, w, &st);
-	return rc ? rc : sql_run_int(s, st, out);
+	int rc = s->is_listed || s->asked.is_all || is_rough ? 0 : read_on(s, 0, NULL);
+	*out = is_rough ? MIN(s->n_found, STORE_COUNT_ROUGH) : s->n_found;
+	return rc;
 }
 
 /* ---- the search box -------------------------------------------------------------------------------------------------------------------- */
@@ -523,17 +545,20 @@ static int add_hit(struct hits *h, enum kind k, const struct uuid *id, const cha
 	return 0;
 }
 
-/* The best of one kind, of what was found or of all: those that begin with the first word, then the shorter. */
-static int search_kind(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, bool is_found, struct hits *h)
+/* The best of one kind, by the index or by reading all: those that begin with the first word, then the shorter. */
+static int search_kind(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, bool by_index, struct hits *h)
 {
 	struct strbuf b = { 0 };
 	sqlite3_stmt *st = NULL;
 	int rc, step;
 
 	strbuf_printf(&b, "SELECT entity_id,title,detail,instr(body,?%d)=1 FROM (SELECT x.entity_id,x.title,x.detail,x.body FROM ", WORD_PARAM + 1);
-	strbuf_puts(&b, is_found ? "found f CROSS JOIN search x ON x.id=f.id WHERE f.id" : "search x WHERE x.id");
+	if (by_index)
+		strbuf_printf(&b, "search_text f CROSS JOIN search x ON x.id=f.rowid WHERE f.search_text MATCH ?%d AND f.rowid", WORD_PARAM);
+	else
+		strbuf_puts(&b, "search x WHERE x.id");
 	strbuf_printf(&b, IN_SPACE, kinds[k].name);
-	put_words(&b, w, is_found);
+	put_words(&b, w, by_index);
 	strbuf_printf(&b, " LIMIT %d) ORDER BY 4 DESC,length(title),title,entity_id LIMIT %u", CANDIDATES, MAX(h->limit / 2, 3u));
 	rc = prepare(s, &b, account, w, &st);
 	if (rc)
@@ -572,15 +597,15 @@ int store_search(struct store *s, const struct uuid *account, const char *text, 
 	struct search_words *w = malloc(sizeof(*w));
 	struct hits *h = calloc(1, sizeof(*h));
 	int rc = w && h ? 0 : ERR_NOMEM;
-	i64 found = INDEXED;
+	i64 found = 0;
 
 	if (!rc) {
 		search_parse(text, w);
 		h->limit = MIN(limit, (u32)HITS_MAX);
-		if (w->match[0])
-			rc = collect(s, NULL, account, w, true, &found);
+		if (w->match[0] && has_short_words(w)) /* the index would name thousands of which few have the short ones */
+			rc = collect(s, NULL, account, w, &found);
 		for (size_t i = 0; i < N_THINGS && !rc && w->n > 0; i++)
-			rc = search_kind(s, searchables[i].kind, account, w, found < INDEXED, h);
+			rc = search_kind(s, searchables[i].kind, account, w, w->match[0] && found < INDEXED, h);
 		if (h->n > 0)
 			qsort(h->at, h->n, sizeof(h->at[0]), by_merit);
 		for (u32 i = 0; i < h->n && i < h->limit && !rc; i++)

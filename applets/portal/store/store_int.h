@@ -59,10 +59,13 @@ struct store {
 		const struct search_words *words;
 		sqlite3_stmt *one; /* cached, and too young to go */
 		u32 n;
+		i64 last; /* row of `search` that was read */
 		bool is_all;
 		struct ids all;
 	} asked;
-	i64 n_found; /* by the last search_condition(), BROAD of search.c at most */
+	struct ids gathered[STORE_FILTERS_MAX]; /* by a filter, of the running store_page() */
+	bool is_listed; /* what was found */
+	i64 n_found; /* by the last search_condition(); STORE_COUNT_ROUGH: or more */
 	bool is_found_exact; /* else some of them lack a word */
 	u64 wall; /* of the running transaction; 0: not told yet */
 	char trouble[256];
@@ -145,7 +148,7 @@ void search_parse(const char *text, struct search_words *out);
  * is good until the next call. ?1 is the account. */
 int search_condition(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, struct strbuf *sql);
 /* Rows that have them, when nothing else is asked; rough: STORE_COUNT_ROUGH at most. ERR_UNSUPPORTED: to be counted by the condition. */
-int search_count(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, bool is_rough, i64 *out);
+int search_count(struct store *s, enum kind k, bool is_rough, i64 *out);
 /* What the condition asks of a row's id when many have the words: 1, 0 or an error. Until search_end(), which must follow; account and words are lent. */
 int search_has(struct store *s, const struct uuid *id);
 void search_end(struct store *s);
