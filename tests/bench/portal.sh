@@ -6,6 +6,9 @@
 #   pages      the same goals; those of PAGES, for an admin who is signed in
 #   longest    what the portal's loop did in one go in each of these, from /metrics, and how much of it was work (goal: 5 ms); beside it the longest
 #              time for which this machine kept the same core from a process that only looks at the clock; and the times somebody waited for the disk
+#   by page    the same for every page and every answer of the API there is (portal_paths.sh), with 1,000 sites, 5,000 groups, 10,000 actors, a trail of
+#              100,000 changes: the most work of one callback, the median of REPEATS times (goal: 5 ms); the first time, when all is still on the disk, and
+#              the longest beside it
 #   at once    what one change with thousands of consequences holds the loop for: no goal, but whoever does that should know
 #   memory     resident kB: idle with nothing in it (goal: 12,288), and per connected client through TLS (goal: 24)
 #   EMBERBOX=path BENCH_BIN=folder of portal_fill, portal_load and core_gap   CLIENTS=10000 RESOURCES=1000 STORM=5000 FLOWS=5000 TLS_CLIENTS=1000 REPEATS=3
@@ -48,7 +51,7 @@ serve() {
 	shift
 	stop
 	(on 0 "$EMBERBOX" portal serve --dir "$dir" --listen 127.0.0.1:$PORT --socket-capacity 1000000 --socket-refill-rate 1000000 --web-refill-rate 0 \
-		"$@" >"$work/log" 2>&1) &
+		--api-capacity 1000000 --api-refill-rate 1000000 "$@" >"$work/log" 2>&1) &
 	pid=$!
 	for _ in $(seq 100); do
 		curl -sko /dev/null "http://127.0.0.1:$PORT/readyz" && return
@@ -133,6 +136,21 @@ for path in $PAGES; do
 	goal "99th percentile 15 ms" "$(within "${3:-}" 15000)"
 	unhindered "$path"
 done
+
+"$BENCH_BIN/portal_fill" "$work/wide" "$CLIENTS" "$RESOURCES" wide >"$work/wide.peers" || exit 1
+serve "$work/wide"
+tests/bench/portal_paths.sh "$work/wide.peers" >"$work/paths"
+works() { (on 1 "$BENCH_BIN/portal_load" works $PORT "$REPEATS" "$1") }
+{
+	grep -v '^api ' "$work/paths" | works "Cookie: $(sed -n 's/^cookie //p' "$work/wide.peers")"
+	sed -n 's/^api //p' "$work/paths" | works "Authorization: Bearer $(sed -n 's/^api //p' "$work/wide.peers")"
+} | sort -k2,2nr >"$work/works"
+echo "longest work by page, of $(wc -l <"$work/works"), microseconds (first time, median, maximum, status, bytes, path):"
+awk 'NR <= 20 || $2 > 5000' "$work/works"
+echo "those that are not answered with 200:"
+awk '$4 != 200' "$work/works"
+goal "5 ms for each" "$(awk '$2 > 5000 || $4 >= 400 { bad = 1 } END { print NR && !bad ? 1 : 0 }' "$work/works")"
+serve "$work/full"
 
 waits=$(curl -sk "http://127.0.0.1:$PORT/metrics" | awk '$1 == "emberbox_portal_store_waits_total" { print $2 }')
 echo "times the loop waited for the disk: ${waits:-?}"

@@ -442,8 +442,8 @@ struct page {
 	struct position first, last; /* of those shown */
 };
 
-/* Filters of large tables by an index that is not in the order of the list. Few rows are taken from it and sorted. When they are many, those of the
- * other types are a set, for which the index is enough, and each row of the list is asked whether it is in it; or rows are looked at in its order. */
+/* Filters of large tables by an index that is not in the order of the list. Few rows are taken from it and sorted. When they are many, the
+ * others are a set, for which the index is enough, and each row of the list is asked whether it is in it; or rows are looked at in its order. */
 static const struct gathering {
 	enum kind kind;
 	enum filter_op op;
@@ -451,7 +451,8 @@ static const struct gathering {
 } gatherings[] = {
 	{ KIND_ACTOR, FILTER_IS, "type", NULL, "t.type=?2", "t.type<?2 UNION ALL SELECT t.id FROM actors t WHERE t.account_id=?1 AND t.type>?2", NULL },
 	{ KIND_ACTOR, FILTER_IS_NOT, "type", NULL, NULL, "t.type=?2", NULL },
-	{ KIND_ACTOR, FILTER_IS, "status", "disabled", "t.disabled_at IS NOT NULL", NULL, " AND +t.disabled_at IS NOT NULL" },
+	{ KIND_ACTOR, FILTER_IS, "status", "disabled", "t.disabled_at IS NOT NULL", "+t.disabled_at IS NULL", NULL }, /* has the index of types, too */
+	{ KIND_ACTOR, FILTER_IS, "status", "active", NULL, "+t.disabled_at IS NOT NULL", NULL },
 	{ KIND_CLIENT, FILTER_IS, "status", "verified", "t.verified_at IS NOT NULL", NULL, " AND +t.verified_at IS NOT NULL" },
 };
 
@@ -519,10 +520,10 @@ static int make_where(struct store *s, struct page *p)
 		if (!rc && !is_added)
 			rc = add_filter(s, p->q->kind, &p->q->filters[i], PARAM_FILTER + i, &p->where, &p->values[i]);
 	}
-	if (p->q->keep || p->q->among)
-		strbuf_puts(&p->where, " AND page_keep(t.id)");
 	search_parse(p->q->text, &p->words);
 	rc = rc ? rc : search_condition(s, p->q->kind, &p->q->account, &p->words, &p->where);
+	if (p->q->keep || p->q->among)
+		strbuf_puts(&p->where, " AND page_keep(t.id)");
 	return rc ? rc : strbuf_ok(&p->where) ? 0 : ERR_NOMEM;
 }
 

@@ -31,14 +31,27 @@ struct client_row client_row(struct web *w, const struct client *c)
 	return row;
 }
 
-static bool is_online(void *ctx, const struct uuid *id)
+#define ASKED_SINGLY 300u /* beyond it a set of all is faster */
+
+struct presence {
+	const struct web *w;
+	bool is_wanted, is_all;
+	u32 n_asked;
+	struct ids online;
+};
+
+static int note_online(void *ctx, const struct hub_presence *p)
 {
-	return web_is_online(ctx, KIND_CLIENT, id);
+	return ids_add(ctx, &p->id);
 }
 
-static bool is_away(void *ctx, const struct uuid *id)
+static bool is_as_wanted(void *ctx, const struct uuid *id)
 {
-	return !web_is_online(ctx, KIND_CLIENT, id);
+	struct presence *p = ctx;
+
+	if (++p->n_asked == ASKED_SINGLY)
+		p->is_all = hub_each(p->w->x->portal->hub, MSG_ROLE_CLIENT, &p->w->account->e.id, note_online, &p->online) == 0;
+	return (p->is_all ? ids_has(&p->online, id) : web_is_online(p->w, KIND_CLIENT, id)) == p->is_wanted;
 }
 
 static u64 count_clients(const struct web *w, bool is_online)
@@ -64,6 +77,7 @@ void page_clients(struct exchange *x)
 	};
 	struct form f = { FORM_FIELDS(fields) };
 	struct clients_view v = { .n = 0 };
+	struct presence presence = { .w = NULL };
 	struct web_list l;
 	struct web w;
 	bool is_counted = false;
@@ -74,15 +88,19 @@ void page_clients(struct exchange *x)
 	w.page.live_topics = "clients";
 	web_list_begin(&w, &l, KIND_CLIENT, "clients", web_path(&w, "/clients"), columns, ARRAY_LEN(columns), &f, filters, ARRAY_LEN(filters));
 	if (*form_value(&f, "online")) {
-		l.query.keep = strcmp(form_value(&f, "online"), "no") == 0 ? is_away : is_online;
-		l.query.keep_ctx = &w;
+		presence.w = &w;
+		presence.is_wanted = strcmp(form_value(&f, "online"), "no") != 0;
+		l.query.keep = is_as_wanted;
+		l.query.keep_ctx = &presence;
 		/* of all clients it is known how many are online: none is asked to count them */
 		is_counted = !*form_value(&f, "q") && !*form_value(&f, "verified");
 		l.query.wants_count = !is_counted;
 	}
-	if (web_list_load(&w, &l)) {
+	bool is_loaded = web_list_load(&w, &l);
+	ids_free(&presence.online);
+	if (is_loaded) {
 		if (is_counted)
-			l.list.total = count_clients(&w, l.query.keep == is_online);
+			l.list.total = count_clients(&w, presence.is_wanted);
 		v.list = l.list;
 		v.list.bulk = bulk_bar(&w, "clients", NULL);
 		v.filters = &f;
