@@ -21,6 +21,7 @@ struct admin_conn {
 	struct loop_fd *watch;
 	struct loop_timer timer;
 	struct held held;
+	u64 sweeps; /* store_sweeps() before its request */
 	int fd;
 	u8 *in;
 	size_t in_len;
@@ -45,7 +46,7 @@ static void drop(struct admin_conn *c)
 {
 	loop_fd_del(c->watch);
 	loop_timer_clear(c->owner->server->loop, &c->timer);
-	held_cancel(&c->owner->server->held, &c->held);
+	held_cancel(&c->held);
 	loop_task_cancel(c->owner->server->loop, &c->task);
 	admin_reply_free(&c->reply);
 	if (c->owner->copier == c) {
@@ -93,6 +94,7 @@ static void write_reply(void *ctx)
 
 		if (n < 0 && errno == EAGAIN) {
 			loop_fd_set(c->watch, LOOP_WRITE);
+			loop_timer_set(c->owner->server->loop, &c->timer, loop_now(c->owner->server->loop) + ADMIN_CONN_TIMEOUT);
 			return;
 		}
 		if (n <= 0)
@@ -115,7 +117,8 @@ static void answer(struct admin_conn *c, struct admin_reply *reply)
 		return;
 	}
 	loop_fd_set(c->watch, 0);
-	held_add(&s->held, &c->held, store_ticket(s->portal->store), write_reply, c);
+	loop_timer_clear(s->loop, &c->timer); /* who waits for us has no patience to lose */
+	server_hold(s, &c->held, c->sweeps, write_reply, c);
 	write_reply(c);
 }
 
@@ -179,6 +182,7 @@ static void run_request(struct admin_conn *c, struct span body)
 {
 	struct server *s = c->owner->server;
 
+	c->sweeps = store_sweeps(s->portal->store);
 	c->reply.status = 2;
 	if (admin_decode_request(body, &c->rq)) {
 		c->reply.err = strdup("emberbox portal: the request cannot be understood\n");

@@ -31,7 +31,6 @@ int as_fdatasync(int fd)
 
 struct waiter {
 	struct held held;
-	struct held_list *list;
 	struct waiter *other; /* cancelled on release */
 	u32 released;
 };
@@ -42,13 +41,13 @@ static void on_release(void *ctx)
 
 	w->released++;
 	if (w->other)
-		held_cancel(w->list, &w->other->held);
+		held_cancel(&w->other->held);
 }
 
 TEST(those_whose_ticket_is_settled_are_released_in_order)
 {
-	struct held_list list = { 0 };
-	struct waiter a = { .list = &list }, b = { .list = &list }, c = { .list = &list };
+	struct held_list list = { 0 }, other = { 0 };
+	struct waiter a = { 0 }, b = { 0 }, c = { 0 };
 
 	held_release(&list, 9);
 	held_add(&list, &a.held, 0, on_release, &a);
@@ -64,15 +63,19 @@ TEST(those_whose_ticket_is_settled_are_released_in_order)
 	EXPECT_EQ(b.released, 1);
 	EXPECT_EQ(c.released, 0);
 	EXPECT_EQ(c.held.ticket, 0);
-	held_cancel(&list, &c.held);
+	held_cancel(&c.held);
 	held_add(&list, &c.held, 4, on_release, &c);
-	held_cancel(&list, &c.held);
+	held_cancel(&c.held);
 	held_release(&list, 9);
 	EXPECT_EQ(a.released, 1);
 	EXPECT_EQ(c.released, 0);
 	EXPECT(list.first == NULL);
 	held_add(&list, &c.held, 10, on_release, &c);
+	held_add(&other, &c.held, 5, on_release, &c); /* leaves the one list for the other */
 	held_release(&list, 10);
+	EXPECT(list.first == NULL);
+	EXPECT_EQ(c.released, 0);
+	held_release(&other, 5);
 	EXPECT_EQ(c.released, 1);
 }
 

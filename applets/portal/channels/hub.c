@@ -234,6 +234,17 @@ static u64 purge_wall(const struct hub *h)
 	return h->purged_wall ? MAX(h->wall, time_add(h->purged_wall, time_since(h->now, h->purged_at))) : h->wall;
 }
 
+static void sweep(struct hub *h)
+{
+	int rc = store_sweep(h->cfg.store, h->wall);
+
+	h->purge_due = rc < 0 ? h->now + SWEEP_RETRY : h->now;
+	if (rc < 0)
+		hub_store_failed(h, "what is being deleted could not be", rc);
+	else
+		(void)hub_publish(h, h->now, h->wall);
+}
+
 static void purge(struct hub *h)
 {
 	int rc = store_begin(h->cfg.store, STORE_EAGER);
@@ -312,7 +323,7 @@ void hub_timeout(struct hub *h, u64 now, u64 wall)
 	else if (now >= h->traffic_due)
 		traffic_flush(h, TRAFFIC_SLICE);
 	else if (now >= h->purge_due)
-		purge(h);
+		(store_swept(h->cfg.store) != store_sweeps(h->cfg.store) ? sweep : purge)(h);
 }
 
 u32 hub_restart(struct hub *h, u64 now, u64 wall, u32 max)

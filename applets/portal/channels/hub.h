@@ -31,6 +31,7 @@
 #define HUB_SLICE USEC(1000)		/* of each kind of work, before others have their turn */
 #define PURGE_INTERVAL SEC(60)		/* spec 60 §12 */
 #define PURGE_PAUSE MSEC(20)		/* between slices, while there is more to purge */
+#define SWEEP_RETRY SEC(1)		/* when a deletion cannot go on (store.h) */
 #define DISK_PAUSE MSEC(5)		/* when the disk is far behind (store.h): what can wait does */
 #define REPORT_INTERVAL_SECS 60u	/* what gateways are asked for (spec 10 §15) */
 #define REPORT_PATIENCE SEC(180)	/* a connection nobody speaks of any more is gone */

@@ -253,7 +253,10 @@ int hub_publish(struct hub *h, u64 now, u64 wall)
 	for (u32 i = 0; i < b.n_stale; i++)
 		h->cfg.news->changed(h->cfg.news_ctx, &b.stale[i].account_id, b.stale[i].kind);
 	free(b.stale);
-	if (tell_is_pending(h) && h->cfg.wants_time)
+	bool is_sweeping = store_swept(h->cfg.store) != store_sweeps(h->cfg.store);
+	if (is_sweeping)
+		h->purge_due = now;
+	if ((is_sweeping || tell_is_pending(h)) && h->cfg.wants_time)
 		h->cfg.wants_time(h->cfg.ctx);
 	if (rc)
 		log_error("a change could not be published", kv_err(rc), kv_s("reason", store_reason(h->cfg.store)));

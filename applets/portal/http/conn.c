@@ -92,7 +92,7 @@ static void conn_free(struct conn *c)
 		stop_waiting(c);
 	loop_fd_del(c->watch);
 	loop_timer_clear(s->loop, &c->timer);
-	held_cancel(&s->held, &c->held);
+	held_cancel(&c->held);
 	end_request(c);
 	loop_task_cancel(s->loop, &c->task);
 	peer_free(c->peer);
@@ -328,7 +328,7 @@ static void upgrade(struct conn *c, struct exchange *x)
 		loop_timer_clear(s->loop, &c->timer);
 		leave_crowd(c);
 		respond(c, &w, CONN_SOCKET);
-		held_add(&s->held, &c->held, store_ticket(s->portal->store), on_output, c);
+		server_hold(s, &c->held, store_sweeps(s->portal->store), on_output, c);
 		s->stats.upgrades++;
 	}
 	sodium_memzero(u, sizeof(*u));

@@ -127,6 +127,7 @@ struct run *exchange_new(struct server *s, const struct http_head *h, const stru
 	x->portal = s->portal;
 	x->loop = s->loop;
 	x->now = r->started = loop_now(s->loop);
+	r->sweeps = s->portal->store ? store_sweeps(s->portal->store) : 0;
 	x->wall = loop_wall(s->loop);
 	x->head = h;
 	x->is_https = s->is_https;
@@ -370,7 +371,7 @@ void exchange_send(struct exchange *x)
 	r->answer = ANSWER_COMPLETE;
 	compose(r);
 	if (r->match.area->kind != AREA_PLAIN && x->portal->store)
-		held_add(&r->server->held, &r->held, store_ticket(x->portal->store), r->wake, r->conn);
+		server_hold(r->server, &r->held, r->sweeps, r->wake, r->conn);
 	r->wake(r->conn);
 }
 
@@ -619,7 +620,7 @@ void exchange_free(struct run *r)
 		r->gone(r->ctx);
 	account_for(r);
 	loop_timer_clear(r->server->loop, &r->timer);
-	held_cancel(&r->server->held, &r->held);
+	held_cancel(&r->held);
 	while (r->memory) {
 		struct piece *next = r->memory->next;
 		sodium_memzero(r->memory->bytes, r->memory->n);

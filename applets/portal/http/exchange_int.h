@@ -56,7 +56,8 @@ struct run {
 	void (*gone)(void *ctx);
 	void *ctx;
 	struct loop_timer timer;
-	struct held held; /* complete, for the disk */
+	struct held held; /* complete, see server_hold() */
+	u64 sweeps;	  /* store_sweeps() when it came */
 	struct piece *memory;
 	struct pairs form, query;
 	struct browser browser;

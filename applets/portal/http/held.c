@@ -2,7 +2,7 @@
 
 #include <stddef.h>
 
-void held_cancel(struct held_list *l, struct held *h)
+void held_cancel(struct held *h)
 {
 	if (!h->ticket)
 		return;
@@ -10,7 +10,7 @@ void held_cancel(struct held_list *l, struct held *h)
 	if (h->next)
 		h->next->link = h->link;
 	else
-		l->end = h->link;
+		h->list->end = h->link;
 	h->ticket = 0;
 }
 
@@ -18,10 +18,10 @@ void held_add(struct held_list *l, struct held *h, u64 ticket, void (*release)(v
 {
 	if (ticket == 0)
 		return;
-	held_cancel(l, h);
+	held_cancel(h);
 	if (!l->end)
 		l->end = &l->first;
-	*h = (struct held){ .link = l->end, .ticket = ticket, .release = release, .ctx = ctx };
+	*h = (struct held){ .list = l, .link = l->end, .ticket = ticket, .release = release, .ctx = ctx };
 	*l->end = h;
 	l->end = &h->next;
 }
@@ -31,7 +31,7 @@ void held_release(struct held_list *l, u64 settled)
 	while (l->first && l->first->ticket <= settled) {
 		struct held *h = l->first;
 
-		held_cancel(l, h);
+		held_cancel(h);
 		h->release(h->ctx);
 	}
 }

@@ -22,8 +22,29 @@ int server_init(struct server *s)
 	return ERR_NOMEM;
 }
 
+void server_hold(struct server *s, struct held *h, u64 sweeps, void (*release)(void *ctx), void *ctx)
+{
+	const struct store *store = s->portal->store;
+	u64 begun = store_sweeps(store);
+
+	if (begun > sweeps && store_swept(store) < begun)
+		held_add(&s->sweeping, h, begun, release, ctx);
+	else
+		held_add(&s->held, h, store_ticket(store), release, ctx);
+}
+
 void server_settled(struct server *s, u64 ticket)
 {
+	struct held *h;
+
+	while ((h = s->sweeping.first) && h->ticket <= store_swept(s->portal->store)) {
+		u64 now = store_ticket(s->portal->store);
+
+		held_cancel(h);
+		held_add(&s->held, h, now, h->release, h->ctx);
+		if (!now)
+			h->release(h->ctx);
+	}
 	held_release(&s->held, ticket);
 	if (s->waiting)
 		loop_task_queue(s->loop, &s->waiting_task);

@@ -30,7 +30,7 @@ struct server {
 	struct crowd crowd;
 	struct conn *waiting, **waiting_end; /* that want to become sockets, in the order in which they came */
 	struct loop_task waiting_task;
-	struct held_list held; /* answers that wait for the disk */
+	struct held_list held, sweeping; /* answers that wait for the disk; for the end of what they deleted, before */
 	u64 turn, turn_began;	       /* of the loop */
 	const struct area *const *areas; /* router.h */
 	bool is_starting, is_stopping;
@@ -43,6 +43,8 @@ struct server {
 
 /* Loop, portal, cfg and areas are set before; the portal's secrets must be there, and it gets its `live`. ERR_NOMEM. */
 int server_init(struct server *s) MUST_CHECK;
+/* An answer waits until what it tells of is done and on the disk. `sweeps`: what store_sweeps() was when its request came. */
+void server_hold(struct server *s, struct held *h, u64 sweeps, void (*release)(void *ctx), void *ctx);
 /* The store's word (store_defer()): answers that waited for the disk go out. */
 void server_settled(struct server *s, u64 ticket);
 /* After conn_free_all(); of zeroed memory too. */

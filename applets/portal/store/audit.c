@@ -137,10 +137,11 @@ static void result_text(sqlite3_context *c, const char *text)
 		sqlite3_result_text(c, text, -1, SQLITE_TRANSIENT);
 }
 
+static const char *const principals[] = { "operator", "system", "session", "api", "setup" };
+
 /* audit_who(which): who does it, and when; null when there is nothing to say. */
 static void audit_who(sqlite3_context *c, int n, sqlite3_value **v)
 {
-	static const char *const names[] = { "operator", "system", "session", "api", "setup" };
 	const struct store *s = sqlite3_user_data(c);
 	const struct principal *p = &s->principal;
 	enum who which = (enum who)sqlite3_value_int(v[0]);
@@ -154,7 +155,7 @@ static void audit_who(sqlite3_context *c, int n, sqlite3_value **v)
 		sqlite3_result_int64(c, now_of(s));
 		break;
 	case WHO_KIND:
-		result_text(c, names[s->has_principal ? p->kind : PRINCIPAL_SYSTEM]);
+		result_text(c, principals[s->has_principal ? p->kind : PRINCIPAL_SYSTEM]);
 		break;
 	case WHO_ACTOR:
 		if (!uuid_is_null(&p->actor_id))
@@ -174,6 +175,22 @@ static void audit_who(sqlite3_context *c, int n, sqlite3_value **v)
 		result_text(c, p->user_agent);
 		break;
 	}
+}
+
+void audit_read_who(sqlite3_stmt *st, int i, struct principal *out)
+{
+	const char *name = (const char *)sqlite3_column_text(st, i), *ip = (const char *)sqlite3_column_text(st, i + 4);
+
+	*out = (struct principal){ .kind = PRINCIPAL_SYSTEM };
+	for (size_t k = 0; name && k < ARRAY_LEN(principals); k++)
+		if (strcmp(name, principals[k]) == 0)
+			out->kind = (enum principal_kind)k;
+	sql_read_uuid(st, i + 1, &out->actor_id);
+	sql_read_text(st, i + 2, out->actor_name, sizeof(out->actor_name));
+	sql_read_text(st, i + 3, out->actor_email, sizeof(out->actor_email));
+	sql_read_text(st, i + 5, out->user_agent, sizeof(out->user_agent));
+	if (ip)
+		(void)ip_parse(SPAN(ip, strlen(ip)), &out->remote_ip);
 }
 
 /* ---- triggers -------------------------------------------------------------------------------------------------------------------------- */

@@ -24,15 +24,28 @@ int store_purge_expired(struct store *s, u64 wall)
 
 int store_revoke(struct store *s, enum store_revoke what, const struct uuid *account, const struct uuid *id)
 {
-	sqlite3_stmt *st;
-	int rc = sql_fixed(s, (enum statement)(ST_REVOKE_AUTHORIZATIONS_OF_ACCOUNT + (int)what), &st);
+	static const struct {
+		enum kind kind;
+		const char *column;
+	} of[] = {
+		[REVOKE_AUTHORIZATIONS_OF_ACCOUNT] = { KIND_AUTHORIZATION, "account_id" },
+		[REVOKE_AUTHORIZATIONS_OF_POLICY] = { KIND_AUTHORIZATION, "policy_id" },
+		[REVOKE_AUTHORIZATIONS_OF_RESOURCE] = { KIND_AUTHORIZATION, "resource_id" },
+		[REVOKE_AUTHORIZATIONS_OF_CLIENT] = { KIND_AUTHORIZATION, "client_id" },
+		[REVOKE_TOKENS_OF_ACCOUNT] = { KIND_CLIENT_TOKEN, "account_id" },
+		[REVOKE_TOKENS_OF_ACTOR] = { KIND_CLIENT_TOKEN, "actor_id" },
+		[REVOKE_TOKENS_OF_SITE] = { KIND_GATEWAY_TOKEN, "site_id" },
+		[REVOKE_TOKENS_OF_PROVIDER] = { KIND_CLIENT_TOKEN, "auth_provider_id" },
+		[REVOKE_SESSIONS_OF_PROVIDER] = { KIND_PORTAL_SESSION, "auth_provider_id" },
+		[REVOKE_SESSIONS_OF_ACTOR] = { KIND_PORTAL_SESSION, "actor_id" },
+		[REVOKE_SESSIONS_OF_ACCOUNT] = { KIND_PORTAL_SESSION, "account_id" },
+		[REVOKE_PASSCODES_OF_ACTOR] = { KIND_PASSCODE, "actor_id" },
+		[REVOKE_API_TOKENS_OF_ACTOR] = { KIND_API_TOKEN, "actor_id" },
+		[REVOKE_LINKS_OF_ACTOR] = { KIND_LINK, "actor_id" },
+		[REVOKE_CREDENTIALS_OF_ACTOR] = { KIND_CREDENTIAL, "actor_id" },
+	};
 
-	if (rc)
-		return rc;
-	sql_bind_uuid(st, 1, account);
-	if (sqlite3_bind_parameter_count(st) > 1)
-		sql_bind_uuid(st, 2, id);
-	return sql_run(s, st);
+	return sweep_begin(s, kinds[of[what].kind].table, of[what].column, account, id ? id : account);
 }
 
 int store_revoke_issuer(struct store *s, const struct uuid *account, const struct uuid *actor, const char *issuer)

@@ -335,4 +335,9 @@ static const char schema_5[] =
 	WHEREABOUTS("client_sessions") WHEREABOUTS("gateway_sessions")
 	"ALTER TABLE portal_sessions ADD COLUMN city TEXT; ALTER TABLE portal_sessions ADD COLUMN coordinates TEXT;";
 
-const char *const migrations[SCHEMA_VERSION] = { schema_1, schema_2, schema_3, schema_4, schema_5 };
+/* What is being deleted, in slices (sweep.c), and who wants it. */
+static const char schema_6[] =
+	"CREATE TABLE sweeps(seq INTEGER PRIMARY KEY, account_id BLOB NOT NULL, table_name TEXT NOT NULL, column_name TEXT NOT NULL, id BLOB NOT NULL,"
+	" until INTEGER, principal TEXT NOT NULL, actor_id BLOB, actor_name TEXT, actor_email TEXT, remote_ip TEXT, user_agent TEXT);";
+
+const char *const migrations[SCHEMA_VERSION] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6 };

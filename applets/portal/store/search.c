@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEARCH_VERSION 2 /* of the tables below; another number in the file: index anew */
+#define SEARCH_VERSION 3 /* of the tables below; another number in the file: index anew */
 
 #define ACTOR_OF(column) "(SELECT a." column " FROM actors a WHERE a.account_id=t.account_id AND a.id=t.actor_id)"
 #define SITE_OF "(SELECT s.name FROM sites s WHERE s.account_id=t.account_id AND s.id=t.site_id)"
@@ -156,15 +156,37 @@ static int make_follower(struct store *s, const struct follower *f)
 	return run_text(s, &b);
 }
 
+/* The index hears of what a transaction changed at its end and in order: each row that comes out of order makes a segment of its own, to be merged later.
+ * Merging by itself it would do so seldom and for tens of milliseconds. */
 static const char *const index_triggers =
 	"CREATE TEMP TABLE found(id INTEGER PRIMARY KEY);"
+	"CREATE TEMP TABLE reindex(id INTEGER PRIMARY KEY, body TEXT);" /* what the index knows of them; null: nothing */
 	"CREATE TEMP TRIGGER search_0 AFTER INSERT ON main.search BEGIN"
-	" INSERT INTO search_text(rowid,body) VALUES(NEW.id,NEW.body); END;"
+	" INSERT OR IGNORE INTO reindex VALUES(NEW.id,NULL); END;"
 	"CREATE TEMP TRIGGER search_1 AFTER UPDATE OF body ON main.search WHEN OLD.body<>NEW.body BEGIN"
-	" INSERT INTO search_text(search_text,rowid,body) VALUES('delete',OLD.id,OLD.body);"
-	" INSERT INTO search_text(rowid,body) VALUES(NEW.id,NEW.body); END;"
+	" INSERT OR IGNORE INTO reindex VALUES(OLD.id,OLD.body); END;"
 	"CREATE TEMP TRIGGER search_2 AFTER DELETE ON main.search BEGIN"
-	" INSERT INTO search_text(search_text,rowid,body) VALUES('delete',OLD.id,OLD.body); END";
+	" INSERT OR IGNORE INTO reindex VALUES(OLD.id,OLD.body); END";
+
+#define MERGE_PAGES_MAX 16 /* in one transaction; some 2 ms */
+
+int search_settle(struct store *s)
+{
+	sqlite3_stmt *st;
+	i64 n = 0;
+	int rc = sql_fixed(s, ST_REINDEX_COUNT, &st);
+
+	rc = rc ? rc : sql_run_int(s, st, &n);
+	for (int which = ST_REINDEX_OLD; n > 0 && which <= ST_REINDEX_DONE && !rc; which++)
+		rc = sql_run_fixed(s, (enum statement)which);
+	if (rc || n == 0)
+		return rc;
+	rc = sql_fixed(s, ST_REINDEX_MERGE, &st);
+	if (rc)
+		return rc;
+	sqlite3_bind_int64(st, 1, MIN(4 + n / 4, MERGE_PAGES_MAX)); /* each segment is merged on some four levels */
+	return sql_run(s, st);
+}
 
 static int index_kind(struct store *s, const struct searchable *x)
 {
@@ -190,6 +212,7 @@ static int index_anew(struct store *s)
 	for (size_t i = 0; i < ARRAY_LEN(searchables) && !rc; i++)
 		rc = index_kind(s, &searchables[i]);
 	rc = rc ? rc : sql_exec(s, "INSERT INTO search_text(search_text) VALUES('rebuild')");
+	rc = rc ? rc : sql_exec(s, "INSERT INTO search_text(search_text,rank) VALUES('automerge',0),('crisismerge',1000)"); /* search_settle() merges */
 	snprintf(sql, sizeof(sql), "INSERT OR REPLACE INTO facts(name,value) VALUES('search_version',%d)", SEARCH_VERSION);
 	rc = rc ? rc : sql_exec(s, sql);
 	rc = rc ? rc : sql_exec(s, "COMMIT");

@@ -131,11 +131,13 @@ int store_open(struct store **out, const char *path, char *why, size_t why_size)
 	rc = rc ? rc : page_start(s);
 	rc = rc ? rc : usage_start(s);
 	rc = rc ? rc : counts_start(s);
+	rc = rc ? rc : sweep_start(s);
 	if (rc) {
 		snprintf(why, why_size, "%s", s->reason);
 		store_close(s);
 		return rc;
 	}
+	(void)sweep_finish(s); /* what cannot be written now can be read */
 	*out = s;
 	return 0;
 }
@@ -150,6 +152,9 @@ void store_close(struct store *s)
 		for (int i = 0; i < ROW_COUNT; i++)
 			sqlite3_finalize(s->rows[k][i]);
 	sql_forget_cached(s);
+	sweep_end(s);
+	if (s->loop)
+		loop_task_cancel(s->loop, &s->swept_task);
 	if (!behind_stop(s->behind))
 		(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_close(s->db);
@@ -195,6 +200,7 @@ int store_begin(struct store *s, enum store_durability d)
 		}
 		s->durability = d;
 	}
+	s->changes_before = sqlite3_total_changes64(s->db);
 	int rc = sql_run_fixed(s, ST_BEGIN);
 	if (rc)
 		forget_principal(s);
@@ -214,10 +220,13 @@ static bool is_gone(struct store *s)
 
 int store_commit(struct store *s)
 {
-	int rc = is_gone(s) ? sql_in_trouble(s, GONE) : sql_run_fixed(s, ST_COMMIT);
+	int rc = is_gone(s) ? sql_in_trouble(s, GONE) : search_settle(s);
+
+	rc = rc ? rc : sql_run_fixed(s, ST_COMMIT);
 
 	if (rc)
 		return store_rollback(s, rc);
+	s->sweeps_kept = s->sweeps;
 	forget_principal(s);
 	return 0;
 }
@@ -236,6 +245,7 @@ int store_rollback(struct store *s, int rc)
 	if (!sqlite3_get_autocommit(s->db))
 		(void)sql_run_fixed(s, ST_ROLLBACK);
 	memcpy(s->reason, reason, sizeof(reason));
+	s->sweeps = s->sweeps_kept;
 	forget_principal(s);
 	return rc;
 }
@@ -273,15 +283,7 @@ int store_update(struct store *s, enum kind k, void *entity, u64 wall)
 
 int store_delete(struct store *s, enum kind k, const struct uuid *account, const struct uuid *id)
 {
-	sqlite3_stmt *st;
-	int rc = sql_row(s, k, ROW_DELETE, &st);
-
-	if (rc)
-		return rc;
-	sql_bind_uuid(st, 1, account);
-	sql_bind_uuid(st, 2, id);
-	rc = sql_run(s, st);
-	return rc ? rc : sqlite3_changes(s->db) ? 0 : ERR_NOT_FOUND;
+	return sweep_begin(s, kinds[k].table, "id", account, id);
 }
 
 int store_get(struct store *s, enum kind k, const struct uuid *account, const struct uuid *id, void *out)
@@ -444,6 +446,14 @@ static void on_behind(void *ctx)
 	s->settled(s->settled_ctx, behind_settled(s->behind));
 }
 
+static void on_swept(void *ctx, u64 now)
+{
+	struct store *s = ctx;
+
+	(void)now;
+	s->settled(s->settled_ctx, behind_settled(s->behind));
+}
+
 int store_defer(struct store *s, struct loop *loop, void (*settled)(void *ctx, u64 ticket), void *ctx)
 {
 	int rc = behind_of(s->db) ? 0 : ERR_UNSUPPORTED; /* in memory */
@@ -455,8 +465,12 @@ int store_defer(struct store *s, struct loop *loop, void (*settled)(void *ctx, u
 	s->settled = settled;
 	s->settled_ctx = ctx;
 	rc = rc ? rc : behind_start(behind_of(s->db), loop, on_behind, s);
-	s->behind = rc ? NULL : behind_of(s->db);
-	return rc;
+	if (rc)
+		return rc;
+	s->behind = behind_of(s->db);
+	s->loop = loop;
+	s->swept_task = (struct loop_task){ .cb = on_swept, .ctx = s };
+	return 0;
 }
 
 u64 store_ticket(const struct store *s)

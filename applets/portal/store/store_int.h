@@ -3,6 +3,7 @@
  *   store.c   the file, transactions, rows, devices, the list of changes
  *   behind.c  the disk, waited for by a thread
  *   expiry.c  what is revoked, purged, counted against limits
+ *   sweep.c   deletions in slices
  *   usage.c   sessions of devices, when something was last seen, counters for charts
  *   audit.c   the audit trail: triggers from the field tables, asking it
  *   search.c  full-text search: triggers, asking it
@@ -18,6 +19,7 @@
 #include "applets/portal/store/behind.h"
 #include "applets/portal/store/statements.h"
 #include "applets/portal/store/store.h"
+#include "core/loop/loop.h"
 
 #include <sqlite3.h>
 
@@ -71,6 +73,12 @@ struct store {
 	char trouble[256];
 	void (*told)(void *ctx, const char *why);
 	void *told_ctx;
+	struct loop *loop;	   /* store_defer(); NULL: what is deleted is deleted at once */
+	struct loop_task swept_task;
+	struct sweep_link *links; /* sweep.c */
+	u32 n_links;
+	u64 sweeps, sweeps_kept, swept; /* begun, those of commits, done */
+	i64 changes_before;		/* the running transaction */
 };
 
 /* What SQLite says as an error of ours; the reason is kept for store_reason(). */
@@ -118,12 +126,23 @@ int sql_exec(struct store *s, const char *sql);
 
 /* ---- triggers and functions of this connection; at opening ---- */
 
+int sweep_start(struct store *s);
+void sweep_end(struct store *s);
+int sweep_finish(struct store *s);
 int audit_start(struct store *s);
 int plans_start(struct store *s);
 int search_start(struct store *s);
+int search_settle(struct store *s); /* before a commit */
 int page_start(struct store *s);
 int usage_start(struct store *s);
 int counts_start(struct store *s);
+
+/* From where audit_who(1) to (6) were kept: principal, actor_id, actor_name, actor_email, remote_ip, user_agent. */
+void audit_read_who(sqlite3_stmt *st, int i, struct principal *out);
+
+/* Deletes the rows whose column (a reference, or "id") is `id`, and what hangs on them; what is too much for this transaction is put off. ERR_NOT_FOUND:
+ * there is no row of this id. */
+int sweep_begin(struct store *s, const char *table, const char *column, const struct uuid *account, const struct uuid *id);
 
 /* ---- rows of each kind (counts.c) ---- */
 
