@@ -113,13 +113,14 @@ static void gone(struct http_world *w)
 	memcpy(strrchr(folder, '.'), ".XXXXXX", 7);
 }
 
-static int ask_for_a_site(struct http_world *w, const char *name)
+/* Posts and does not wait for the answer. */
+static int ask(struct http_world *w, const char *where, const char *form)
 {
 	struct strbuf body = { 0 }, rq = { 0 };
 	int fd = http_dial(w);
 
-	strbuf_printf(&body, "_csrf=%s&name=%s", w->csrf, name);
-	strbuf_puts(&rq, "POST /acme/sites/new HTTP/1.1\r\nHost: portal.example\r\nOrigin: http://portal.example\r\nSec-Fetch-Site: same-origin\r\n");
+	strbuf_printf(&body, "_csrf=%s&%s", w->csrf, form);
+	strbuf_printf(&rq, "POST %s HTTP/1.1\r\nHost: portal.example\r\nOrigin: http://portal.example\r\nSec-Fetch-Site: same-origin\r\n", where);
 	for (int i = 0; i < COOKIES_MAX; i++)
 		if (w->cookie[i][0])
 			strbuf_printf(&rq, "Cookie: %s\r\n", w->cookie[i]);
@@ -128,6 +129,14 @@ static int ask_for_a_site(struct http_world *w, const char *name)
 	strbuf_free(&body);
 	strbuf_free(&rq);
 	return fd;
+}
+
+static int ask_for_a_site(struct http_world *w, const char *name)
+{
+	char form[64];
+
+	snprintf(form, sizeof(form), "name=%s", name);
+	return ask(w, "/acme/sites/new", form);
 }
 
 static void is_not_answered(struct http_world *w, int fd)
@@ -198,6 +207,38 @@ TEST(what_never_settles_is_never_answered)
 	EXPECT(is_closed);
 	EXPECT(w->server.held.first == NULL);
 	pthread_mutex_unlock(&disk.hold);
+	close(fd);
+	gone(w);
+}
+
+TEST(a_deletion_in_slices_is_answered_when_it_is_done_and_nobody_waits_with_it)
+{
+	struct http_world *w = with_a_disk();
+	const struct store *store = w->portal->portal.store;
+	char command[128], where[256];
+
+	EXPECT(admin_value(w->portal, "site add --name Big", "id")[0]);
+	snprintf(where, sizeof(where), "%s", path("/acme/sites/%s/delete", id_of(w, "site show Big")));
+	for (int i = 0; i < 60; i++) {
+		snprintf(command, sizeof(command), "resource add --name net%d --site Big --address 10.%d.0.0/16", i, i);
+		EXPECT(admin_value(w->portal, command, "id")[0]);
+	}
+	EXPECT_EQ(http_get(w, where)->status, 200);
+	int fd = ask(w, where, "confirm=Big");
+	for (int i = 0; i < 10000 && store_sweeps(store) == 0; i++)
+		EXPECT_STR(http_recv(w, fd, NULL), "");
+	EXPECT_EQ(store_sweeps(store), 1);
+	EXPECT_EQ(store_swept(store), 0);
+	EXPECT_HAS(http_get(w, "/acme/sites")->body, "Big"); /* its turn is last */
+	u32 slices = 0;
+	for (; slices < 1000 && store_swept(store) == 0; slices++) {
+		EXPECT_STR(http_recv(w, fd, NULL), "");
+		hub_timeout(w->portal->portal.hub, portal_now, portal_wall);
+	}
+	EXPECT(slices > 5 && slices < 60);
+	EXPECT_HAS(answer_of(w, fd), "HTTP/1.1 303");
+	EXPECT(strstr(http_get(w, "/acme/sites")->body, "Big") == NULL);
+	EXPECT(strstr(http_get(w, "/acme/resources")->body, "net7") == NULL);
 	close(fd);
 	gone(w);
 }
