@@ -8,10 +8,10 @@
 #include "core/base/log.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -25,11 +25,11 @@ struct admin_conn {
 	int fd;
 	u8 *in;
 	size_t in_len;
-	u8 *out;
-	size_t out_len, out_done;
 	struct admin_request rq;
-	struct admin_reply reply; /* until it is encoded */
-	struct loop_task task;	  /* the rest of what is long */
+	struct admin_reply reply;
+	struct loop_timer turn; /* the rest of what is long */
+	u8 head[5];		/* of the answer: length, status */
+	size_t out_len, out_done;
 };
 
 struct admin_socket {
@@ -47,16 +47,13 @@ static void drop(struct admin_conn *c)
 	loop_fd_del(c->watch);
 	loop_timer_clear(c->owner->server->loop, &c->timer);
 	held_cancel(&c->held);
-	loop_task_cancel(c->owner->server->loop, &c->task);
+	loop_timer_clear(c->owner->server->loop, &c->turn);
 	admin_reply_free(&c->reply);
 	if (c->owner->copier == c) {
 		c->owner->copier = NULL;
 		copying_free(c->owner->copying); /* nobody would come for it */
 	}
 	close(c->fd);
-	if (c->out)
-		sodium_memzero(c->out, c->out_len);
-	free(c->out);
 	free(c->in);
 	*c->link = c->next;
 	if (c->next)
@@ -65,22 +62,28 @@ static void drop(struct admin_conn *c)
 	free(c);
 }
 
-static int encode_reply(struct admin_conn *c, const struct admin_reply *r)
+static struct span text_of(const char *text)
 {
-	size_t out = r->out ? strlen(r->out) : 0, err = r->err ? strlen(r->err) : 0, n = 1 + out + 1 + err + 1;
+	return SPAN(text ? text : "", (text ? strlen(text) : 0) + 1);
+}
 
-	if (n > ADMIN_REPLY_MAX)
-		return ERR_LIMIT;
-	c->out = calloc(1, 4 + n);
-	if (!c->out)
-		return ERR_NOMEM;
-	struct wr w = wr_init(c->out, 4 + n);
-	wr_be32(&w, (u32)n);
-	wr_u8(&w, (u8)r->status);
-	wr_bytes(&w, r->out ? r->out : "", out + 1);
-	wr_bytes(&w, r->err ? r->err : "", err + 1);
-	c->out_len = wr_len(&w);
-	return 0;
+/* What is behind `at` of a piece; `at` becomes that of the next. */
+static struct iovec behind(struct span piece, size_t *at)
+{
+	size_t skip = MIN(*at, piece.n);
+
+	*at -= skip;
+	return (struct iovec){ (u8 *)(uintptr_t)piece.p + skip, piece.n - skip };
+}
+
+static ssize_t send_on(struct admin_conn *c)
+{
+	size_t at = c->out_done;
+	struct iovec pieces[3] = { behind(SPAN(c->head, sizeof(c->head)), &at) };
+
+	pieces[1] = behind(text_of(c->reply.out), &at);
+	pieces[2] = behind(text_of(c->reply.err), &at);
+	return sendmsg(c->fd, &(struct msghdr){ .msg_iov = pieces, .msg_iovlen = ARRAY_LEN(pieces) }, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void write_reply(void *ctx)
@@ -90,7 +93,7 @@ static void write_reply(void *ctx)
 	if (c->held.ticket)
 		return;
 	while (c->out_done < c->out_len) {
-		ssize_t n = send(c->fd, c->out + c->out_done, c->out_len - c->out_done, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send_on(c);
 
 		if (n < 0 && errno == EAGAIN) {
 			loop_fd_set(c->watch, LOOP_WRITE);
@@ -104,18 +107,20 @@ static void write_reply(void *ctx)
 	drop(c);
 }
 
-/* Takes over the reply's texts. */
-static void answer(struct admin_conn *c, struct admin_reply *reply)
+/* c->reply. */
+static void answer(struct admin_conn *c)
 {
 	struct server *s = c->owner->server;
-	int rc = encode_reply(c, reply);
+	size_t n = 1 + text_of(c->reply.out).n + text_of(c->reply.err).n;
 
-	admin_reply_free(reply);
-	if (rc) {
-		log_error("an admin reply could not be sent", kv_err(rc));
+	if (n > ADMIN_REPLY_MAX) {
+		log_error("an admin reply could not be sent", kv_err(ERR_LIMIT));
 		drop(c);
 		return;
 	}
+	put_be32(c->head, (u32)n);
+	c->head[4] = (u8)c->reply.status;
+	c->out_len = 4 + n;
 	loop_fd_set(c->watch, 0);
 	loop_timer_clear(s->loop, &c->timer); /* who waits for us has no patience to lose */
 	server_hold(s, &c->held, c->sweeps, write_reply, c);
@@ -124,9 +129,8 @@ static void answer(struct admin_conn *c, struct admin_reply *reply)
 
 static void answer_copier(struct admin_conn *c, const char *why)
 {
-	struct admin_reply reply = { .status = why ? 1 : 0, .err = why ? strdup(why) : NULL };
-
-	answer(c, &reply);
+	c->reply = (struct admin_reply){ .status = why ? 1 : 0, .err = why ? strdup(why) : NULL };
+	answer(c);
 }
 
 static void on_copied(void *ctx, const char *why)
@@ -161,15 +165,15 @@ static void look_at_reply(struct admin_conn *c)
 
 	s->changed(s);
 	if (!c->reply.rest) {
-		answer(c, &c->reply);
+		answer(c);
 		return;
 	}
-	loop_timer_set(s->loop, &c->timer, time_add(s->portal->now(), ADMIN_CONN_TIMEOUT));
-	loop_task_queue(s->loop, &c->task);
+	loop_timer_set(s->loop, &c->timer, time_add(loop_now(s->loop), ADMIN_CONN_TIMEOUT));
+	loop_timer_set(s->loop, &c->turn, admin_next_turn(&c->reply, loop_now(s->loop)));
 	loop_yield(s->loop);
 }
 
-static void on_task(void *ctx, u64 now)
+static void on_turn(void *ctx, u64 now)
 {
 	struct admin_conn *c = ctx;
 
@@ -202,7 +206,7 @@ static void on_conn(void *ctx, int fd, unsigned events, u64 now)
 	struct admin_conn *c = ctx;
 
 	(void)now;
-	if (c->out) {
+	if (c->out_len) {
 		write_reply(c);
 		return;
 	}
@@ -252,8 +256,8 @@ static void on_listen(void *ctx, int fd, unsigned events, u64 now)
 	}
 	c->owner = a;
 	c->fd = client;
-	c->task.cb = on_task;
-	c->task.ctx = c;
+	c->turn.cb = on_turn;
+	c->turn.ctx = c;
 	c->timer.cb = on_timer;
 	c->timer.ctx = c;
 	c->next = a->conns;

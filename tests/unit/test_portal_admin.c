@@ -305,3 +305,89 @@ TEST(things_are_found_by_name_or_address_and_told_apart)
 	EXPECT_STR(w->reply.reason, "There is no policy 'nameless'");
 	portal_free(w);
 }
+
+/* ---- what is long --------------------------------------------------------------------------------------------------------------------- */
+
+static u64 hurried(void)
+{
+	static u64 t;
+
+	return t += ADMIN_SLICE; /* whenever it is asked, a slice is over */
+}
+
+/* How many turns it took; the reply is the caller's. */
+static u32 run_patiently(struct portal_world *w, struct admin_request *rq, struct admin_reply *reply)
+{
+	u32 turns = 1;
+
+	rq->is_patient = true;
+	admin_run(&w->portal, rq, reply);
+	for (; reply->rest; turns++)
+		admin_go_on(reply);
+	return turns;
+}
+
+static void expect_same_list(struct portal_world *w, const char *noun, const char *verb, const char *option, const char *value, bool is_json)
+{
+	struct admin_request rq = { .noun = noun, .verb = verb, .is_json = is_json, .n_fields = option ? 1 : 0, .field = { { option, value } } };
+	struct admin_reply at_once, in_turns;
+
+	admin_run(&w->portal, &rq, &at_once);
+	EXPECT_EQ(at_once.status, 0);
+	EXPECT(run_patiently(w, &rq, &in_turns) > 1);
+	EXPECT_EQ(in_turns.status, 0);
+	EXPECT_STR(in_turns.out, at_once.out);
+	admin_reply_free(&at_once);
+	admin_reply_free(&in_turns);
+}
+
+TEST(what_is_long_goes_on_in_later_turns_for_who_is_patient)
+{
+	struct portal_world *w = portal_new();
+	char command[100], names[1000] = "";
+
+	for (int i = 0; i < 30; i++) {
+		snprintf(command, sizeof(command), "actor add --email p%02d@acme.example", i);
+		EXPECT_EQ(admin(w, command), 0);
+		snprintf(names + strlen(names), sizeof(names) - strlen(names), "p%02d@acme.example ", i);
+	}
+	EXPECT_EQ(admin(w, "group add --name Team"), 0);
+	w->portal.now = hurried;
+	struct admin_request rq = { .noun = "group", .verb = "set-members", .n_fields = 2, .field = { { "target", "Team" }, { "member", names } } };
+	struct admin_reply reply;
+	EXPECT(run_patiently(w, &rq, &reply) > 30);
+	EXPECT_EQ(reply.status, 0);
+	EXPECT(reply.members && strlen(reply.members) == 1 + 30 * 39);
+	admin_reply_free(&reply);
+	expect_same_list(w, "member", "list", "group", "Team", true);
+	expect_same_list(w, "actor", "list", NULL, NULL, true);
+	expect_same_list(w, "actor", "list", "type", "account-user", false);
+	expect_same_list(w, "audit", "export", NULL, NULL, true);
+
+	/* who comes and who goes, in one */
+	struct admin_request patch = { .noun = "group", .verb = "set-members", .n_fields = 3,
+				       .field = { { "target", "Team" }, { "add", "jo@acme.example" }, { "remove", "p03@acme.example p04@acme.example" } } };
+	(void)run_patiently(w, &patch, &reply);
+	EXPECT_EQ(reply.status, 0);
+	EXPECT(reply.members && strlen(reply.members) == 1 + 29 * 39);
+	admin_reply_free(&reply);
+
+	/* who leaves in the middle leaves it half done, and nothing behind */
+	rq.field[1].value = "p00@acme.example";
+	rq.is_patient = true;
+	admin_run(&w->portal, &rq, &reply);
+	for (int i = 0; i < 10; i++)
+		admin_go_on(&reply);
+	EXPECT(reply.rest);
+	admin_reply_free(&reply);
+
+	/* the group goes in the middle */
+	admin_run(&w->portal, &rq, &reply);
+	admin_go_on(&reply);
+	EXPECT_EQ(admin(w, "group delete Team"), 0);
+	for (int i = 0; i < 100 && reply.rest; i++)
+		admin_go_on(&reply);
+	EXPECT_EQ(reply.class, ADMIN_NOT_FOUND);
+	admin_reply_free(&reply);
+	portal_free(w);
+}

@@ -731,6 +731,11 @@ void admin_go_on(struct admin_reply *reply)
 		finish(g, rc, reply);
 }
 
+u64 admin_next_turn(const struct admin_reply *reply, u64 now)
+{
+	return store_is_far_behind(reply->rest->portal->store) ? time_add(now, DISK_PAUSE) : now;
+}
+
 void admin_reply_free(struct admin_reply *reply)
 {
 	if (reply->rest)

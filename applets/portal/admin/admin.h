@@ -91,11 +91,13 @@ struct admin_reply {
  *	admin_run() ──reply.rest──▶ the loop's next turn: admin_go_on() ──reply.rest──▶ … ──NULL──▶ done
  *	                │
  *	                └── nobody wants to know any more: admin_reply_free() leaves it as it is then */
-#define ADMIN_SLICE USEC(1000) /* and at most ADMIN_CHANGES rows, whose consequences take time too */
+#define ADMIN_SLICE USEC(400) /* of asking: to print it takes three times as long; and at most ADMIN_CHANGES rows, whose consequences take time too */
 #define ADMIN_CHANGES 12u
 
 void admin_run(struct portal *p, const struct admin_request *rq, struct admin_reply *reply);
 void admin_go_on(struct admin_reply *reply);
+/* When: at once, or when the disk has caught up. */
+u64 admin_next_turn(const struct admin_reply *reply, u64 now);
 /* Wipes and frees. */
 void admin_reply_free(struct admin_reply *reply);
 

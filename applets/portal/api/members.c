@@ -154,7 +154,9 @@ static void collect(void *ctx, const struct uuid *id)
 	struct strbuf *b = ctx;
 	char text[UUID_STRLEN];
 
-	strbuf_printf(b, "%s%s", b->n ? " " : "", uuid_format(id, text));
+	uuid_format(id, text);
+	text[UUID_STRLEN - 1] = ' ';
+	strbuf_add(b, text, UUID_STRLEN);
 }
 
 /* What may take several turns of the loop. */
@@ -162,7 +164,7 @@ struct members_change {
 	struct api_call c;
 	const struct members *m;
 	struct action a;
-	struct loop_task task;
+	struct loop_timer timer;
 };
 
 static void answer(struct members_change *change)
@@ -190,13 +192,15 @@ static void go_on(void *ctx, u64 now)
 {
 	struct members_change *change = ctx;
 
-	(void)now;
-	admin_go_on(&change->a.reply);
+	if (change->a.reply.rest)
+		admin_go_on(&change->a.reply);
+	else
+		(void)action_run(&change->a, change->c.x->portal);
 	if (!change->a.reply.rest) {
 		answer(change);
 		return;
 	}
-	loop_task_queue(change->c.x->loop, &change->task);
+	loop_timer_set(change->c.x->loop, &change->timer, admin_next_turn(&change->a.reply, now));
 	loop_yield(change->c.x->loop);
 }
 
@@ -204,7 +208,7 @@ static void left(void *ctx)
 {
 	struct members_change *change = ctx;
 
-	loop_task_cancel(change->c.x->loop, &change->task);
+	loop_timer_clear(change->c.x->loop, &change->timer);
 	action_end(&change->a);
 	api_end(&change->c);
 }
@@ -222,19 +226,14 @@ static void set(struct api_call *c, const struct members *m, const struct uuid *
 		api_fail(c, 503, NULL);
 		return;
 	}
-	*change = (struct members_change){ .c = *c, .m = m, .task = { .cb = go_on, .ctx = change } };
+	*change = (struct members_change){ .c = *c, .m = m, .timer = { .cb = go_on, .ctx = change } };
 	action_begin(&change->a, m->noun, "set-members", &change->c.by);
 	action_set_id(&change->a, "target", of);
 	action_set(&change->a, name, ids);
 	action_set(&change->a, "remove", leavers);
 	change->a.rq.is_patient = true;
-	(void)action_run(&change->a, x->portal);
-	if (!change->a.reply.rest) {
-		answer(change);
-		return;
-	}
 	exchange_defer(x, left, change);
-	loop_task_queue(x->loop, &change->task);
+	loop_timer_set(x->loop, &change->timer, loop_now(x->loop)); /* to read it was work enough for this turn */
 }
 
 /* What cannot be read must not look like an empty list, which leaves nobody. */
