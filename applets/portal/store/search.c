@@ -305,7 +305,7 @@ void search_parse(const char *text, struct search_words *out)
 /* To read a text takes 0.1 us, to be told of one by the index 0.6 us: what is in more texts than INDEXED is found by reading, in any case of so few as
  * FEW. Up to LISTED are then sorted; of more the list is walked. Who has found BROAD early reads no further: the text of each row is looked up, which
  * takes 2 us; when the list is not full after READ_SINGLY (they lie at the end of it) the rest is read after all. */
-#define INDEXED 200
+#define INDEXED 600
 #define FEW 2000
 #define LISTED 500
 #define READ_SINGLY 300
@@ -568,20 +568,22 @@ static int add_hit(struct hits *h, enum kind k, const struct uuid *id, const cha
 	return 0;
 }
 
-/* The best of one kind, by the index or by reading all: those that begin with the first word, then the shorter. */
-static int search_kind(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, bool by_index, struct hits *h)
+enum look { LOOK_FOUND, LOOK_INDEX, LOOK_ALL };
+
+/* The best of one kind, of what was found, by the index or by reading all: those that begin with the first word, then the shorter. */
+static int search_kind(struct store *s, enum kind k, const struct uuid *account, const struct search_words *w, enum look look, struct hits *h)
 {
 	struct strbuf b = { 0 };
 	sqlite3_stmt *st = NULL;
 	int rc, step;
 
 	strbuf_printf(&b, "SELECT entity_id,title,detail,instr(body,?%d)=1 FROM (SELECT x.entity_id,x.title,x.detail,x.body FROM ", WORD_PARAM + 1);
-	if (by_index)
+	if (look == LOOK_INDEX)
 		strbuf_printf(&b, "search_text f CROSS JOIN search x ON x.id=f.rowid WHERE f.search_text MATCH ?%d AND f.rowid", WORD_PARAM);
 	else
-		strbuf_puts(&b, "search x WHERE x.id");
+		strbuf_puts(&b, look == LOOK_FOUND ? "found f CROSS JOIN search x ON x.id=f.id WHERE f.id" : "search x WHERE x.id");
 	strbuf_printf(&b, IN_SPACE, kinds[k].name);
-	put_words(&b, w, by_index);
+	put_words(&b, w, look != LOOK_ALL);
 	strbuf_printf(&b, " LIMIT %d) ORDER BY 4 DESC,length(title),title,entity_id LIMIT %u", CANDIDATES, MAX(h->limit / 2, 3u));
 	rc = prepare(s, &b, account, w, &st);
 	if (rc)
@@ -620,15 +622,18 @@ int store_search(struct store *s, const struct uuid *account, const char *text, 
 	struct search_words *w = malloc(sizeof(*w));
 	struct hits *h = calloc(1, sizeof(*h));
 	int rc = w && h ? 0 : ERR_NOMEM;
-	i64 found = 0;
+	i64 found = INDEXED;
+	enum look look;
 
 	if (!rc) {
 		search_parse(text, w);
 		h->limit = MIN(limit, (u32)HITS_MAX);
-		if (w->match[0] && has_short_words(w)) /* the index would name thousands of which few have the short ones */
+		if (w->match[0])
 			rc = collect(s, NULL, account, w, &found);
+		/* of thousands that the index would name few may have the short words */
+		look = found < INDEXED ? LOOK_FOUND : w->match[0] && !has_short_words(w) ? LOOK_INDEX : LOOK_ALL;
 		for (size_t i = 0; i < N_THINGS && !rc && w->n > 0; i++)
-			rc = search_kind(s, searchables[i].kind, account, w, w->match[0] && found < INDEXED, h);
+			rc = search_kind(s, searchables[i].kind, account, w, look, h);
 		if (h->n > 0)
 			qsort(h->at, h->n, sizeof(h->at[0]), by_merit);
 		for (u32 i = 0; i < h->n && i < h->limit && !rc; i++)
