@@ -296,11 +296,6 @@ void corridor_close(struct corridor *c, u64 grace_ns)
 	free(c);
 }
 
-bool corridor_has_sockets(const struct corridor *c)
-{
-	return c->udp.v4 || c->udp.v6;
-}
-
 u32 corridor_ifindex(const struct corridor *c)
 {
 	return tun_ifindex(c->tun);

@@ -45,7 +45,6 @@ void corridor_close(struct corridor *c, u64 grace_ns);
 /* Drops both sockets and binds anew (roaming, spec 20 §1.1). While neither could be bound the corridor idles and tries again every
  * second. */
 void corridor_rebind(struct corridor *c);
-bool corridor_has_sockets(const struct corridor *c);
 
 u32 corridor_ifindex(const struct corridor *c);
 

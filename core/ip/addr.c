@@ -22,15 +22,6 @@ int ip_cmp(const struct ip *a, const struct ip *b)
 	return memcmp(a->b, b->b, 16);
 }
 
-int endpoint_cmp(const struct endpoint *a, const struct endpoint *b)
-{
-	int order = ip_cmp(&a->ip, &b->ip);
-
-	if (order)
-		return order;
-	return a->port == b->port ? 0 : a->port < b->port ? -1 : 1;
-}
-
 /* A decimal number without sign, spaces or superfluous leading zero. */
 static bool parse_decimal(struct span text, u32 max, u32 *out)
 {

@@ -90,9 +90,8 @@ static inline int uuid_cmp(const struct uuid *a, const struct uuid *b)
 	return (x > y) - (x < y);
 }
 
-/* Order: family, then address, then (for endpoints) port. */
+/* Order: family, then address. */
 int ip_cmp(const struct ip *a, const struct ip *b);
-int endpoint_cmp(const struct endpoint *a, const struct endpoint *b);
 
 /* Text to value; the whole range must be consumed. No zone ids. ERR_MALFORMED otherwise. */
 int ip_parse(struct span text, struct ip *out);

@@ -106,7 +106,6 @@ int phx_push(struct phx_socket *s, u64 now, const struct portal_message *m);
 void phx_end(struct phx_socket *s, u64 now, const char *disconnect_reason, u16 code);
 /* Shutdown: Close(1012) without phx_close. */
 void phx_restart(struct phx_socket *s, u64 now);
-bool phx_is_joined(const struct phx_socket *s);
 
 /* --- what the portal derives (spec 10 §10.1–§10.4) --- */
 /* WireGuard preshared key. `is_cc`: client to client, then a is the requester; otherwise a is the client. Keys as base64 text. */

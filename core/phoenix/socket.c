@@ -230,11 +230,6 @@ void phx_restart(struct phx_socket *s, u64 now)
 	start_closing(s, now, CLOSE_RESTART);
 }
 
-bool phx_is_joined(const struct phx_socket *s)
-{
-	return s->channel == JOINED;
-}
-
 struct span phx_socket_output(const struct phx_socket *s)
 {
 	return ws_output(s->ws);

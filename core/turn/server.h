@@ -138,6 +138,3 @@ const struct turn_server_stats *turn_server_stats(const struct turn_server *s);
 
 /* Bytes in use for allocations, channels, permissions and their tables (not the fixed buffers). */
 size_t turn_server_memory(const struct turn_server *s);
-
-/* The relayed port of an allocation; for logs and tests. */
-u16 turn_alloc_port(const struct turn_alloc *a);

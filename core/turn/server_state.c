@@ -249,11 +249,6 @@ size_t turn_server_memory(const struct turn_server *s)
 
 /* --- allocations ------------------------------------------------------------------------------------------------------------- */
 
-u16 turn_alloc_port(const struct turn_alloc *a)
-{
-	return a->port;
-}
-
 struct turn_alloc *alloc_of_client(struct turn_server *s, const struct endpoint *client)
 {
 	if (s->last_client && endpoint_eq(&s->last_client->client, client))

@@ -94,6 +94,5 @@ int oidc_profile_of(const struct cJSON *claims, const struct cJSON *userinfo, in
 
 /* The Entra page where an admin of a tenant lets the portal in (§3.7), for the registration `client_id`. */
 void oidc_entra_consent_url(const struct oidc *o, const char *client_id, const char *state, struct strbuf *out);
-const struct oidc_config *oidc_configuration(const struct oidc *o);
 /* False when this state was presented before within the last 300 s. */
 bool oidc_take_state(struct oidc *o, const char *state, u64 now);

@@ -136,11 +136,6 @@ void oidc_free(struct oidc *o)
 	free(o);
 }
 
-const struct oidc_config *oidc_configuration(const struct oidc *o)
-{
-	return &o->cfg;
-}
-
 bool oidc_take_state(struct oidc *o, const char *state, u64 now)
 {
 	u8 digest[SHA256_LEN];

@@ -342,15 +342,3 @@ bool oidc_verify_covers(const struct oidc_trial_result *r, const struct auth_pro
 	       same(tried->okta_domain, row->okta_domain) && same(tried->client_id, row->client_id) &&
 	       (!row->client_secret || !*row->client_secret || same(tried->client_secret, row->client_secret));
 }
-
-void oidc_verify_forget(struct exchange *x, const char *id)
-{
-	struct oidc *o = x->portal->oidc;
-
-	for (u32 i = 0; o && i < OIDC_TRIALS_MAX; i++) {
-		if (o->trials[i] && strcmp(o->trials[i]->id, id) == 0) {
-			trial_free(o->trials[i]);
-			o->trials[i] = NULL;
-		}
-	}
-}

@@ -53,4 +53,3 @@ struct oidc_trial_result {
 int oidc_verify_result(struct exchange *x, const struct principal *who, const char *id, struct oidc_trial_result *out) MUST_CHECK;
 /* Verified, and with the same type, discovery URI, domain, client id and secret (an empty secret in `row` means: the one that was tried)? */
 bool oidc_verify_covers(const struct oidc_trial_result *r, const struct auth_provider *row);
-void oidc_verify_forget(struct exchange *x, const char *id);

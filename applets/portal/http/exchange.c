@@ -567,11 +567,6 @@ bool exchange_is_stream(const struct run *r)
 	return r->answer == ANSWER_STREAMING;
 }
 
-bool exchange_is_proxied(const struct run *r)
-{
-	return r->is_proxied;
-}
-
 bool exchange_keeps_alive(const struct run *r)
 {
 	return !r->must_close;

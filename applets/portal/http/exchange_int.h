@@ -90,7 +90,6 @@ bool exchange_is_over(const struct run *r);	/* all is written */
 bool exchange_is_broken(const struct run *r);	/* drop the connection */
 bool exchange_is_waiting(const struct run *r);	/* for the handler, not for the network */
 bool exchange_is_stream(const struct run *r);
-bool exchange_is_proxied(const struct run *r); /* the TCP peer is a trusted proxy */
 bool exchange_keeps_alive(const struct run *r);
 /* The portal is going down, or it took too long: a stream ends, a deferred answer becomes 503. */
 void exchange_give_up(struct run *r);

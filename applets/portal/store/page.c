@@ -38,18 +38,6 @@ static const struct sort {
 #undef K
 };
 
-const char *const *store_sorts(enum kind k)
-{
-	static const char *names[ARRAY_LEN(sorts) + 1]; /* until the next call */
-	size_t n = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(sorts); i++)
-		if (sorts[i].kinds & 1u << k)
-			names[n++] = sorts[i].name;
-	names[n] = NULL;
-	return names;
-}
-
 static int refuse(struct store *s, const char *what, const char *value, enum kind k)
 {
 	snprintf(s->reason, sizeof(s->reason), "%s '%.64s' is unknown for %s", what, value ? value : "", kinds[k].table);

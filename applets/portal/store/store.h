@@ -223,7 +223,7 @@ struct store_query {
 	const char *text; /* full-text filter; NULL or empty = none */
 	struct store_filter filters[STORE_FILTERS_MAX];
 	u32 n_filters;
-	const char *sort; /* one of store_sorts(); NULL = inserted_at */
+	const char *sort; /* one of `sorts` in page.c, for that kind; NULL = inserted_at */
 	bool is_descending;
 	const char *cursor; /* from a page of the same query, which may be *out; NULL = first page */
 	u32 limit;	    /* 1 to STORE_PAGE_MAX; 0 = STORE_PAGE_DEFAULT */
@@ -245,9 +245,6 @@ struct store_page {
 /* One page in order of (sort, id), however the rows before and after change meanwhile. ERR_INVAL: the cursor is not of this query, or
  * something is unknown. `each` may ask the store for other things, but not for another page. */
 int store_page(struct store *s, const struct store_query *q, store_each each, void *ctx, struct store_page *out) MUST_CHECK;
-
-/* What pages of a kind can be sorted by; NULL terminated; lent until the next call. */
-const char *const *store_sorts(enum kind k);
 
 /* Every row that fits, oldest first; `account` NULL = all accounts; limit 0 = no limit. */
 int store_select(struct store *s, enum kind k, const struct uuid *account, const struct store_filter *filters, u32 n, u32 limit,
