@@ -9,7 +9,7 @@
 #   by page    the same for every page and every answer of the API there is (portal_paths.sh), with 1,000 sites, 5,000 groups, 10,000 actors, a trail of
 #              100,000 changes: the most work of one callback, the median of REPEATS times (goal: 5 ms); the first time, when all is still on the disk, and
 #              the longest beside it
-#   at once    what one change with thousands of consequences holds the loop for: no goal, but whoever does that should know
+#   masses     the same of one change with thousands of consequences: connections, resources and policies, a whole account
 #   memory     resident kB: idle with nothing in it (goal: 12,288), and per connected client through TLS (goal: 24)
 #   EMBERBOX=path BENCH_BIN=folder of portal_fill, portal_load and core_gap   CLIENTS=10000 RESOURCES=1000 STORM=5000 FLOWS=5000 TLS_CLIENTS=1000 REPEATS=3
 #   PAGES="/bench/sites …"
@@ -183,9 +183,9 @@ serve "$work/full"
 longest >/dev/null
 portal() { "$EMBERBOX" portal "$@" --dir "$work/full" >/dev/null || echo "portal: $* failed"; }
 portal policy disable "$(sed -n 's/^policy //p' "$work/peers" | head -1)"
-set -- $(longest)
-echo "disabling a policy with its connections, microseconds in one go: ${1:-?}, of work: ${2:-?}"
+unhindered "disabling a policy with its connections"
 portal site delete Berlin
-set -- $(longest)
-echo "deleting the site of $RESOURCES resources, as many policies and all connections, microseconds in one go: ${1:-?}, of work: ${2:-?}"
+unhindered "deleting the site of $RESOURCES resources, as many policies and all connections"
+portal account delete bench
+unhindered "deleting the account with $CLIENTS people and clients"
 exit $failed
