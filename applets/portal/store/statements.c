@@ -38,7 +38,7 @@ const char *const statements[ST_COUNT] = {
 					 " (SELECT id FROM auth_providers WHERE account_id=?1 AND issuer=?3)",
 	[ST_REINDEX_COUNT] = "SELECT count(*) FROM reindex",
 	[ST_REINDEX_OLD] = "INSERT INTO search_text(search_text,rowid,body) SELECT 'delete',id,body FROM reindex WHERE body IS NOT NULL ORDER BY id",
-	[ST_REINDEX_NEW] = "INSERT INTO search_text(rowid,body) SELECT id,s.body FROM reindex JOIN search s USING(id) ORDER BY id",
+	[ST_REINDEX_NEW] = "INSERT INTO search_text(rowid,body) SELECT id,s.body FROM reindex CROSS JOIN search s USING(id) ORDER BY id",
 	[ST_REINDEX_DONE] = "DELETE FROM reindex",
 	[ST_REINDEX_MERGE] = "INSERT INTO search_text(search_text,rank) VALUES('merge',?1)",
 	[ST_SWEEP] = "SELECT * FROM sweeps ORDER BY seq LIMIT 1",
