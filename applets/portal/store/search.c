@@ -312,8 +312,9 @@ void search_parse(const char *text, struct search_words *out)
 #define BROAD STORE_COUNT_ROUGH
 
 /* A space that is not there is an empty range: to the index, a range of nulls would be everything. */
-#define IN_SPACE " BETWEEN coalesce((SELECT no<<32 FROM search_spaces WHERE account_id=?1 AND kind='%1$s'),-1)" \
-		 " AND coalesce((SELECT (no<<32)+4294967295 FROM search_spaces WHERE account_id=?1 AND kind='%1$s'),-2)"
+#define SPACE_BEGIN "coalesce((SELECT no<<32 FROM search_spaces WHERE account_id=?1 AND kind='%1$s'),-1)"
+#define SPACE_END "coalesce((SELECT (no<<32)+4294967295 FROM search_spaces WHERE account_id=?1 AND kind='%1$s'),-2)"
+#define IN_SPACE " BETWEEN " SPACE_BEGIN " AND " SPACE_END
 
 static void put_words(struct strbuf *b, const struct search_words *w, bool only_short)
 {
@@ -416,7 +417,7 @@ static int read_on(struct store *s, i64 early, i64 *rows)
 	sqlite3_stmt *st;
 	int rc, step;
 
-	strbuf_printf(&b, "SELECT x.id,x.entity_id FROM search x WHERE x.id>?2 AND x.id" IN_SPACE, kinds[s->asked.kind].name);
+	strbuf_printf(&b, "SELECT x.id,x.entity_id FROM search x WHERE x.id>max(?2," SPACE_BEGIN ") AND x.id<=" SPACE_END, kinds[s->asked.kind].name);
 	put_words(&b, s->asked.words, false);
 	rc = prepare(s, &b, s->asked.account, s->asked.words, &st);
 	if (rc)
