@@ -295,6 +295,18 @@ TEST(things_are_found_by_name_or_address_and_told_apart)
 	EXPECT_EQ(admin_as(w, NULL, "actor add --email same@acme.example"), ADMIN_OK);
 	EXPECT_EQ(admin_as(w, NULL, "actor disable same@acme.example"), ADMIN_INVALID);
 	EXPECT_STR(w->reply.reason, "2 actors are called 'same@acme.example': give the id");
+	for (int i = 0; i < 8; i++) { /* who is called so by name and address is one, whoever is found first */
+		char line[96], want[96];
+
+		snprintf(line, sizeof(line), "actor add --email s%d@acme.example", i);
+		EXPECT_EQ(admin_as(w, NULL, line), ADMIN_OK);
+		snprintf(line, sizeof(line), "actor add --type service-account --name s%d@acme.example", i);
+		EXPECT_EQ(admin_as(w, NULL, line), ADMIN_OK);
+		snprintf(line, sizeof(line), "actor show s%d@acme.example", i);
+		EXPECT_EQ(admin_as(w, NULL, line), ADMIN_INVALID);
+		snprintf(want, sizeof(want), "2 actors are called 's%d@acme.example': give the id", i);
+		EXPECT_STR(w->reply.reason, want);
+	}
 	EXPECT_EQ(admin_as(w, NULL, "actor disable SAME@acme.example"), ADMIN_OK); /* only the address does not mind */
 	EXPECT_EQ(admin_as(w, NULL, "actor delete nobody@acme.example"), ADMIN_NOT_FOUND);
 	(void)join_client(w, token_for(w, "--actor jo@acme.example"), "laptop", 'l');

@@ -268,15 +268,21 @@ static bool is_called(enum kind k, const void *entity, const char *text)
 
 struct search {
 	const char *text;
-	u32 found;
+	u32 way, found;
 	union any_entity *out;
 };
+
+/* On a way before this one, of which only actors have several. */
+static bool was_found(const struct search *s, const struct actor *x)
+{
+	return s->way > 0 && (strcmp(x->name, s->text) == 0 || (s->way > 1 && strcasecmp(x->email, s->text) == 0));
+}
 
 static int compare_row(void *ctx, enum kind k, const void *entity)
 {
 	struct search *s = ctx;
 
-	if (!is_called(k, entity, s->text) || (s->found > 0 && uuid_eq(&s->out->e.id, &((const struct entity *)entity)->id)))
+	if (!is_called(k, entity, s->text) || was_found(s, entity))
 		return 0;
 	return s->found++ == 0 ? entity_copy(k, s->out, entity) : 0;
 }
@@ -324,8 +330,8 @@ int admin_find_row(struct admin *a, enum kind k, const struct uuid *account, con
 	const struct store_filter ways[] = { { "name", FILTER_IS, text }, { "email", FILTER_IS, text }, { "email", FILTER_IS, normal } };
 	u32 n = k != KIND_ACTOR ? 1 : email_normalise(text, normal) ? 2 : 3;
 	rc = 0;
-	for (u32 i = 0; i < n && !rc; i++)
-		rc = store_select(a->portal->store, k, of, &ways[i], 1, 0, compare_row, &s);
+	for (; s.way < n && !rc; s.way++)
+		rc = store_select(a->portal->store, k, of, &ways[s.way], 1, 0, compare_row, &s);
 	if (rc && rc != ERR_INVAL) /* that: these have no names */
 		return admin_store_failed(a, rc);
 	if (s.found == 1)
