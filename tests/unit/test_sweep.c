@@ -413,3 +413,53 @@ TEST(an_actor_who_goes_slowly_can_do_nothing_meanwhile_and_the_trail_says_who_di
 	EXPECT(t->settled > 0);
 	sliced_free(t);
 }
+
+static int count_hit(void *ctx, const struct store_hit *hit)
+{
+	*(u32 *)ctx += hit->kind == KIND_GATEWAY;
+	return 0;
+}
+
+static u32 gateways_found(struct sliced *t, const char *text)
+{
+	u32 n = 0;
+
+	EXPECT_EQ(store_search(t->w.s, &t->w.account, text, 100, count_hit, &n), 0);
+	return n;
+}
+
+TEST(what_is_found_by_the_name_of_another_follows_in_slices_when_that_is_renamed)
+{
+	for (int is_sliced = 0; is_sliced < 2; is_sliced++) {
+		struct uuid id;
+		struct sliced *t = sliced_new(is_sliced, A_SITE, &id);
+		struct site site;
+
+		REQUIRE(store_begin(t->w.s, STORE_DURABLE) == 0);
+		for (int i = 0; i < 50; i++) {
+			union any_entity g;
+			char name[20];
+
+			entity_init(KIND_GATEWAY, &g);
+			g.e = new_entity(t);
+			g.device.owner_id = id;
+			snprintf(name, sizeof(name), "gw %d", i);
+			EXPECT_EQ(text_set(&g.device.name, name), 0);
+			EXPECT_EQ(text_set(&g.device.external_id, name), 0);
+			EXPECT_EQ(store_insert_device(t->w.s, KIND_GATEWAY, &g.device, WALL), 0);
+			entity_deinit(KIND_GATEWAY, &g);
+		}
+		EXPECT_EQ(store_get(t->w.s, KIND_SITE, &t->w.account, &id, &site), 0);
+		EXPECT_EQ(text_set(&site.name, "Quitzdorf"), 0);
+		EXPECT_EQ(store_update(t->w.s, KIND_SITE, &site, WALL), 0);
+		EXPECT_EQ(store_commit(t->w.s), 0);
+		entity_deinit(KIND_SITE, &site);
+		EXPECT_EQ(store_sweeps(t->w.s) > store_swept(t->w.s), is_sliced);
+		EXPECT_EQ(gateways_found(t, "quitzdorf") == 0, is_sliced);
+		for (int i = 0; i < 20 && store_swept(t->w.s) != store_sweeps(t->w.s); i++)
+			EXPECT(store_sweep(t->w.s, WALL) >= 0);
+		EXPECT_EQ(store_swept(t->w.s), store_sweeps(t->w.s));
+		EXPECT(gateways_found(t, "quitzdorf") >= 50);
+		sliced_free(t);
+	}
+}

@@ -65,6 +65,8 @@ static const struct {
 	{ KIND_AUTHORIZATION, KIND_CLIENT, "client_id" },
 };
 
+#define FOLLOWERS_AT_ONCE 20 /* half a millisecond; more go on in later turns of the loop (sweep.c) */
+
 /* ---- keeping it ------------------------------------------------------------------------------------------------------------------- */
 
 static void sql_fold(sqlite3_context *c, int n, sqlite3_value **v)
@@ -112,11 +114,10 @@ static int run_text(struct store *s, struct strbuf *b)
 	return rc;
 }
 
-static void put_refresh(struct strbuf *b, const struct searchable *x)
+static void put_refresh(struct strbuf *b, const struct searchable *x, const char *account)
 {
 	strbuf_printf(b, " UPDATE search SET (title,detail,body)=(SELECT %s,%s,fold(%s) FROM %s t WHERE t.account_id=search.account_id AND"
-		      " t.id=search.entity_id) WHERE account_id=NEW.account_id AND entity_id", x->title, x->detail, x->body,
-		      kinds[x->kind].table);
+		      " t.id=search.entity_id) WHERE account_id=%s AND entity_id", x->title, x->detail, x->body, kinds[x->kind].table, account);
 }
 
 static int make_triggers(struct store *s, const struct searchable *x)
@@ -138,7 +139,7 @@ static int make_triggers(struct store *s, const struct searchable *x)
 		      info->table, info->name, x->title, x->detail, x->body);
 	sql_written_columns(&b, x->kind);
 	strbuf_printf(&b, " ON main.%s BEGIN", info->table);
-	put_refresh(&b, x);
+	put_refresh(&b, x, "NEW.account_id");
 	strbuf_puts(&b, "=NEW.id; END");
 	return run_text(s, &b);
 }
@@ -150,10 +151,70 @@ static int make_follower(struct store *s, const struct follower *f)
 	strbuf_printf(&b, "CREATE TEMP TRIGGER search_%1$s_of_%2$s AFTER UPDATE OF %3$s ON main.%2$s WHEN (", kinds[f->kind].table,
 		      kinds[f->of].table, f->changes);
 	strbuf_puts(&b, strchr(f->changes, ',') ? "OLD.name,OLD.email) IS NOT (NEW.name,NEW.email)" : "OLD.name) IS NOT (NEW.name)");
-	strbuf_puts(&b, " BEGIN");
-	put_refresh(&b, searchable_of(f->kind));
-	strbuf_printf(&b, " IN(SELECT id FROM %s WHERE account_id=NEW.account_id AND %s=NEW.id); END", kinds[f->kind].table, f->column);
+	strbuf_printf(&b, " BEGIN INSERT INTO sweeps SELECT sweep_next(),account_id,'%1$s','" SEARCH_COLUMN "',NEW.id,%2$d,audit_who(1),audit_who(2),audit_who(3),"
+		      "audit_who(4),audit_who(5),audit_who(6) FROM %1$s WHERE sweep_defers() AND account_id=NEW.account_id AND %3$s=NEW.id LIMIT 1 OFFSET %4$d;",
+		      kinds[f->kind].table, (int)(f - followers), f->column, FOLLOWERS_AT_ONCE);
+	put_refresh(&b, searchable_of(f->kind), "NEW.account_id");
+	strbuf_printf(&b, " IN(SELECT id FROM %1$s WHERE account_id=NEW.account_id AND %2$s=NEW.id) AND NOT(sweep_defers() AND EXISTS(SELECT 1 FROM %1$s"
+		      " WHERE account_id=NEW.account_id AND %2$s=NEW.id LIMIT 1 OFFSET %3$d)); END", kinds[f->kind].table, f->column, FOLLOWERS_AT_ONCE);
 	return run_text(s, &b);
+}
+
+#define FOLLOWERS_SLICE "(SELECT id FROM %1$s WHERE account_id=?1 AND %2$s=?2 AND id>?3 ORDER BY id LIMIT %3$d)"
+
+/* Where it stands is not written down: what is begun anew is done again. */
+int search_follow(struct store *s, const struct uuid *account, const struct uuid *of, i64 which)
+{
+	const struct follower *f = &followers[which < 0 || which >= (i64)ARRAY_LEN(followers) ? 0 : which];
+	struct strbuf b = { 0 };
+	sqlite3_stmt *st;
+
+	put_refresh(&b, searchable_of(f->kind), "?1");
+	strbuf_printf(&b, " IN" FOLLOWERS_SLICE, kinds[f->kind].table, f->column, FOLLOWERS_AT_ONCE);
+	int rc = strbuf_ok(&b) ? sql_cached(s, strbuf_text(&b), &st) : ERR_NOMEM;
+	strbuf_reset(&b);
+	for (int last = 0; last < 2 && !rc; last++) {
+		if (last) {
+			strbuf_printf(&b, "SELECT max(id) FROM" FOLLOWERS_SLICE, kinds[f->kind].table, f->column, FOLLOWERS_AT_ONCE);
+			rc = strbuf_ok(&b) ? sql_cached(s, strbuf_text(&b), &st) : ERR_NOMEM;
+		}
+		if (rc)
+			break;
+		sql_bind_uuid(st, 1, account);
+		sql_bind_uuid(st, 2, of);
+		sql_bind_uuid(st, 3, &s->followed);
+		if (!last) {
+			rc = sql_run(s, st);
+			continue;
+		}
+		bool has_more = sqlite3_step(st) == SQLITE_ROW && sqlite3_column_type(st, 0) != SQLITE_NULL;
+		if (has_more)
+			sql_read_uuid(st, 0, &s->followed);
+		else
+			s->followed = (struct uuid){ 0 };
+		sql_reset(st);
+		rc = has_more;
+	}
+	strbuf_free(&b);
+	return rc;
+}
+
+static void sql_sweep_next(sqlite3_context *c, int n, sqlite3_value **v)
+{
+	struct store *s = sqlite3_user_data(c);
+
+	(void)n;
+	(void)v;
+	sqlite3_result_int64(c, (i64)++s->sweeps);
+}
+
+static void sql_sweep_defers(sqlite3_context *c, int n, sqlite3_value **v)
+{
+	const struct store *s = sqlite3_user_data(c);
+
+	(void)n;
+	(void)v;
+	sqlite3_result_int(c, s->loop != NULL);
 }
 
 /* The index hears of what a transaction changed at its end and in order: each row that comes out of order makes a segment of its own, to be merged later.
@@ -227,6 +288,8 @@ int search_start(struct store *s)
 	int rc = sqlite3_create_function(s->db, "fold", 1, flags, s, sql_fold, NULL, NULL);
 
 	rc = rc == SQLITE_OK ? sqlite3_create_function(s->db, "has", 2, flags, s, sql_has, NULL, NULL) : rc;
+	rc = rc == SQLITE_OK ? sqlite3_create_function(s->db, "sweep_next", 0, SQLITE_UTF8 | SQLITE_INNOCUOUS, s, sql_sweep_next, NULL, NULL) : rc;
+	rc = rc == SQLITE_OK ? sqlite3_create_function(s->db, "sweep_defers", 0, SQLITE_UTF8 | SQLITE_INNOCUOUS, s, sql_sweep_defers, NULL, NULL) : rc;
 	rc = rc == SQLITE_OK ? 0 : sql_fail(s, rc);
 	rc = rc ? rc : sql_prepare(s, "SELECT value FROM facts WHERE name='search_version'", &st);
 	if (rc)

@@ -78,6 +78,7 @@ struct store {
 	struct sweep_link *links; /* sweep.c */
 	u32 n_links;
 	u64 sweeps, sweeps_kept, swept; /* begun, those of commits, done */
+	struct uuid followed;		/* search_follow(): up to here */
 	i64 changes_before;		/* the running transaction */
 };
 
@@ -132,6 +133,9 @@ int sweep_finish(struct store *s);
 int audit_start(struct store *s);
 int plans_start(struct store *s);
 int search_start(struct store *s);
+/* A slice of the texts that follow from another row, whose sweep has SEARCH_COLUMN for a column; 1: there may be more. */
+#define SEARCH_COLUMN "search"
+int search_follow(struct store *s, const struct uuid *account, const struct uuid *of, i64 which);
 int search_settle(struct store *s); /* before a commit */
 int page_start(struct store *s);
 int usage_start(struct store *s);

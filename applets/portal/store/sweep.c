@@ -181,6 +181,8 @@ static bool is_of(const struct sweep *w, enum kind k)
 /* 1: there is more to do. ERR_NOT_FOUND: the row is not there. */
 static int sweep_some(struct store *s, const struct sweep *w)
 {
+	if (strcmp(w->column, SEARCH_COLUMN) == 0)
+		return search_follow(s, &w->account, &w->id, w->until);
 	for (u32 i = 0; i < s->n_links && !is_row(w); i++)
 		if (strcmp(s->links[i].table, w->table) == 0 && strcmp(s->links[i].column, w->column) == 0)
 			return sweep_link(s, &s->links[i], &w->account, &w->id, w->until);
@@ -276,8 +278,10 @@ int store_sweep(struct store *s, u64 wall)
 		rc = rc ? rc : sql_run(s, st);
 	}
 	rc = rc < 0 ? store_rollback(s, rc) : store_commit(s);
-	if (rc)
+	if (rc) {
+		s->followed = (struct uuid){ 0 };
 		return rc;
+	}
 	if (!is_more) {
 		s->swept = seq;
 		if (s->loop)
