@@ -246,7 +246,7 @@ static void bound_steps(struct world *w)
 		{ KIND_CLIENT, NULL, NULL, "unverified", false, true, 20000 },
 		{ KIND_CLIENT, "laptop-00 berlin", "name", NULL, true, false, 40000 },
 		{ KIND_CLIENT, "zz", NULL, NULL, false, false, 10 * (CLIENTS + 200) },
-		{ KIND_CLIENT, "laptop zz", NULL, NULL, false, false, 12 * (CLIENTS + 400) },
+		{ KIND_CLIENT, "laptop zz", NULL, NULL, false, false, 12 * (CLIENTS + 1200) },
 		{ KIND_ACTOR, "example", "email", NULL, false, true, 40000 },
 		{ KIND_ACTOR, "p", NULL, "active", true, true, 40000 },
 		{ KIND_RESOURCE, "server", "address", NULL, false, true, 40000 },
