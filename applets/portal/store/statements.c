@@ -56,8 +56,8 @@ const char *const statements[ST_COUNT] = {
 	[ST_PURGE_STATS] = PURGE("stats_hourly", "account_id,name,at", "at<=?1-" DAYS(90)),
 	[ST_PURGE_OLD_AUDIT] = "DELETE FROM change_logs WHERE seq IN(SELECT seq FROM change_logs ORDER BY seq LIMIT " AUDIT_BATCH ")"
 			       " AND at<=?1-" DAYS(365),
-	[ST_PURGE_MANY_AUDIT] = "DELETE FROM change_logs WHERE seq<=(SELECT max(seq) FROM change_logs)-" AUDIT_ROWS
-				" AND seq<(SELECT min(seq) FROM change_logs)+" AUDIT_BATCH,
+	[ST_PURGE_MANY_AUDIT] = "DELETE FROM change_logs WHERE seq<min((SELECT max(seq) FROM change_logs)-" AUDIT_ROWS /* one bound: of two, all below the first are read */
+				"+1,(SELECT min(seq) FROM change_logs)+" AUDIT_BATCH ")",
 	[ST_COUNT_USERS] = "SELECT count(*) FROM actors WHERE account_id=?1 AND disabled_at IS NULL"
 			   " AND type IN('account_user','account_admin_user')",
 	[ST_COUNT_SERVICE_ACCOUNTS] = "SELECT count(*) FROM actors WHERE account_id=?1 AND disabled_at IS NULL AND type='service_account'",
