@@ -146,18 +146,26 @@ static int make_triggers(struct store *s, const struct searchable *x)
 
 static int make_follower(struct store *s, const struct follower *f)
 {
-	struct strbuf b = { 0 };
+	int rc = 0;
 
-	strbuf_printf(&b, "CREATE TEMP TRIGGER search_%1$s_of_%2$s AFTER UPDATE OF %3$s ON main.%2$s WHEN (", kinds[f->kind].table,
-		      kinds[f->of].table, f->changes);
-	strbuf_puts(&b, strchr(f->changes, ',') ? "OLD.name,OLD.email) IS NOT (NEW.name,NEW.email)" : "OLD.name) IS NOT (NEW.name)");
-	strbuf_printf(&b, " BEGIN INSERT INTO sweeps SELECT sweep_next(),account_id,'%1$s','" SEARCH_COLUMN "',NEW.id,%2$d,audit_who(1),audit_who(2),audit_who(3),"
-		      "audit_who(4),audit_who(5),audit_who(6) FROM %1$s WHERE sweep_defers() AND account_id=NEW.account_id AND %3$s=NEW.id LIMIT 1 OFFSET %4$d;",
-		      kinds[f->kind].table, (int)(f - followers), f->column, FOLLOWERS_AT_ONCE);
-	put_refresh(&b, searchable_of(f->kind), "NEW.account_id");
-	strbuf_printf(&b, " IN(SELECT id FROM %1$s WHERE account_id=NEW.account_id AND %2$s=NEW.id) AND NOT(sweep_defers() AND EXISTS(SELECT 1 FROM %1$s"
-		      " WHERE account_id=NEW.account_id AND %2$s=NEW.id LIMIT 1 OFFSET %3$d)); END", kinds[f->kind].table, f->column, FOLLOWERS_AT_ONCE);
-	return run_text(s, &b);
+	for (int is_deferred = 0; is_deferred < 2 && !rc; is_deferred++) {
+		struct strbuf b = { 0 };
+
+		strbuf_printf(&b, "CREATE TEMP TRIGGER search_%1$s_of_%2$s_%4$d AFTER UPDATE OF %3$s ON main.%2$s WHEN (", kinds[f->kind].table,
+			      kinds[f->of].table, f->changes, is_deferred);
+		strbuf_puts(&b, strchr(f->changes, ',') ? "OLD.name,OLD.email) IS NOT (NEW.name,NEW.email)" : "OLD.name) IS NOT (NEW.name)");
+		strbuf_printf(&b, " AND %1$d=(sweep_defers() AND EXISTS(SELECT 1 FROM %2$s WHERE account_id=NEW.account_id AND %3$s=NEW.id LIMIT 1 OFFSET %4$d)) BEGIN",
+			      is_deferred, kinds[f->kind].table, f->column, FOLLOWERS_AT_ONCE);
+		if (is_deferred) {
+			strbuf_printf(&b, " INSERT INTO sweeps VALUES(sweep_next(),NEW.account_id,'%s','" SEARCH_COLUMN "',NEW.id,%d,audit_who(1),audit_who(2),"
+				      "audit_who(3),audit_who(4),audit_who(5),audit_who(6)); END", kinds[f->kind].table, (int)(f - followers));
+		} else {
+			put_refresh(&b, searchable_of(f->kind), "NEW.account_id");
+			strbuf_printf(&b, " IN(SELECT id FROM %s WHERE account_id=NEW.account_id AND %s=NEW.id); END", kinds[f->kind].table, f->column);
+		}
+		rc = run_text(s, &b);
+	}
+	return rc;
 }
 
 #define FOLLOWERS_SLICE "(SELECT id FROM %1$s WHERE account_id=?1 AND %2$s=?2 AND id>?3 ORDER BY id LIMIT %3$d)"
