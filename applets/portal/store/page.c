@@ -508,10 +508,10 @@ static int make_where(struct store *s, struct page *p)
 		if (!rc && !is_added)
 			rc = add_filter(s, p->q->kind, &p->q->filters[i], PARAM_FILTER + i, &p->where, &p->values[i]);
 	}
+	if (p->q->keep || p->q->among) /* before the words: that costs less */
+		strbuf_puts(&p->where, " AND page_keep(t.id)");
 	search_parse(p->q->text, &p->words);
 	rc = rc ? rc : search_condition(s, p->q->kind, &p->q->account, &p->words, &p->where);
-	if (p->q->keep || p->q->among)
-		strbuf_puts(&p->where, " AND page_keep(t.id)");
 	return rc ? rc : strbuf_ok(&p->where) ? 0 : ERR_NOMEM;
 }
 
