@@ -168,7 +168,7 @@ static int make_follower(struct store *s, const struct follower *f)
 	return rc;
 }
 
-#define FOLLOWERS_SLICE "(SELECT id FROM %1$s WHERE account_id=?1 AND %2$s=?2 AND id>?3 ORDER BY id LIMIT %3$d)"
+#define FOLLOWERS_SLICE "(SELECT id FROM %1$s WHERE account_id=?1 AND+%2$s=?2 AND id>?3 ORDER BY id LIMIT %3$d)" /* +: in order of ids, nothing to sort */
 
 /* Where it stands is not written down: what is begun anew is done again. */
 int search_follow(struct store *s, const struct uuid *account, const struct uuid *of, i64 which)
