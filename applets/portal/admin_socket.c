@@ -29,7 +29,7 @@ struct admin_conn {
 	struct admin_reply reply;
 	struct loop_timer turn; /* the rest of what is long */
 	u8 head[5];		/* of the answer: length, status */
-	size_t out_len, out_done;
+	size_t out_len, out_done, out_size, err_size;
 };
 
 struct admin_socket {
@@ -62,9 +62,9 @@ static void drop(struct admin_conn *c)
 	free(c);
 }
 
-static struct span text_of(const char *text)
+static size_t size_of(const char *text)
 {
-	return SPAN(text ? text : "", (text ? strlen(text) : 0) + 1);
+	return (text ? strlen(text) : 0) + 1;
 }
 
 /* What is behind `at` of a piece; `at` becomes that of the next. */
@@ -81,9 +81,13 @@ static ssize_t send_on(struct admin_conn *c)
 	size_t at = c->out_done;
 	struct iovec pieces[3] = { behind(SPAN(c->head, sizeof(c->head)), &at) };
 
-	pieces[1] = behind(text_of(c->reply.out), &at);
-	pieces[2] = behind(text_of(c->reply.err), &at);
-	return sendmsg(c->fd, &(struct msghdr){ .msg_iov = pieces, .msg_iovlen = ARRAY_LEN(pieces) }, MSG_NOSIGNAL | MSG_DONTWAIT);
+	pieces[1] = behind(SPAN(c->reply.out ? c->reply.out : "", c->out_size), &at);
+	pieces[2] = behind(SPAN(c->reply.err ? c->reply.err : "", c->err_size), &at);
+	ssize_t n = sendmsg(c->fd, &(struct msghdr){ .msg_iov = pieces, .msg_iovlen = ARRAY_LEN(pieces) }, MSG_NOSIGNAL | MSG_DONTWAIT);
+	/* wiped as it goes: fifty megabytes at the end would take a while */
+	if (n > (ssize_t)pieces[0].iov_len && c->reply.out)
+		memset(pieces[1].iov_base, 0, MIN((size_t)n - pieces[0].iov_len, pieces[1].iov_len));
+	return n;
 }
 
 static void write_reply(void *ctx)
@@ -92,27 +96,26 @@ static void write_reply(void *ctx)
 
 	if (c->held.ticket)
 		return;
-	while (c->out_done < c->out_len) {
-		ssize_t n = send_on(c);
-
-		if (n < 0 && errno == EAGAIN) {
-			loop_fd_set(c->watch, LOOP_WRITE);
-			loop_timer_set(c->owner->server->loop, &c->timer, loop_now(c->owner->server->loop) + ADMIN_CONN_TIMEOUT);
-			return;
-		}
-		if (n <= 0)
-			break;
+	ssize_t n = send_on(c);
+	if (n > 0)
 		c->out_done += (size_t)n;
+	if (c->out_done == c->out_len || n == 0 || (n < 0 && errno != EAGAIN)) {
+		drop(c);
+		return;
 	}
-	drop(c);
+	/* as much as the socket takes is enough for one turn, however quickly it is read */
+	loop_fd_set(c->watch, LOOP_WRITE);
+	loop_timer_set(c->owner->server->loop, &c->timer, loop_now(c->owner->server->loop) + ADMIN_CONN_TIMEOUT);
 }
 
 /* c->reply. */
 static void answer(struct admin_conn *c)
 {
 	struct server *s = c->owner->server;
-	size_t n = 1 + text_of(c->reply.out).n + text_of(c->reply.err).n;
 
+	c->out_size = size_of(c->reply.out);
+	c->err_size = size_of(c->reply.err);
+	size_t n = 1 + c->out_size + c->err_size;
 	if (n > ADMIN_REPLY_MAX) {
 		log_error("an admin reply could not be sent", kv_err(ERR_LIMIT));
 		drop(c);
