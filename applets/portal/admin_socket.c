@@ -62,11 +62,6 @@ static void drop(struct admin_conn *c)
 	free(c);
 }
 
-static size_t size_of(const char *text)
-{
-	return (text ? strlen(text) : 0) + 1;
-}
-
 /* What is behind `at` of a piece; `at` becomes that of the next. */
 static struct iovec behind(struct span piece, size_t *at)
 {
@@ -113,8 +108,8 @@ static void answer(struct admin_conn *c)
 {
 	struct server *s = c->owner->server;
 
-	c->out_size = size_of(c->reply.out);
-	c->err_size = size_of(c->reply.err);
+	c->out_size = c->reply.out_len + 1;
+	c->err_size = (c->reply.err ? strlen(c->reply.err) : 0) + 1;
 	size_t n = 1 + c->out_size + c->err_size;
 	if (n > ADMIN_REPLY_MAX) {
 		log_error("an admin reply could not be sent", kv_err(ERR_LIMIT));

@@ -102,6 +102,7 @@ struct json_out {
 	size_t len, cap;
 	int err; /* sticky: ERR_NOMEM, ERR_LIMIT */
 	bool needs_comma;
+	bool is_public; /* nothing in it is secret: no need to copy and wipe when it grows, which of tens of megabytes takes as many milliseconds */
 };
 #define JSON_OUT ((struct json_out){ 0 })
 

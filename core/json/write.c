@@ -25,13 +25,13 @@ static bool reserve(struct json_out *o, size_t n)
 	size_t cap = MAX(o->cap, (size_t)FIRST_CAPACITY);
 	while (cap - o->len < n)
 		cap *= 2;
-	/* not realloc(): what is written may be secret and must not be left behind in freed memory */
-	char *buf = malloc(cap);
+	/* else not realloc(): what is written may be secret and must not be left behind in freed memory */
+	char *buf = o->is_public ? realloc(o->buf, cap) : malloc(cap);
 	if (!buf) {
 		o->err = ERR_NOMEM;
 		return false;
 	}
-	if (o->buf) {
+	if (o->buf && !o->is_public) {
 		memcpy(buf, o->buf, o->len);
 		sodium_memzero(o->buf, o->len);
 		free(o->buf);

@@ -644,6 +644,7 @@ static int slice(struct going_on *g)
 		if (rc)
 			return rc;
 		sheet_settle(&a->sheet, a->rq->is_json, &g->json);
+		g->json.is_public |= a->is_to_go_on; /* what takes several turns is a list; tokens are shown one by one */
 		if (a->is_to_go_on)
 			return a->sheet.err ? a->sheet.err : 1;
 		if (a->is_quiet && !a->rq->is_json)
@@ -657,21 +658,23 @@ static int slice(struct going_on *g)
 }
 
 /* Takes over what was printed. */
-static int take_text(struct going_on *g, char **out)
+static int take_text(struct going_on *g, struct admin_reply *reply)
 {
 	if (!g->table)
 		return 0;
 	int rc = fclose(g->table) ? ERR_NOMEM : 0;
 	g->table = NULL;
 	if (rc || !g->a.rq->is_json) {
-		*out = rc ? NULL : g->text;
+		reply->out = rc ? NULL : g->text;
+		reply->out_len = rc ? 0 : g->n_text;
 		g->text = rc ? g->text : NULL;
 		return rc;
 	}
-	*out = realloc(g->json.buf, g->json.len + 2);
-	if (!*out)
+	reply->out = realloc(g->json.buf, g->json.len + 2);
+	if (!reply->out)
 		return ERR_NOMEM;
-	memcpy(*out + g->json.len, "\n", 2);
+	memcpy(reply->out + g->json.len, "\n", 2);
+	reply->out_len = g->json.len + 1;
 	g->json = JSON_OUT;
 	return 0;
 }
@@ -694,7 +697,7 @@ static void finish(struct going_on *g, int rc, struct admin_reply *reply)
 	const struct admin_request *rq = a->rq;
 
 	reply->rest = NULL;
-	rc = rc ? rc : take_text(g, &reply->out);
+	rc = rc ? rc : take_text(g, reply);
 	if (rc) {
 		reply->status = rc == ERR_INVAL ? 2 : 1;
 		reply->err = copy("emberbox portal: %s\n", a->err[0] ? a->err : err_str(rc));

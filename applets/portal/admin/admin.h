@@ -82,6 +82,7 @@ struct admin_reply {
 	char reason[ADMIN_REASON_MAX];	/* why, as a sentence for the person who filled the form; "" when done */
 	char secret[ADMIN_SECRET_MAX];	/* a token or link that was made: to be shown this once */
 	char *out, *err;		/* for the command line: stdout, stderr */
+	size_t out_len;			/* without its NUL */
 	char *members;			/* of set-members: a JSON array of the ids that are in it now */
 	struct admin *rest;		/* not NULL: it is not done, and nothing else of the reply is valid */
 };
