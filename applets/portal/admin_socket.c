@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -71,6 +72,17 @@ static struct iovec behind(struct span piece, size_t *at)
 	return (struct iovec){ (u8 *)(uintptr_t)piece.p + skip, piece.n - skip };
 }
 
+/* Wiped as it goes, and whole pages given back: of fifty megabytes that would take a while at the end. */
+static void let_go(u8 *p, size_t n)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = ((uintptr_t)p + page - 1) / page * page, to = ((uintptr_t)p + n) / page * page;
+
+	memset(p, 0, n);
+	if (from < to)
+		(void)madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
 static ssize_t send_on(struct admin_conn *c)
 {
 	size_t at = c->out_done;
@@ -79,9 +91,8 @@ static ssize_t send_on(struct admin_conn *c)
 	pieces[1] = behind(SPAN(c->reply.out ? c->reply.out : "", c->out_size), &at);
 	pieces[2] = behind(SPAN(c->reply.err ? c->reply.err : "", c->err_size), &at);
 	ssize_t n = sendmsg(c->fd, &(struct msghdr){ .msg_iov = pieces, .msg_iovlen = ARRAY_LEN(pieces) }, MSG_NOSIGNAL | MSG_DONTWAIT);
-	/* wiped as it goes: fifty megabytes at the end would take a while */
 	if (n > (ssize_t)pieces[0].iov_len && c->reply.out)
-		memset(pieces[1].iov_base, 0, MIN((size_t)n - pieces[0].iov_len, pieces[1].iov_len));
+		let_go(pieces[1].iov_base, MIN((size_t)n - pieces[0].iov_len, pieces[1].iov_len));
 	return n;
 }
 

@@ -80,6 +80,7 @@ struct store {
 	u64 sweeps, sweeps_kept, swept; /* begun, those of commits, done */
 	struct uuid followed;		/* search_follow(): up to here */
 	i64 changes_before;		/* the running transaction */
+	bool is_sweeping;		/* store_sweep() */
 };
 
 /* What SQLite says as an error of ours; the reason is kept for store_reason(). */
