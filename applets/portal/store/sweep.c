@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SWEEP_WORK 30 /* rows changed in a transaction, those of triggers too: some 1 to 2 ms on one core of a small server */
+#define SWEEP_WORK 20 /* rows changed in a transaction, those of triggers too: some 1 to 2 ms on one core of a small server */
 #define FIRST_WORK 12 /* the same where it begins: much else was done there */
 
 #define NAME_SIZE 32
