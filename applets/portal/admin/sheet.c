@@ -68,13 +68,18 @@ void sheet_detail(struct sheet *s)
 		s->cells[s->n - 1].is_detail = true;
 }
 
+static void forget_value(struct cell *c)
+{
+	if (c->value)
+		memset(c->value, 0, strlen(c->value));
+	free(c->value);
+	c->value = NULL;
+}
+
 static void forget(struct sheet *s)
 {
-	for (u32 i = 0; i < s->n; i++) {
-		if (s->cells[i].value)
-			memset(s->cells[i].value, 0, strlen(s->cells[i].value));
-		free(s->cells[i].value);
-	}
+	for (u32 i = 0; i < s->n; i++)
+		forget_value(&s->cells[i]);
 	s->n = 0;
 }
 
@@ -141,7 +146,7 @@ static void measure(struct sheet *s)
 
 		col = c->name ? col : 0;
 		if (c->is_detail || (c->name && col >= SHEET_COLUMNS_MAX)) {
-			free(c->value);
+			forget_value(c);
 			continue;
 		}
 		if (c->name) {
@@ -173,9 +178,12 @@ static int print_table(struct sheet *s, FILE *f, u32 cells)
 
 	if (s->n > 0 && s->n_printed == 0)
 		print_row(s, 1, true, f);
-	for (; s->n_printed < end; s->n_printed++)
+	for (; s->n_printed < end; s->n_printed++) {
 		if (!s->cells[s->n_printed].name)
 			print_row(s, s->n_printed + 1, false, f);
+		else /* printed with its row: half a million at the end would take a while */
+			forget_value(&s->cells[s->n_printed]);
+	}
 	return s->n_printed < s->n;
 }
 
