@@ -317,6 +317,42 @@ TEST(revocations_are_sliced_too_and_spare_what_is_made_meanwhile)
 	}
 }
 
+static u32 authorizations(struct sliced *t)
+{
+	u32 n = 0;
+
+	EXPECT_EQ(store_list(t->w.s, KIND_AUTHORIZATION, &t->w.other, count_row, &n), 0);
+	EXPECT_EQ(store_list(t->w.s, KIND_AUTHORIZATION, &t->w.account, count_row, &n), 0);
+	return n;
+}
+
+/* Somebody deletes what takes long; who loses his rights meanwhile loses them at once. */
+TEST(revocations_do_not_wait_for_deletions)
+{
+	struct uuid id;
+	struct sliced *t = sliced_new(true, A_DIRECTORY, &id);
+	u32 slices = 0;
+
+	EXPECT_EQ(del(&t->w, KIND_DIRECTORY, &t->w.account, &id), 0);
+	EXPECT_EQ(store_sweeps(t->w.s), 1);
+	REQUIRE(store_begin(t->w.s, STORE_DURABLE) == 0);
+	EXPECT_EQ(store_revoke(t->w.s, REVOKE_AUTHORIZATIONS_OF_ACCOUNT, &t->w.account, NULL), 0);
+	EXPECT_EQ(store_commit(t->w.s), 0);
+	EXPECT_EQ(store_sweeps(t->w.s), 2);
+	EXPECT(authorizations(t) > MANY);
+	for (; slices < 100 && authorizations(t) > 0; slices++)
+		EXPECT_EQ(store_sweep(t->w.s, WALL), 1);
+	struct sync_directory d;
+	if (EXPECT_EQ(store_get(t->w.s, KIND_DIRECTORY, &t->w.account, &id, &d), 0))
+		entity_deinit(KIND_DIRECTORY, &d);
+	EXPECT_EQ(store_sweep(t->w.s, WALL), 1);
+	EXPECT_EQ(store_swept(t->w.s), 0); /* who asked for the second hears of it after the first */
+	drain_slices(t);
+	EXPECT_EQ(store_swept(t->w.s), 2);
+	EXPECT_EQ(store_get(t->w.s, KIND_DIRECTORY, &t->w.account, &id, &d), ERR_NOT_FOUND);
+	sliced_free(t);
+}
+
 TEST(what_was_begun_is_finished_by_the_next_process)
 {
 	struct uuid id;

@@ -251,8 +251,12 @@ static int change(struct admin *a, const struct account *account)
 	}
 	if (store_is_writing(a->portal->store))
 		rc = admin_end(a, rc);
-	if (rc && c->is_changed)
-		(void)admin_fail(a, rc, "only a part of it was changed: do it again");
+	if (rc && c->is_changed) {
+		char why[ADMIN_REASON_MAX];
+
+		snprintf(why, sizeof(why), "%s", a->err);
+		(void)admin_fail(a, rc, "only a part of it was changed, do it again: %s", why);
+	}
 	c->is_changed |= c->n_changes > 0;
 	return rc;
 }

@@ -41,8 +41,10 @@ const char *const statements[ST_COUNT] = {
 	[ST_REINDEX_NEW] = "INSERT INTO search_text(rowid,body) SELECT id,s.body FROM reindex CROSS JOIN search s USING(id) ORDER BY id",
 	[ST_REINDEX_DONE] = "DELETE FROM reindex",
 	[ST_REINDEX_MERGE] = "INSERT INTO search_text(search_text,rank) VALUES('merge',?1)",
-	[ST_SWEEP] = "SELECT * FROM sweeps ORDER BY seq LIMIT 1",
-	[ST_SWEPT] = "DELETE FROM sweeps WHERE seq=(SELECT min(seq) FROM sweeps)",
+	/* revocations first: they shall not wait for an account that takes long to delete */
+	[ST_SWEEP] = "SELECT * FROM sweeps ORDER BY column_name IN('id','search'),seq LIMIT 1",
+	[ST_SWEEPS_FIRST] = "SELECT min(seq) FROM sweeps",
+	[ST_SWEPT] = "DELETE FROM sweeps WHERE seq=?1",
 	[ST_PURGE_AUTHORIZATIONS] = PURGE_EXPIRED("policy_authorizations"),
 	[ST_PURGE_CLIENT_TOKENS] = PURGE_EXPIRED("client_tokens"),
 	[ST_PURGE_API_TOKENS] = PURGE_EXPIRED("api_tokens"),

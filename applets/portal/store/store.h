@@ -74,7 +74,8 @@ int store_update(struct store *s, enum kind k, void *entity, u64 wall) MUST_CHEC
 int store_delete(struct store *s, enum kind k, const struct uuid *account, const struct uuid *id) MUST_CHECK;
 
 /* From store_defer() on a deletion or revocation that takes many rows with it begins in its transaction and goes on in others, some milliseconds each,
- * so that nobody waits for it; an actor who goes so can do nothing meanwhile. After the commit it will be done, though the power fails. Who tells of it
+ * so that nobody waits for it, revocations before deletions; an actor who goes so can do nothing meanwhile. After the commit it will be done, though the
+ * power fails. Who tells of it
  * waits until store_swept() has reached what store_sweeps() was after the commit. */
 u64 store_sweeps(const struct store *s);
 u64 store_swept(const struct store *s);

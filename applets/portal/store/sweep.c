@@ -216,11 +216,8 @@ static int put_off(struct store *s, const struct sweep *w)
 	if (!is_row(w) || !is_of(w, KIND_ACTOR))
 		return 0;
 	/* he can do nothing from now on, nor is he an admin that the last but one could rely on */
-	rc = sql_cached(s, "UPDATE actors SET disabled_at=?3,updated_at=?3 WHERE account_id=?1 AND id=?2 AND disabled_at IS NULL", &st);
-	if (rc)
-		return rc;
-	sqlite3_bind_int64(st, 3, (i64)(s->wall / 1000));
-	return run_on(s, st, &w->account, &w->id);
+	rc = sql_cached(s, "UPDATE actors SET disabled_at=audit_who(0),updated_at=audit_who(0) WHERE account_id=?1 AND id=?2 AND disabled_at IS NULL", &st);
+	return rc ? rc : run_on(s, st, &w->account, &w->id);
 }
 
 int sweep_begin(struct store *s, const char *table, const char *column, const struct uuid *account, const struct uuid *id)
@@ -235,7 +232,7 @@ int sweep_begin(struct store *s, const char *table, const char *column, const st
 
 /* ---- going on -------------------------------------------------------------------------------------------------------------------------------- */
 
-/* The oldest; 1: there is one. */
+/* The one whose turn it is; 1: there is one. */
 static int next_sweep(struct store *s, u64 *seq, struct sweep *w, struct principal *by)
 {
 	sqlite3_stmt *st;
@@ -258,6 +255,22 @@ static int next_sweep(struct store *s, u64 *seq, struct sweep *w, struct princip
 	return rc;
 }
 
+/* All before the oldest that is left are done. */
+static int note_swept(struct store *s)
+{
+	sqlite3_stmt *st;
+	i64 first = 0;
+	int rc = sql_fixed(s, ST_SWEEPS_FIRST, &st);
+
+	rc = rc ? rc : sql_run_int(s, st, &first);
+	if (rc)
+		return rc;
+	s->swept = first ? (u64)first - 1 : s->sweeps;
+	if (s->loop)
+		loop_task_queue(s->loop, &s->swept_task);
+	return 0;
+}
+
 int store_sweep(struct store *s, u64 wall)
 {
 	struct principal by = { .kind = PRINCIPAL_SYSTEM };
@@ -265,10 +278,8 @@ int store_sweep(struct store *s, u64 wall)
 	u64 seq = 0;
 	int rc = next_sweep(s, &seq, &w, &by);
 
-	if (rc <= 0) {
-		s->swept = rc ? s->swept : s->sweeps;
-		return rc;
-	}
+	if (rc <= 0)
+		return rc ? rc : note_swept(s);
 	store_set_principal(s, &by, wall);
 	rc = store_begin(s, STORE_EAGER); /* what is lost is done again */
 	if (rc)
@@ -281,19 +292,18 @@ int store_sweep(struct store *s, u64 wall)
 		sqlite3_stmt *st;
 
 		rc = sql_fixed(s, ST_SWEPT, &st);
-		rc = rc ? rc : sql_run(s, st);
+		if (!rc) {
+			sqlite3_bind_int64(st, 1, (i64)seq);
+			rc = sql_run(s, st);
+		}
 	}
 	rc = rc < 0 ? store_rollback(s, rc) : store_commit(s);
 	if (rc) {
 		s->followed = (struct uuid){ 0 };
 		return rc;
 	}
-	if (!is_more) {
-		s->swept = seq;
-		if (s->loop)
-			loop_task_queue(s->loop, &s->swept_task);
-	}
-	return 1;
+	rc = is_more ? 0 : note_swept(s);
+	return rc ? rc : 1;
 }
 
 u64 store_sweeps(const struct store *s)
